@@ -1,0 +1,58 @@
+import type { ProcessWithAncestry } from './process.ts';
+import type { RuleKind, Verdict } from './verdict.ts';
+
+export type EventKind = 'connect' | 'send' | 'dns' | 'exec-outside' | 'escape' | 'policy' | 'summary';
+
+/** One outbound attempt as recorded (design §5). Fields are added, never renamed; unknown is null. */
+export interface AuditEvent {
+  readonly v: 1;
+  /** ULID. */
+  readonly id: string;
+  /** RFC 3339, UTC, nanoseconds. */
+  readonly time: string;
+  readonly host: string;
+  readonly run: string;
+  readonly deployment: string | null;
+  /** First seven hex digits of the policy's SHA-256; null when there is none. */
+  readonly policy: string | null;
+  /** Identical repeats folded into this event; at least 1. */
+  readonly count: number;
+  readonly kind: EventKind;
+  readonly destination: EventDestination | null;
+  readonly process: ProcessWithAncestry | null;
+  readonly verdict: Verdict | null;
+  readonly rule: EventRule | null;
+  readonly dependency: EventDependency | null;
+  readonly outcome: EventOutcome | null;
+  /** The hook that saw it, as `cgroup/connect4`, `dns`. */
+  readonly hook: string | null;
+}
+
+export interface EventDestination {
+  readonly address: string | null;
+  readonly port: number | null;
+  /** `tcp`, `udp`, `icmp`, …; a protocol without a name is its number. */
+  readonly protocol: string | null;
+  readonly names: readonly string[];
+  readonly service: string | null;
+}
+
+export interface EventRule {
+  readonly source: string | null;
+  readonly kind: RuleKind;
+  readonly reason: string | null;
+  readonly owner: string | null;
+}
+
+export interface EventDependency {
+  readonly kind: 'direct' | 'hidden' | 'transient' | null;
+  readonly evidence: string | null;
+  /** Services from the deployment back to itself. */
+  readonly path: readonly string[];
+}
+
+export interface EventOutcome {
+  /** Symbolic (`EPERM`) or null when the call was let through or its end is unknown. */
+  readonly errno: string | null;
+  readonly duration_us: number | null;
+}
