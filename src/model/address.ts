@@ -43,7 +43,8 @@ export function addressBytes(address: Address): Uint8Array {
 
 /** The address held in 16 bytes of network order (v4-mapped becomes IPv4). */
 export function addressFromBytes(bytes: Uint8Array): Address {
-  return parseAddress(ipaddr.fromByteArray([...bytes]).toString()) as Address;
+  if (isMapped(bytes)) return `${bytes[12]}.${bytes[13]}.${bytes[14]}.${bytes[15]}`;
+  return (ipaddr.fromByteArray([...bytes]) as ipaddr.IPv6).toRFC5952String();
 }
 
 /** 4 for IPv4, 6 for IPv6. */

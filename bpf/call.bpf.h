@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * An outbound call at its socket: who makes it, what is decided, what is told. Shared by the connect and
+ * sendmsg hooks, which run in the caller's context and can give it an errno.
+ */
+#ifndef ACYCLIC_CALL_H
+#define ACYCLIC_CALL_H
+
+#include "verdict.bpf.h"
+
+#define DNS_PORT 53
+#define NANOSECONDS 1000000000ull
+#define HEARTBEAT_LIMIT (2 * NANOSECONDS)
+/* 127.86.0.1, where the DNS proxy listens for IPv4. */
+#define PROXY_IPV4 0x7f560001
+
+struct call {
+	struct destination to;
+	__u32 kind;
+	__u32 hook;
+	__u32 type;
+	__u64 cookie;
+	__u64 netns;
+};
+
+static __always_inline void proxy_address(__u8 *address, int ipv4)
+{
+	if (ipv4) {
+		map_ipv4(address, bpf_htonl(PROXY_IPV4));
+	} else {
+		__builtin_memset(address, 0, 16);
+		address[15] = 1;
+	}
+}
+
+static __always_inline void tell(const struct call *call, __u64 run, const struct judgement *verdict)
+{
+	int denied = verdict->decision == DECISION_DENY;
+	struct attempt_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		count_loss(LOSS_EVENTS);
+		return;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	fill_header(&event->header, call->kind, run);
+	copy_address(event->address, call->to.address);
+	event->cookie = call->cookie;
+	event->netns = call->netns;
+	event->generation = verdict->generation;
+	event->fact = verdict->fact;
+	event->port = call->to.port;
+	event->protocol = call->to.protocol;
+	event->hook = call->hook;
+	event->decision = verdict->decision;
+	event->cause = verdict->cause;
+	event->errno = denied ? verdict->errno : 0;
+	event->socket_type = call->type;
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	bpf_ringbuf_submit(event, submit_flags(denied));
+}
+
+static __always_inline int refuse(__u16 errno)
+{
+	if (errno != EPERM)
+		bpf_set_retval(-(int)errno);
+	return 0;
+}
+
+/* Why this run's DNS cannot be answered here and now; CAUSE_POLICY: it can. */
+static __always_inline __u8 proxy_fault(const struct engine *words, __u64 netns)
+{
+	if (netns != words->netns)
+		return CAUSE_DNS_OTHER_NETNS;
+	if (!words->proxy_port || bpf_ktime_get_ns() > words->heartbeat + HEARTBEAT_LIMIT)
+		return CAUSE_DNS_PROXY_DOWN;
+	return CAUSE_POLICY;
+}
+
+static __always_inline int asks_dns(const struct destination *to, const struct run_state *state)
+{
+	return to->port == DNS_PORT && (to->protocol == IPPROTO_UDP || to->protocol == IPPROTO_TCP) &&
+	       state->flags & RUN_ENFORCE;
+}
+
+/* Turns the call to the proxy and keeps where it was going for the reverse hooks. 1 done, 0 refused. */
+static __always_inline int redirect(struct call *call, struct socket *socket, struct judgement *verdict)
+{
+	struct engine *words = the_engine();
+
+	verdict->cause = !words ? CAUSE_DNS_PROXY_DOWN
+			 : !socket ? CAUSE_NO_MEMORY
+				   : proxy_fault(words, call->netns);
+	if (verdict->cause != CAUSE_POLICY || !words || !socket)
+		return 0;
+	copy_address(socket->original, call->to.address);
+	socket->original_port = call->to.port;
+	socket->redirected = 1;
+	proxy_address(call->to.address, is_mapped(call->to.address));
+	call->to.port = words->proxy_port;
+	return 1;
+}
+
+enum outcome {
+	REFUSED = 0,
+	PASSED = 1,
+	REDIRECTED = 2,
+};
+
+/*
+ * Decides one call; on REDIRECTED, call->to is where it must go. A run's stamp on the socket comes before
+ * the run of the current task; where both exist and differ, either may deny.
+ */
+static __always_inline enum outcome outbound(struct bpf_sock_addr *ctx, struct call *call, __u16 *errno)
+{
+	struct judgement verdict = {}, second = {};
+	struct bpf_sock *sk = ctx->sk;
+	struct socket *socket = NULL;
+	struct run_state *state;
+	__u64 run, task = task_run();
+
+	if (sk)
+		socket = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!socket)
+		count_loss(LOSS_SOCKETS);
+	run = socket && socket->run ? socket->run : task;
+	if (socket) {
+		socket->run = run;
+		if (task)
+			socket->pid = bpf_get_current_pid_tgid() >> 32;
+	}
+	settle_unspecified(call->to.address);
+	if (call->kind == EVENT_SEND && socket && on_record(socket, &call->to))
+		return PASSED;
+	call->cookie = bpf_get_socket_cookie(ctx);
+	if (call->kind == EVENT_SEND) {
+		struct peer_key key = {.cookie = call->cookie, .port = call->to.port};
+
+		copy_address(key.address, call->to.address);
+		if (bpf_map_lookup_elem(&peers, &key))
+			return PASSED;
+	}
+	call->netns = bpf_get_netns_cookie(ctx);
+	state = bpf_map_lookup_elem(&runs, &run);
+	if (state && asks_dns(&call->to, state)) {
+		verdict.generation = state->generation;
+		if (redirect(call, socket, &verdict)) {
+			record(socket, &call->to, verdict.generation);
+			return REDIRECTED;
+		}
+		verdict.decision = DECISION_DENY;
+		verdict.errno = state->flags >> RUN_ERRNO_SHIFT & 0xff;
+	} else {
+		judge(run, &call->to, call->netns, &verdict);
+		if (task && task != run && verdict.decision != DECISION_DENY) {
+			judge(task, &call->to, call->netns, &second);
+			if (second.decision == DECISION_DENY) {
+				verdict = second;
+				run = task;
+			}
+		}
+	}
+	tell(call, run, &verdict);
+	if (verdict.decision == DECISION_DENY) {
+		*errno = verdict.errno;
+		return REFUSED;
+	}
+	if (socket)
+		record(socket, &call->to, verdict.generation);
+	return PASSED;
+}
+
+/* The destination of a call on an IPv4 hook, and back. */
+static __always_inline int outbound4(struct bpf_sock_addr *ctx, __u32 kind, __u32 hook)
+{
+	struct call call = {.kind = kind, .hook = hook};
+	__u16 errno = EPERM;
+	enum outcome outcome;
+
+	map_ipv4(call.to.address, ctx->user_ip4);
+	call.to.port = bpf_ntohs(ctx->user_port);
+	call.to.protocol = ctx->protocol;
+	call.type = ctx->type;
+	outcome = outbound(ctx, &call, &errno);
+	if (outcome == REFUSED)
+		return refuse(errno);
+	if (outcome == REDIRECTED) {
+		ctx->user_ip4 = bpf_htonl(PROXY_IPV4);
+		ctx->user_port = bpf_htons(call.to.port);
+	}
+	return 1;
+}
+
+static __always_inline int outbound6(struct bpf_sock_addr *ctx, __u32 kind, __u32 hook)
+{
+	struct call call = {.kind = kind, .hook = hook};
+	__u32 *words = (void *)call.to.address;
+	__u16 errno = EPERM;
+	enum outcome outcome;
+
+	words[0] = ctx->user_ip6[0];
+	words[1] = ctx->user_ip6[1];
+	words[2] = ctx->user_ip6[2];
+	words[3] = ctx->user_ip6[3];
+	call.to.port = bpf_ntohs(ctx->user_port);
+	call.to.protocol = ctx->protocol;
+	call.type = ctx->type;
+	outcome = outbound(ctx, &call, &errno);
+	if (outcome == REFUSED)
+		return refuse(errno);
+	if (outcome == REDIRECTED) {
+		ctx->user_ip6[0] = words[0];
+		ctx->user_ip6[1] = words[1];
+		ctx->user_ip6[2] = words[2];
+		ctx->user_ip6[3] = words[3];
+		ctx->user_port = bpf_htons(call.to.port);
+	}
+	return 1;
+}
+
+/* The socket of a reverse hook whose peer is the proxy it was turned to; NULL when it is somebody else. */
+static __always_inline struct socket *turned_to(struct bpf_sock_addr *ctx, const __u8 *peer, __u16 port)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct socket *socket;
+
+	if (!sk)
+		return NULL;
+	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (!socket || !socket->redirected || port != socket->port || !same_address(peer, socket->address))
+		return NULL;
+	return socket;
+}
+
+static __always_inline void restore4(struct bpf_sock_addr *ctx, const struct socket *socket)
+{
+	const __u32 *words = (const void *)socket->original;
+
+	ctx->user_ip4 = words[3];
+	ctx->user_port = bpf_htons(socket->original_port);
+}
+
+static __always_inline void restore6(struct bpf_sock_addr *ctx, const struct socket *socket)
+{
+	const __u32 *words = (const void *)socket->original;
+
+	ctx->user_ip6[0] = words[0];
+	ctx->user_ip6[1] = words[1];
+	ctx->user_ip6[2] = words[2];
+	ctx->user_ip6[3] = words[3];
+	ctx->user_port = bpf_htons(socket->original_port);
+}
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every map, and the two rules of all of them: a value that is changed in place is at most 8 bytes (larger
+ * ones tear), and none that policy stands on ever evicts. They are weak: each source file of the object
+ * names them, the linker keeps one.
+ */
+#ifndef ACYCLIC_MAPS_H
+#define ACYCLIC_MAPS_H
+
+#include "event.h"
+#include "kernel.h"
+
+#define MAX_RUNS 4096
+#define MAX_ENTRIES 1048576
+#define MAX_CLIENTS 131072
+#define MAX_PEERS 65536
+
+/* What a socket is known by. Only allowed destinations are recorded, so a torn record opens nothing. */
+struct socket {
+	__u64 run;
+	__u32 pid;
+	__u32 generation;
+	__u8 address[16];
+	__u16 port;
+	__u8 protocol;
+	__u8 redirected;
+	__u16 original_port;
+	/* Its source port as the DNS proxy knows it; 0: it never asked. */
+	__u16 client_port;
+	__u8 original[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct engine);
+} engine __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_RUNS);
+	__type(key, __u64);
+	__type(value, struct run_state);
+} runs __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_ENTRIES);
+	__type(key, struct address_key);
+	__type(value, struct entry);
+} addresses __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_ENTRIES);
+	__type(key, struct port_key);
+	__type(value, __u32);
+} ports __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_ENTRIES);
+	__type(key, struct fact_key);
+	__type(value, struct fact);
+} facts __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_ENTRIES);
+	__type(key, struct fact_entry_key);
+	__type(value, struct entry);
+} fact_entries __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct socket);
+} sockets __weak SEC(".maps");
+
+/* The run a process was born into: what it is judged against when somebody moves it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u64);
+} tasks __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_CLIENTS);
+	__type(key, struct client_key);
+	__type(value, struct client);
+} clients __weak SEC(".maps");
+
+/*
+ * Whom a UDP socket of a run has heard from, so that a server's reply is no call. Least recently heard goes
+ * first: no verdict but that of a reply to a peer silent for MAX_PEERS others rests on it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_PEERS);
+	__type(key, struct peer_key);
+	__type(value, __u8);
+} peers __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} events __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} processes __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LOSS_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} losses __weak SEC(".maps");
+
+static __always_inline void count_loss(__u32 cause)
+{
+	__u64 *count = bpf_map_lookup_elem(&losses, &cause);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+static __always_inline struct engine *the_engine(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&engine, &zero);
+}
+
+/*
+ * How a record is submitted. A wake-up costs five times a record, so user space drains on a timer while
+ * busy; when idle it sets engine.wakeup and asks to be woken once. What must be told at once always wakes.
+ */
+static __always_inline __u64 submit_flags(int urgent)
+{
+	struct engine *words = the_engine();
+
+	if (!urgent && words && !words->wakeup)
+		return BPF_RB_NO_WAKEUP;
+	if (words)
+		words->wakeup = 0;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+/* The run the current task is in: the cgroup at the level where runs live, if it is one. 0: none. */
+static __always_inline __u64 task_run(void)
+{
+	struct engine *words = the_engine();
+	__u64 cgroup;
+
+	if (!words)
+		return 0;
+	cgroup = bpf_get_current_ancestor_cgroup_id(words->level);
+	return cgroup && bpf_map_lookup_elem(&runs, &cgroup) ? cgroup : 0;
+}
+
+static __always_inline void fill_header(struct event_header *header, __u32 kind, __u64 run)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	header->time = bpf_ktime_get_ns();
+	header->run = run;
+	header->kind = kind;
+	header->pid = id >> 32;
+	header->tid = (__u32)id;
+	header->uid = (__u32)bpf_get_current_uid_gid();
+}
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The verdict on a destination: the one place in the kernel where it is decided. User space flattens the
+ * policy (src/policy/flatten.ts), so that one look-up answers for an address: what is known of it for this
+ * run (a fact) if there is such, else the longest prefix. A look-up that finds nothing denies.
+ */
+#ifndef ACYCLIC_VERDICT_H
+#define ACYCLIC_VERDICT_H
+
+#include "maps.bpf.h"
+
+struct destination {
+	__u8 address[16];
+	__u16 port;
+	__u8 protocol;
+};
+
+struct judgement {
+	__u32 generation;
+	__u32 fact;
+	__u32 decision;
+	__u8 cause;
+	__u8 enforce;
+	__u16 errno;
+};
+
+static __always_inline int is_mapped(const __u8 *address)
+{
+	const __u32 *words = (const void *)address;
+
+	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline void map_ipv4(__u8 *address, __u32 ipv4)
+{
+	__u32 *words = (void *)address;
+
+	words[0] = 0;
+	words[1] = 0;
+	words[2] = bpf_htonl(0xffff);
+	words[3] = ipv4;
+}
+
+static __always_inline int same_address(const __u8 *a, const __u8 *b)
+{
+	const __u64 *x = (const void *)a, *y = (const void *)b;
+
+	return x[0] == y[0] && x[1] == y[1];
+}
+
+static __always_inline void copy_address(__u8 *to, const __u8 *from)
+{
+	__u64 *x = (void *)to;
+	const __u64 *y = (const void *)from;
+
+	x[0] = y[0];
+	x[1] = y[1];
+}
+
+/* The kernel reads an unspecified destination as loopback (ip_route_output_key, ip6_datagram_connect). */
+static __always_inline void settle_unspecified(__u8 *address)
+{
+	__u32 *words = (void *)address;
+
+	if (words[0] || words[1])
+		return;
+	if (words[2] == bpf_htonl(0xffff) && !words[3])
+		words[3] = bpf_htonl(0x7f000001);
+	else if (!words[2] && !words[3])
+		words[3] = bpf_htonl(1);
+}
+
+static __always_inline __u32 at_port(const struct entry *entry, const struct destination *to)
+{
+	struct port_key key = {};
+	__u32 *decision;
+
+	if (!(entry->decision & DECISION_BY_PORT))
+		return entry->decision;
+	key.prefix_length = 64;
+	key.profile = entry->profile;
+	key.transport = to->protocol == IPPROTO_TCP   ? TRANSPORT_TCP
+			: to->protocol == IPPROTO_UDP ? TRANSPORT_UDP
+						      : TRANSPORT_OTHER;
+	key.port[0] = to->port >> 8;
+	key.port[1] = to->port & 0xff;
+	decision = bpf_map_lookup_elem(&ports, &key);
+	return decision ? *decision | (entry->decision & DECISION_OWN_ADDRESS) : DECISION_NONE;
+}
+
+/* Tables: two a generation and family; the second holds what differs outside the engine's netns. */
+static __always_inline __u32 by_prefix(const struct destination *to, __u32 generation, __u32 elsewhere)
+{
+	struct address_key key = {};
+	struct entry *entry;
+
+	key.prefix_length = 32 + 128;
+	key.table = generation << 2 | elsewhere << 1 | !is_mapped(to->address);
+	copy_address(key.address, to->address);
+	entry = bpf_map_lookup_elem(&addresses, &key);
+	return entry ? at_port(entry, to) : DECISION_NONE;
+}
+
+static __always_inline __u32 by_fact(const struct destination *to, __u64 run, struct judgement *verdict)
+{
+	struct fact_entry_key entry_key = {};
+	struct fact_key key = {};
+	struct fact *fact;
+	struct entry *entry;
+
+	key.run = run;
+	copy_address(key.address, to->address);
+	fact = bpf_map_lookup_elem(&facts, &key);
+	if (!fact)
+		return by_prefix(to, verdict->generation, 0);
+	fact->used = bpf_ktime_get_ns() >> 30;
+	verdict->fact = fact->id;
+	entry_key.generation = verdict->generation;
+	entry_key.fact = fact->id;
+	entry = bpf_map_lookup_elem(&fact_entries, &entry_key);
+	return entry ? at_port(entry, to) : DECISION_NONE;
+}
+
+/*
+ * Judges a destination for one run. In audit mode nothing is looked up: the call goes through, and user
+ * space computes the verdict with every name learned up to then.
+ */
+static __always_inline void judge(__u64 run, struct destination *to, __u64 netns, struct judgement *verdict)
+{
+	struct run_state *state = bpf_map_lookup_elem(&runs, &run);
+	struct engine *words = the_engine();
+	__u32 decision;
+
+	verdict->decision = DECISION_DENY;
+	verdict->enforce = 1;
+	verdict->errno = EPERM;
+	if (!state || !words) {
+		verdict->cause = CAUSE_NO_RUN;
+		return;
+	}
+	verdict->generation = state->generation;
+	if (!(state->flags & RUN_ENFORCE)) {
+		verdict->enforce = 0;
+		verdict->decision = DECISION_ALLOW;
+		return;
+	}
+	verdict->errno = state->flags >> RUN_ERRNO_SHIFT & 0xff;
+	decision = by_fact(to, run, verdict);
+	if (decision & DECISION_OWN_ADDRESS && netns != words->netns &&
+	    (decision & DECISION_MASK) != DECISION_DENY)
+		decision = by_prefix(to, verdict->generation, 1);
+	decision &= DECISION_MASK;
+	if (decision == DECISION_NONE)
+		verdict->cause = CAUSE_NO_ENTRY;
+	else
+		verdict->decision = decision;
+}
+
+/* Whether the socket has this destination on record as allowed under the policy in force. */
+static __always_inline int on_record(const struct socket *socket, const struct destination *to)
+{
+	struct run_state *state;
+	__u64 run = socket->run;
+
+	if (socket->port != to->port || socket->protocol != to->protocol ||
+	    !same_address(socket->address, to->address))
+		return 0;
+	state = bpf_map_lookup_elem(&runs, &run);
+	return state && state->generation == socket->generation;
+}
+
+static __always_inline void record(struct socket *socket, const struct destination *to, __u32 generation)
+{
+	copy_address(socket->address, to->address);
+	socket->port = to->port;
+	socket->protocol = to->protocol;
+	socket->generation = generation;
+}
+
+#endif

@@ -1,0 +1,68 @@
+import { type Command, CommanderError } from 'commander';
+import { createOutput, Failure } from './output.ts';
+import { createProgram } from './program.ts';
+
+/** Failed before the command started (design §2). */
+const RUN_FAILED = 125;
+const ERROR = 2;
+
+/** Runs one command line and gives its exit status. */
+async function main(args: readonly string[]): Promise<number> {
+  const program = createProgram();
+  let active = program;
+  program.hook('preSubcommand', (_, command) => {
+    active = command;
+  });
+  try {
+    if (args.length === 0) throw new Failure('usage', 'no command given', 'try: acyclic --help');
+    await program.parseAsync(args, { from: 'user' });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    const failure = asFailure(error, active);
+    const { json } = active.opts<{ json?: boolean }>();
+    const output = createOutput({ quiet: false, json: json ?? false });
+    const paragraph = failure.remedy === null ? failure.message : `${failure.message}; ${failure.remedy}`;
+    const lines = [...paragraph.split('\n'), ...stackOf(failure)];
+    output.say('error', lines, { code: failure.code });
+    return failure.exit ?? (active.name() === 'run' ? RUN_FAILED : ERROR);
+  }
+}
+
+/** What is told: message, what to do next, and the exit status if it has one of its own. */
+interface Told {
+  readonly code: string;
+  readonly message: string;
+  readonly remedy: string | null;
+  readonly exit: number | null;
+  readonly cause?: unknown;
+}
+
+/** Errors of lower layers have the same parts as a Failure; what has none of them is a fault of ours. */
+function asFailure(error: unknown, active: Command): Told {
+  if (error instanceof CommanderError) {
+    const [said = '', guess] = error.message.replace(/^error: /, '').split('\n');
+    const hint = guess?.replace(/^\(Did you mean (.*)\?\)$/, ' (did you mean $1?)') ?? '';
+    const help = active.name() === 'acyclic' ? 'acyclic --help' : `acyclic ${active.name()} --help`;
+    return new Failure('usage', said + hint, `try: ${help}`);
+  }
+  if (error instanceof Error && 'remedy' in error) {
+    const { code, remedy, exit } = error as Error & { code?: unknown; remedy: unknown; exit?: unknown };
+    return {
+      code: String(code ?? 'internal'),
+      message: error.message,
+      remedy: typeof remedy === 'string' ? remedy : null,
+      exit: typeof exit === 'number' ? exit : null,
+    };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: 'internal', message: `internal error: ${message}`, remedy: null, exit: null, cause: error };
+}
+
+/** Where a fault of ours came from, so that it can be reported. */
+function stackOf(told: Told): string[] {
+  if (!(told.cause instanceof Error)) return [];
+  return (told.cause.stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,203 @@
+import { type Command, Option } from 'commander';
+import type { Mode } from '../model/verdict.ts';
+import { Failure } from './output.ts';
+
+/** What `acyclic run` was asked to do (design §2), checked as far as it can be without a policy. */
+export interface RunOptions {
+  readonly policy: string | null;
+  readonly deployment: string | null;
+  /** Null: the policy's. */
+  readonly mode: Mode | null;
+  /** Refuse to start in any mode but enforce. */
+  readonly requireEnforce: boolean;
+  /** DESTs as given. */
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+  readonly default: 'allow' | 'deny' | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly timeoutMs: number | null;
+  readonly leftover: 'release' | 'kill';
+  readonly report: string | null;
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly failOn: 'deny' | 'cycle' | 'never';
+  /** The reason given, which goes on record. */
+  readonly breakGlass: string | null;
+  readonly allowInherited: boolean;
+  /** The command and its arguments; at least the command, which is not empty. */
+  readonly command: readonly [string, ...string[]];
+}
+
+const TRY = 'try: acyclic run -- ./deploy.sh';
+const NOT_IN_FORCE = ['cpu', 'memory', 'tasks'] as const;
+/** The longest delay a timer takes, 2^31 - 1 ms. */
+const LONGEST_TIMEOUT_MS = 2_147_483_647;
+
+/** Gives a command the options of `run`. They end at the guarded command; `--` is allowed before it. */
+export function addRunOptions(command: Command): Command {
+  return command
+    .argument('[command...]', 'the command to guard, and its arguments')
+    .passThroughOptions()
+    .option('-p, --policy <path>', 'policy file or directory')
+    .option('-d, --deployment <name>', 'what is being deployed, as named in the policy')
+    .option('--audit', 'record what would be denied, and deny nothing')
+    .option('--enforce', 'deny what the policy denies')
+    .option('--require <mode>', 'refuse to start in any mode but this one (enforce)')
+    .option(
+      '--allow <dest>',
+      'allow a destination, as *.github.com:443/tcp or service:mirror (repeatable)',
+      append,
+    )
+    .option('--deny <dest>', 'deny a destination (repeatable)', append)
+    .option('--default <answer>', 'what no rule names: allow or deny')
+    .option('--label <k=v>', 'put a label on the run (repeatable)', append)
+    .option('--timeout <time>', 'stop the command after this time: 30s, 10m, 2h, or seconds')
+    .option('--leftover <what>', 'what the command leaves running: release or kill', 'release')
+    .option('--report <file>', 'write every event, and a summary last, as JSON Lines')
+    .option('--json', 'make the lines on standard error JSON objects')
+    .option('--quiet', 'leave only errors, warnings and denials')
+    .option(
+      '--fail-on <what>',
+      'exit 122 if the command succeeds but there was a: deny, cycle, or never',
+      'never',
+    )
+    .option('--break-glass <reason>', 'run the command even if it cannot be guarded, and put that on record')
+    .option('--allow-inherited', 'let the command keep outbound sockets it is started with')
+    .addOption(new Option('--cpu <share>').hideHelp())
+    .addOption(new Option('--memory <size>').hideHelp())
+    .addOption(new Option('--tasks <number>').hideHelp());
+}
+
+function append(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
+
+/** As commander leaves them: texts, flags and lists. */
+interface RawOptions {
+  readonly policy?: string;
+  readonly deployment?: string;
+  readonly audit?: true;
+  readonly enforce?: true;
+  readonly require?: string;
+  readonly allow?: string[];
+  readonly deny?: string[];
+  readonly default?: string;
+  readonly label?: string[];
+  readonly timeout?: string;
+  readonly leftover: string;
+  readonly report?: string;
+  readonly json?: true;
+  readonly quiet?: true;
+  readonly failOn: string;
+  readonly breakGlass?: string;
+  readonly allowInherited?: true;
+  readonly cpu?: string;
+  readonly memory?: string;
+  readonly tasks?: string;
+}
+
+/** The options of a command made by `addRunOptions`, once parsed. Throws Failure for what cannot be meant. */
+export function readRunOptions(command: Command): RunOptions {
+  const raw = command.opts<RawOptions>();
+  for (const name of NOT_IN_FORCE) {
+    if (raw[name] !== undefined) throw notInForce(`--${name}`);
+  }
+  if (raw.failOn === 'new') throw notInForce('--fail-on new');
+  if (raw.audit && raw.enforce) throw contradiction('--audit', '--enforce');
+  if (raw.audit && raw.require !== undefined) throw contradiction('--audit', '--require enforce');
+  if (raw.breakGlass !== undefined && raw.require !== undefined) {
+    throw contradiction('--break-glass', '--require enforce');
+  }
+  const breakGlass = text('--break-glass', raw.breakGlass, 'a reason for the record');
+  if (raw.require !== undefined) oneOf('--require', raw.require, ['enforce']);
+  return {
+    policy: text('--policy', raw.policy, 'a file or directory'),
+    deployment: text('--deployment', raw.deployment, 'a name'),
+    mode: raw.audit ? 'audit' : raw.enforce ? 'enforce' : null,
+    requireEnforce: raw.require !== undefined,
+    allow: raw.allow ?? [],
+    deny: raw.deny ?? [],
+    default: raw.default === undefined ? null : oneOf('--default', raw.default, ['allow', 'deny']),
+    labels: readLabels(raw.label ?? []),
+    timeoutMs: raw.timeout === undefined ? null : readTimeout(raw.timeout),
+    leftover: oneOf('--leftover', raw.leftover, ['release', 'kill']),
+    report: text('--report', raw.report, 'a file'),
+    json: raw.json ?? false,
+    quiet: raw.quiet ?? false,
+    failOn: oneOf('--fail-on', raw.failOn, ['deny', 'cycle', 'never']),
+    breakGlass,
+    allowInherited: raw.allowInherited ?? false,
+    command: readCommand(command.args),
+  };
+}
+
+function readCommand(args: readonly string[]): readonly [string, ...string[]] {
+  const [file, ...rest] = args;
+  if (file === undefined) throw new Failure('no-command', 'no command given to guard', TRY);
+  // The shell's answer to '' is "not found", so it is ours.
+  if (file === '') throw new Failure('no-command', 'the command to guard is an empty string', TRY, 127);
+  return [file, ...rest];
+}
+
+/** Milliseconds in `30s`, `1h30m`, `250ms`, or plain seconds (`90`, `1.5`); null for what is none of them. */
+export function parseDuration(text: string): number | null {
+  if (/^\d+(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1000);
+  if (!/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(text)) return null;
+  let total = 0;
+  for (const [, number, unit] of text.matchAll(/([\d.]+)(ms|s|m|h|d)/g)) {
+    total += Number(number) * UNIT_MS[unit as keyof typeof UNIT_MS];
+  }
+  return Math.round(total);
+}
+
+const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+function readTimeout(given: string): number {
+  const ms = parseDuration(given);
+  if (ms === null) throw badValue('--timeout', given, 'a time, such as 30s, 10m or 2h');
+  if (ms < 1) throw badValue('--timeout', given, 'a time above zero; leave it out for no timeout');
+  if (ms > LONGEST_TIMEOUT_MS) throw badValue('--timeout', given, 'a time of at most 24 days');
+  return ms;
+}
+
+const LABEL = /^([A-Za-z_][A-Za-z0-9_./-]{0,62})=(.{0,256})$/;
+
+function readLabels(given: readonly string[]): Record<string, string> {
+  const labels = new Map<string, string>();
+  for (const label of given) {
+    const [, key, value] = LABEL.exec(label) ?? [];
+    if (key === undefined || value === undefined)
+      throw badValue('--label', label, 'KEY=VALUE, such as team=db');
+    if (labels.has(key)) throw new Failure('contradiction', `--label ${key} is given twice`, 'leave one out');
+    labels.set(key, value);
+  }
+  return Object.fromEntries(labels);
+}
+
+function oneOf<const Choice extends string>(
+  option: string,
+  given: string,
+  choices: readonly Choice[],
+): Choice {
+  const found = choices.find((choice) => choice === given);
+  if (found === undefined) throw badValue(option, given, choices.join(' or '));
+  return found;
+}
+
+function text(option: string, given: string | undefined, meant: string): string | null {
+  if (given === undefined) return null;
+  if (given.trim() === '') throw badValue(option, given, meant);
+  return given;
+}
+
+function badValue(option: string, given: string, meant: string): Failure {
+  return new Failure('bad-value', `${option} cannot be \`${given}\``, `give it ${meant}`);
+}
+
+function contradiction(one: string, other: string): Failure {
+  return new Failure('contradiction', `${one} and ${other} contradict each other`, 'leave one out');
+}
+
+function notInForce(option: string): Failure {
+  return new Failure('not-in-force', `${option} is not in force yet`, 'leave it out');
+}

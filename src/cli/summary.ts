@@ -1,0 +1,117 @@
+import type { RunSummary } from '../model/summary.ts';
+import type { Mode } from '../model/verdict.ts';
+import type { FoldTotal } from './fold.ts';
+import { formatTarget, processLabel, shellQuote, trim } from './message.ts';
+
+/** What the opening line says. */
+export interface Opening {
+  /** Null: nothing is deployed by name. */
+  readonly deployment: string | null;
+  readonly mode: Mode;
+  /** Short id; null when there is no policy, and the run is only observed. */
+  readonly policy: string | null;
+  readonly run: string;
+}
+
+/** `guarding mysql · enforce · policy 3f9c2a1 · run 01J…`, or `observing · audit · no policy · run 01J…`. */
+export function formatOpening({ deployment, mode, policy, run }: Opening): string {
+  const name = deployment === null ? '' : ` ${deployment}`;
+  const does = policy === null && mode === 'audit' ? 'observing' : 'guarding';
+  const by = policy === null ? 'no policy' : `policy ${policy}`;
+  return `acyclic: ${does}${name} · ${mode} · ${by} · run ${run}`;
+}
+
+/** What the caller knows beyond the summary itself. */
+export interface SummaryContext {
+  readonly denied: readonly FoldTotal[];
+  /** Whether what was left running was put back, or killed. */
+  readonly leftover: 'release' | 'kill';
+  /** The file of `--report`. */
+  readonly report: string | null;
+  /** A command that makes a policy of what was seen; null when there is none. */
+  readonly suggest: string | null;
+  readonly width?: number;
+}
+
+const MOST_LINES = 5;
+
+/** The end summary, told once the run is over. Parts with nothing to say are left out. */
+export function formatSummary(summary: RunSummary, context: SummaryContext): string[] {
+  const { width = 200 } = context;
+  const lines = [formatEnd(summary)];
+  const add = (label: string, values: readonly string[]) => {
+    const shown = values.length > MOST_LINES ? values.slice(0, MOST_LINES - 1) : values;
+    for (const [index, value] of shown.entries()) {
+      lines.push(trim(`  ${(index === 0 ? label : '').padEnd(8)} ${value}`, width));
+    }
+    if (shown.length < values.length)
+      lines.push(`  ${''.padEnd(8)} and ${values.length - shown.length} more`);
+  };
+  add(
+    'cycles',
+    summary.cycles.map((path) => path.join(' → ')),
+  );
+  add(summary.denials > 0 ? 'denied' : 'seen', context.denied.map(formatTotal));
+  add('waiting', summary.waiting.filter((wait) => wait.wait_ms + wait.retry_ms >= 1000).map(formatWait));
+  add(
+    'lost',
+    Object.entries(summary.lost).map(([cause, count]) => `${plural(count, 'event')} (${cause})`),
+  );
+  const fate = context.leftover === 'kill' ? 'killed' : 'goes on, unguarded';
+  add(
+    'left',
+    summary.leftover.map((left) => {
+      const label = processLabel({ ...left, start: null, uid: null, exe: null });
+      const argv = left.argv === null ? '' : `: ${left.argv.map(shellQuote).join(' ')}`;
+      return `${label} ${fate}${argv}`;
+    }),
+  );
+  add('report', context.report === null ? [] : [context.report]);
+  if (summary.policy === null && summary.mode === 'audit') add('next', [formatNext(context)]);
+  return lines;
+}
+
+function formatEnd(summary: RunSummary): string {
+  const parts = [
+    `run ${summary.run}`,
+    `${plural(summary.calls, 'call')} to ${plural(summary.destinations, 'destination')}`,
+    summary.mode === 'unguarded' ? 'unguarded' : `${summary.denials} denied`,
+  ];
+  if (summary.would_deny > 0) parts.push(`${summary.would_deny} would be denied`);
+  parts.push(formatExit(summary.exit), formatDuration(summary.duration_ms));
+  return `acyclic: ${parts.join(' · ')}`;
+}
+
+function formatExit({ command, acyclic }: RunSummary['exit']): string {
+  if (command === null) return `exit ${acyclic}, command not started`;
+  return command === acyclic ? `exit ${acyclic}` : `exit ${acyclic}, command ${command}`;
+}
+
+function formatTotal({ view, count }: FoldTotal): string {
+  if (view === null) return `${plural(count, 'call')} to other destinations`;
+  const program = processLabel(view.event.process).replace(/\[\d+\]$/, '');
+  return `${program} → ${formatTarget(view.event)}${count > 1 ? ` ×${count}` : ''}`;
+}
+
+function formatWait({ destination, attempts, wait_ms, retry_ms }: RunSummary['waiting'][number]): string {
+  const waited = `${formatDuration(wait_ms)} waiting, ${formatDuration(retry_ms)} retrying`;
+  return `${destination}   ${plural(attempts, 'attempt')}, ${waited}`;
+}
+
+function formatNext({ report, suggest }: SummaryContext): string {
+  if (suggest !== null) return `turn what was seen into a policy: ${suggest}`;
+  const seen =
+    report === null ? 'run again with --report FILE to keep every call' : 'every call is in the report';
+  return `nothing was denied, since there is no policy; ${seen}, and see docs/policy.md to write one`;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** `340 ms`, `4.2 s`, `2 min 5 s`. */
+function formatDuration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1000)} s`;
+}

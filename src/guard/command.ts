@@ -1,0 +1,200 @@
+import { readFileSync, statSync } from 'node:fs';
+import { constants } from 'node:os';
+import { isatty } from 'node:tty';
+import { native } from '../kernel/binding.ts';
+import { type Cgroup, processesIn, withCgroupFd } from '../kernel/cgroup.ts';
+
+/** The guarded command, as it was asked for. */
+export interface CommandSpec {
+  readonly argv: readonly [string, ...string[]];
+  /** `NAME=value`. */
+  readonly env: readonly string[];
+  /** As SigIgn in /proc/PID/status: signals the command starts with ignored. */
+  readonly ignoredSignals: bigint;
+  /** Soft limit of open files; -1 leaves it. */
+  readonly nofileSoft: number;
+}
+
+/** The command could not be started. */
+export class CommandFailure extends Error {
+  /** 126 not executable, 127 not found, 125 anything else (design §2). */
+  readonly exit: number;
+  readonly remedy: string;
+  readonly code = 'command';
+
+  constructor(exit: number, message: string, remedy: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'CommandFailure';
+    this.exit = exit;
+    this.remedy = remedy;
+  }
+}
+
+/** siginfo si_code of a signal the kernel sent, as the terminal's does. */
+const SI_KERNEL = 0x80;
+const FORWARDED = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGALRM'] as const;
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** timeout(1)'s -k, for a command that does not heed SIGTERM. */
+const KILL_AFTER_MS = 5000;
+
+/** A running command. */
+export interface Running {
+  readonly pid: number;
+  /** Exit status, 128+n for signal n. */
+  readonly ended: Promise<{ status: number; timedOut: boolean }>;
+}
+
+/** The file execvp(3) would run. Throws CommandFailure 126 or 127. */
+export function resolveCommand(name: string, path: string | undefined): string {
+  if (name.includes('/')) return checked(name, name);
+  let refused: CommandFailure | null = null;
+  for (const directory of (path ?? DEFAULT_PATH).split(':')) {
+    const candidate = directory === '' ? `./${name}` : `${directory}/${name}`;
+    try {
+      return checked(candidate, name);
+    } catch (error) {
+      if (error instanceof CommandFailure && error.exit === 126) refused = error;
+    }
+  }
+  throw refused ?? new CommandFailure(127, `cannot find the command '${name}'`, 'check its spelling and PATH');
+}
+
+function checked(file: string, name: string): string {
+  let stat: ReturnType<typeof statSync>;
+  try {
+    stat = statSync(file);
+  } catch (error) {
+    const missing = ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+    if (missing) throw new CommandFailure(127, `cannot find the command '${name}'`, 'check its spelling and PATH');
+    throw new CommandFailure(126, `cannot run '${name}': ${(error as Error).message}`, 'check its permissions');
+  }
+  if (stat.isDirectory()) throw new CommandFailure(126, `cannot run '${name}': it is a directory`, 'name a program');
+  if ((stat.mode & 0o111) === 0)
+    throw new CommandFailure(126, `cannot run '${name}': it is not executable`, `make it so: chmod +x ${name}`);
+  return file;
+}
+
+/** Starts the command in the cgroup, in this process's own process group, and watches over it. */
+export function startCommand(spec: CommandSpec, cgroup: Cgroup | null, timeoutMs: number | null): Running {
+  const path = spec.env.find((entry) => entry.startsWith('PATH='))?.slice(5);
+  const file = resolveCommand(spec.argv[0], path);
+  const { pid, pidfd } = cgroup ? withCgroupFd(cgroup, (fd) => launch(spec, file, fd)) : launch(spec, file, -1);
+  const ended = new Promise<{ status: number; timedOut: boolean }>((resolve) => {
+    let timedOut = false;
+    const timer = timeoutMs === null ? null : setTimeout(() => expire(), timeoutMs);
+    let killer: NodeJS.Timeout | null = null;
+    const expire = () => {
+      timedOut = true;
+      const targets = groupOf(pid, cgroup);
+      signalAll(targets, 'SIGTERM');
+      signalAll(targets, 'SIGCONT');
+      killer = setTimeout(() => signalAll(groupOf(pid, cgroup), 'SIGKILL'), KILL_AFTER_MS);
+    };
+    forwardSignals(pid);
+    const reap = () => {
+      for (let state = native().waitChild(pid); state; state = native().waitChild(pid)) {
+        if (state.state === 'stopped') stopWithCommand();
+        if (state.state !== 'exited' && state.state !== 'signaled') continue;
+        if (timer) clearTimeout(timer);
+        if (killer) clearTimeout(killer);
+        process.off('SIGCHLD', reap);
+        native().signalUnwatch();
+        native().closeFd(pidfd);
+        resolve({ status: state.state === 'exited' ? state.value : 128 + state.value, timedOut });
+        return;
+      }
+    };
+    process.on('SIGCHLD', reap);
+    native().pidfdWatch(pidfd, reap);
+  });
+  return { pid, ended };
+}
+
+function launch(spec: CommandSpec, file: string, cgroupFd: number): { pid: number; pidfd: number } {
+  const start = (program: string, args: readonly string[]) =>
+    native().spawn({
+      file: program,
+      args: [...args],
+      env: [...spec.env],
+      cwd: null,
+      cgroupFd,
+      ignoredSignals: spec.ignoredSignals,
+      nofileSoft: spec.nofileSoft,
+      fds: null,
+    });
+  try {
+    return start(file, spec.argv);
+  } catch (error) {
+    const { code, stage } = error as NodeJS.ErrnoException & { stage?: string };
+    // A script without an interpreter line is one for sh, as execvp(3) has it.
+    if (stage === 'exec' && code === 'ENOEXEC') return start('/bin/sh', ['sh', file, ...spec.argv.slice(1)]);
+    if (stage === 'exec' && code === 'ENOENT')
+      throw new CommandFailure(
+        127,
+        `cannot run '${spec.argv[0]}': its interpreter is missing`,
+        'check the first line of the script',
+        { cause: error },
+      );
+    if (stage === 'exec')
+      throw new CommandFailure(
+        126,
+        `cannot run '${spec.argv[0]}': ${(error as Error).message}`,
+        'check the file and its permissions',
+        { cause: error },
+      );
+    throw new CommandFailure(
+      125,
+      `cannot start the command in its cgroup: ${(error as Error).message}`,
+      'run acyclic doctor to see what this host lacks',
+      { cause: error },
+    );
+  }
+}
+
+/** Passes signals on, but what the terminal sent: that reached the command's process group by itself. */
+function forwardSignals(pid: number): void {
+  const numbers = FORWARDED.map((name) => constants.signals[name]);
+  native().signalWatch(numbers, (signal, code) => {
+    if (code !== SI_KERNEL) signalAll([pid], signal);
+  });
+  process.on('SIGCONT', () => signalAll([pid], 'SIGCONT'));
+  // The command may own the terminal; a line from the background must not stop us.
+  native().signalIgnore(constants.signals.SIGTTOU);
+}
+
+function signalAll(pids: readonly number[], signal: NodeJS.Signals | number): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+}
+
+/** Whom timeout(1) would stop: the command and what of the run is in its process group; daemons are not. */
+function groupOf(pid: number, cgroup: Cgroup | null): number[] {
+  const group = processGroup(pid);
+  const others = cgroup && group !== null ? processesIn(cgroup.path) : [];
+  return [pid, ...others.filter((other) => other !== pid && processGroup(other) === group)];
+}
+
+function processGroup(pid: number): number | null {
+  return statField(pid, 2);
+}
+
+/** Fields of /proc/PID/stat after the command name, from the state at 0. */
+function statField(pid: number | 'self', index: number): number | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[index]);
+  } catch {
+    return null;
+  }
+}
+
+/** A command that stops itself hands the terminal back to the shell: so must we, being in between. */
+function stopWithCommand(): void {
+  const inForeground = isatty(0) && statField('self', 5) === statField('self', 2);
+  if (inForeground) process.kill(process.pid, 'SIGSTOP');
+}

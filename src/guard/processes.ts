@@ -1,0 +1,152 @@
+import { readlinkSync } from 'node:fs';
+import type { ExecRecord, ExitRecord, ForkRecord } from '../kernel/records.ts';
+import type { ProcessImage, ProcessWithAncestry } from '../model/process.ts';
+import type { Clock } from './clock.ts';
+
+/** A program image a process ran, from `time` on. */
+interface Image {
+  readonly time: bigint;
+  readonly uid: number;
+  readonly comm: string;
+  readonly exe: string | null;
+  readonly argv: readonly string[] | null;
+}
+
+/** One life of a pid. */
+interface Life {
+  readonly pid: number;
+  readonly start: bigint | null;
+  readonly parent: Life | null;
+  readonly images: Image[];
+  exit: bigint | null;
+}
+
+/** A dead process is remembered this long, for records that are still to be read. */
+const REMEMBER_NS = 30_000_000_000n;
+const MAX_ANCESTRY = 64;
+
+/**
+ * The processes of a run, from the kernel's fork, exec and exit records. A pid means the life it had at a
+ * time, so that reuse misleads nobody; a process that is gone is still known.
+ */
+export class ProcessTable {
+  readonly #clock: Clock;
+  readonly #lives = new Map<number, Life[]>();
+  readonly #dead: Life[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  apply(record: ForkRecord | ExecRecord | ExitRecord): void {
+    if (record.type === 'fork') this.#fork(record);
+    else if (record.type === 'exec') this.#exec(record);
+    else this.#exit(record);
+  }
+
+  /** The process that had the pid at that time; null when no record speaks of it. */
+  at(pid: number, time: bigint): ProcessWithAncestry | null {
+    const life = this.#lifeAt(pid, time);
+    if (!life) return null;
+    const ancestry: ProcessImage[] = [];
+    for (let up = life.parent; up && ancestry.length < MAX_ANCESTRY; up = up.parent)
+      ancestry.push(this.#describe(up, time));
+    return { ...this.#describe(life, time), ancestry };
+  }
+
+  #fork(record: ForkRecord): void {
+    const parent = this.#lifeAt(record.parent, record.time);
+    const inherited = parent ? imageAt(parent, record.time) : null;
+    this.#add({
+      pid: record.pid,
+      start: record.time,
+      parent,
+      exit: null,
+      images: [
+        {
+          time: record.time,
+          uid: record.uid,
+          comm: record.comm,
+          exe: inherited?.exe ?? null,
+          argv: inherited?.argv ?? null,
+        },
+      ],
+    });
+  }
+
+  #exec(record: ExecRecord): void {
+    const image: Image = {
+      time: record.time,
+      uid: record.uid,
+      comm: record.comm,
+      exe: resolveExe(record),
+      argv: record.truncated ? [...record.argv.slice(0, -1), `${record.argv.at(-1) ?? ''}…`] : record.argv,
+    };
+    const life = this.#lifeAt(record.pid, record.time);
+    if (life) life.images.push(image);
+    else {
+      const parent = this.#lifeAt(record.parent, record.time);
+      this.#add({ pid: record.pid, start: null, parent, exit: null, images: [image] });
+    }
+  }
+
+  #exit(record: ExitRecord): void {
+    const life = this.#lives.get(record.pid)?.at(-1);
+    if (!life || life.exit !== null) return;
+    life.exit = record.time;
+    this.#dead.push(life);
+    while (this.#dead[0] && record.time - (this.#dead[0].exit ?? 0n) > REMEMBER_NS) this.#forget(this.#dead.shift());
+  }
+
+  #add(life: Life): void {
+    const lives = this.#lives.get(life.pid);
+    if (lives) lives.push(life);
+    else this.#lives.set(life.pid, [life]);
+  }
+
+  #forget(life: Life | undefined): void {
+    if (!life) return;
+    const left = this.#lives.get(life.pid)?.filter((other) => other !== life) ?? [];
+    if (left.length > 0) this.#lives.set(life.pid, left);
+    else this.#lives.delete(life.pid);
+  }
+
+  #lifeAt(pid: number, time: bigint): Life | null {
+    const lives = this.#lives.get(pid) ?? [];
+    for (let i = lives.length - 1; i >= 0; i--) {
+      const life = lives[i];
+      if (life && (life.start === null || life.start <= time)) return life;
+    }
+    return null;
+  }
+
+  #describe(life: Life, time: bigint): ProcessImage {
+    const image = imageAt(life, time);
+    return {
+      pid: life.pid,
+      start: life.start === null ? null : this.#clock.wall(life.start),
+      uid: image?.uid ?? null,
+      comm: image?.comm ?? null,
+      exe: image?.exe ?? null,
+      argv: image?.argv ?? null,
+    };
+  }
+}
+
+function imageAt(life: Life, time: bigint): Image | null {
+  for (let i = life.images.length - 1; i >= 0; i--) {
+    const image = life.images[i];
+    if (image && image.time <= time) return image;
+  }
+  return life.images[0] ?? null;
+}
+
+/** The kernel tells the path as it was called; a relative one is made whole while the process lives. */
+function resolveExe(record: ExecRecord): string | null {
+  if (record.exe.startsWith('/') || record.exe === '') return record.exe || null;
+  try {
+    return readlinkSync(`/proc/${record.pid}/exe`);
+  } catch {
+    return record.exe;
+  }
+}

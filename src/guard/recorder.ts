@@ -1,0 +1,198 @@
+import { constants } from 'node:os';
+import type { AttemptRecord, EscapeRecord } from '../kernel/records.ts';
+import type { Transport } from '../model/destination.ts';
+import type { AuditEvent, EventKind } from '../model/event.ts';
+import type { RuleReference, Verdict } from '../model/verdict.ts';
+import type { CompiledPolicy } from '../policy/compile.ts';
+import { type Decision, evaluate, evaluateLookup } from '../policy/evaluate.ts';
+import type { Clock } from './clock.ts';
+import type { Facts } from './facts.ts';
+import type { ProcessTable } from './processes.ts';
+
+/** An event with what its message needs and its record does not hold. */
+export interface Recorded {
+  readonly event: AuditEvent;
+  readonly rule: RuleReference | null;
+  readonly cycle: readonly string[] | null;
+  /** Errno or DNS answer the caller saw, as `connect() = EPERM`; null when it was let through. */
+  readonly saw: string | null;
+}
+
+/** A lookup of a run, through the proxy or read in passing. */
+export interface ObservedLookup {
+  readonly pid: number;
+  readonly time: bigint;
+  /** The question's name, then its aliases. */
+  readonly names: readonly string[];
+  readonly transport: 'udp' | 'tcp';
+  /** The answer was withheld. */
+  readonly denied: boolean;
+  readonly rcode: string;
+  readonly durationUs: number | null;
+  readonly hook: string;
+}
+
+const ERRNO_NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+
+/** IP protocol numbers, IANA; those not here go by number. */
+const PROTOCOL_NAMES: Record<number, string> = {
+  1: 'icmp',
+  2: 'igmp',
+  6: 'tcp',
+  17: 'udp',
+  47: 'gre',
+  50: 'esp',
+  51: 'ah',
+  58: 'icmpv6',
+  132: 'sctp',
+  136: 'udplite',
+};
+
+const DNS_PORT = 53;
+
+/** How the verdict speaks of a protocol number; the same in bpf/verdict.bpf.h. */
+export function transportOf(protocol: number): Transport {
+  return protocol === 6 ? 'tcp' : protocol === 17 ? 'udp' : 'other';
+}
+
+/** Makes events of what the kernel and the DNS proxy tell. */
+export class Recorder {
+  readonly #policy: CompiledPolicy;
+  readonly #clock: Clock;
+  readonly #processes: ProcessTable;
+  readonly #facts: Facts;
+  readonly #common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
+  readonly #nextId: () => string;
+  /** Calls the kernel decided otherwise than the policy says: a fault of this program. */
+  disagreements = 0;
+
+  constructor(options: {
+    policy: CompiledPolicy;
+    clock: Clock;
+    processes: ProcessTable;
+    facts: Facts;
+    common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
+    nextId: () => string;
+  }) {
+    this.#policy = options.policy;
+    this.#clock = options.clock;
+    this.#processes = options.processes;
+    this.#facts = options.facts;
+    this.#common = options.common;
+    this.#nextId = options.nextId;
+  }
+
+  attempt(record: AttemptRecord): Recorded {
+    const enforced = this.#policy.mode === 'enforce';
+    const names = enforced ? this.#facts.namesOf(record.fact) : this.#facts.namesAt(record.address);
+    const decision = evaluate(this.#policy, {
+      address: record.address,
+      port: record.port,
+      protocol: transportOf(record.protocol),
+      names,
+    });
+    const caused = record.cause ? causeDecision(decision, record.cause) : decision;
+    const verdict = this.#settle(record, caused);
+    const errno = record.errno === 0 ? null : (ERRNO_NAMES.get(record.errno) ?? String(record.errno));
+    return this.#recorded(record.kind, record, caused, verdict, {
+      destination: {
+        address: record.address,
+        port: transportOf(record.protocol) === 'other' ? null : record.port,
+        protocol: PROTOCOL_NAMES[record.protocol] ?? String(record.protocol),
+        names: [...names],
+        service: decision.service,
+      },
+      outcome: errno ? { errno, duration_us: null } : null,
+      hook: record.hook,
+      saw: errno ? `${record.kind === 'connect' ? 'connect' : 'send'}() = ${errno}` : null,
+      comm: record.comm,
+      uid: record.uid,
+    });
+  }
+
+  lookup(seen: ObservedLookup): Recorded {
+    const decision = evaluateLookup(this.#policy, seen.names);
+    const verdict: Verdict = decision.answer === 'allow' ? 'allow' : seen.denied ? 'deny' : 'would-deny';
+    return this.#recorded('dns', seen, decision, verdict, {
+      destination: {
+        address: null,
+        port: DNS_PORT,
+        protocol: seen.transport,
+        names: [...seen.names],
+        service: decision.service,
+      },
+      outcome: { errno: null, duration_us: seen.durationUs },
+      hook: seen.hook,
+      saw: seen.denied ? `lookup = ${seen.rcode}` : null,
+      comm: null,
+      uid: null,
+    });
+  }
+
+  escape(record: EscapeRecord): Recorded {
+    return this.#recorded('escape', record, null, null, {
+      destination: null,
+      outcome: null,
+      hook: 'tp_btf/cgroup_attach_task',
+      saw: null,
+      comm: null,
+      uid: null,
+    });
+  }
+
+  /** What happened is what the kernel did; where the policy says otherwise, that is counted. */
+  #settle(record: AttemptRecord, decision: Decision): Verdict {
+    if (this.#policy.mode === 'audit') return decision.verdict;
+    if (record.decision !== decision.answer) this.disagreements++;
+    return record.decision === 'deny' ? 'deny' : record.decision === 'audit' ? 'would-deny' : 'allow';
+  }
+
+  #recorded(
+    kind: EventKind,
+    at: { pid: number; time: bigint },
+    decision: Decision | null,
+    verdict: Verdict | null,
+    detail: Pick<AuditEvent, 'destination' | 'outcome' | 'hook'> & {
+      saw: string | null;
+      comm: string | null;
+      uid: number | null;
+    },
+  ): Recorded {
+    const { saw, comm, uid, ...fields } = detail;
+    const cycle = decision?.cycle ?? null;
+    const rule = decision?.rule ?? null;
+    const process = this.#processes.at(at.pid, at.time) ?? {
+      ...{ pid: at.pid, start: null, uid, comm, exe: null, argv: null },
+      ancestry: [],
+    };
+    return {
+      event: {
+        v: 1,
+        id: this.#nextId(),
+        time: this.#clock.wall(at.time),
+        ...this.#common,
+        count: 1,
+        kind,
+        process: at.pid === 0 ? null : process,
+        verdict,
+        rule: rule && { source: rule.source, kind: rule.kind, reason: rule.reason, owner: rule.owner },
+        dependency: cycle && { kind: cycle.length > 3 ? 'transient' : null, evidence: null, path: [...cycle] },
+        ...fields,
+      },
+      rule,
+      cycle,
+      saw,
+    };
+  }
+}
+
+/** A call no rule decided: the guard could not do its part, and says which. */
+function causeDecision(decision: Decision, cause: string): Decision {
+  return {
+    ...decision,
+    verdict: 'deny',
+    answer: 'deny',
+    cycle: null,
+    rule: { ...decision.rule, kind: 'default', source: null, id: null, reason: cause, owner: null, instead: null },
+  };
+}

@@ -1,0 +1,83 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { SetupFailure } from '../kernel/failure.ts';
+
+/** Runs in progress, one file each, so that what a killed engine leaves can be found. Root's alone. */
+const DIRECTORY = '/run/acyclic/runs';
+
+const processIdentity = z.object({ pid: z.number().int().positive(), start: z.string() });
+
+const runEntry = z.object({
+  v: z.literal(1),
+  id: z.string().regex(/^[0-9A-HJKMNP-TV-Z]{26}$/),
+  engine: processIdentity,
+  command: processIdentity.nullable(),
+  cgroup: z.string(),
+  /** The cgroup the run was started from, where leftover processes go back to. */
+  origin: z.string(),
+  leftover: z.enum(['release', 'kill']),
+});
+
+/** A process for sure: pid and the start time of /proc/PID/stat, in clock ticks since boot. */
+export type ProcessIdentity = z.infer<typeof processIdentity>;
+export type RunEntry = z.infer<typeof runEntry>;
+
+/** Identity of a live process; null when there is none with that pid, or only its zombie. */
+export function identify(pid: number): ProcessIdentity | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const start = fields[19];
+    return start && fields[0] !== 'Z' && fields[0] !== 'X' ? { pid, start } : null;
+  } catch {
+    return null;
+  }
+}
+
+export function isAlive(process: ProcessIdentity): boolean {
+  return identify(process.pid)?.start === process.start;
+}
+
+/** Writes a run's entry whole or not at all. Throws SetupFailure `state`. */
+export function writeEntry(entry: RunEntry): void {
+  try {
+    mkdirSync(DIRECTORY, { recursive: true, mode: 0o700 });
+    const temporary = join(DIRECTORY, `.${entry.id}.${process.pid}`);
+    writeFileSync(temporary, JSON.stringify(entry), { mode: 0o600 });
+    renameSync(temporary, join(DIRECTORY, `${entry.id}.json`));
+  } catch (error) {
+    throw new SetupFailure(
+      'state',
+      `cannot write the run's entry in ${DIRECTORY}: ${(error as Error).message}`,
+      'check that /run is writable and has room',
+      { cause: error },
+    );
+  }
+}
+
+export function removeEntry(id: string): void {
+  try {
+    unlinkSync(join(DIRECTORY, `${id}.json`));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+/** Every readable entry. A file that is not one is passed over. */
+export function readEntries(): RunEntry[] {
+  let files: string[];
+  try {
+    files = readdirSync(DIRECTORY).filter((name) => name.endsWith('.json'));
+  } catch {
+    return [];
+  }
+  return files.flatMap((name) => {
+    try {
+      const parsed = runEntry.safeParse(JSON.parse(readFileSync(join(DIRECTORY, name), 'utf8')));
+      return parsed.success ? [parsed.data] : [];
+    } catch {
+      return [];
+    }
+  });
+}

@@ -1,0 +1,216 @@
+import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { constants as osConstants } from 'node:os';
+import { monotonicFactory } from 'ulid';
+import { startProxy } from '../dns/proxy.ts';
+import { parseResolvConf } from '../dns/resolv.ts';
+import { native } from '../kernel/binding.ts';
+import { type Cgroup, createCgroup, ownCgroup, processesIn } from '../kernel/cgroup.ts';
+import { ClientTable } from '../kernel/clients.ts';
+import { SetupFailure } from '../kernel/failure.ts';
+import { readLosses } from '../kernel/losses.ts';
+import { ensureBpffs } from '../kernel/mounts.ts';
+import { loadPrograms, type Programs } from '../kernel/programs.ts';
+import type { AttemptRecord, KernelRecord } from '../kernel/records.ts';
+import { RecordStream } from '../kernel/stream.ts';
+import { Tables } from '../kernel/tables.ts';
+import { EngineWords } from '../kernel/words.ts';
+import { type Address, addressBytes, parseAddress } from '../model/address.ts';
+import type { LeftProcess } from '../model/summary.ts';
+import type { CompiledPolicy } from '../policy/compile.ts';
+import { addressTable } from '../policy/flatten.ts';
+import { Clock } from './clock.ts';
+import { Facts } from './facts.ts';
+import { parseHosts } from './hosts-file.ts';
+import { kill, release, removeWhenEmpty } from './leftover.ts';
+import { proxyHooks, readReply } from './lookups.ts';
+import { ProcessTable } from './processes.ts';
+import { type Recorded, Recorder } from './recorder.ts';
+import { identify, type RunEntry, removeEntry, writeEntry } from './registry.ts';
+import { UndoList } from './undo.ts';
+
+/** One guarded run, from the outside. */
+export interface SessionOptions {
+  /** ULID. */
+  readonly id: string;
+  readonly host: string;
+  readonly deployment: string | null;
+  readonly policy: CompiledPolicy;
+  /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
+  readonly policyElsewhere: CompiledPolicy;
+  readonly policyId: string | null;
+  readonly leftover: 'release' | 'kill';
+  /** Every event, as it happens; for a denied lookup before its answer leaves. */
+  readonly onEvent: (recorded: Recorded) => void;
+}
+
+/** A guard in place. The command is started in `cgroup`, and `finish` ends it all. */
+export interface Session {
+  readonly cgroup: Cgroup;
+  /** Puts the command on file, so that a killed engine's remains can be told from a run in progress. */
+  commandStarted(pid: number): void;
+  /** Reads what is still to be read, deals with what the command left, and takes the guard away. */
+  finish(): Promise<Finished>;
+}
+
+export interface Finished {
+  readonly leftover: readonly LeftProcess[];
+  /** Events lost, by cause. */
+  readonly lost: Readonly<Record<string, number>>;
+  /** What could not be taken away, by name. */
+  readonly failures: readonly string[];
+}
+
+const PROXY_ADDRESSES = ['127.86.0.1', '::1'] as const;
+const HEARTBEAT_MS = 500;
+/** A single policy is in force for the whole of an embedded run. */
+const GENERATION = 1;
+const RESOLV_CONF = '/etc/resolv.conf';
+const HOSTS = '/etc/hosts';
+const DNS_PORT = 53;
+
+/** This host's own addresses, in this network namespace. */
+export function ownAddresses(): Address[] {
+  const found = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return found.map(({ address }) => parseAddress(address.split('%', 1)[0] ?? '')).filter((address) => address !== null);
+}
+
+/** Sets up the guard, all or nothing: what was done is undone when a step fails. Throws SetupFailure. */
+export async function startSession(options: SessionOptions): Promise<Session> {
+  const undo = new UndoList();
+  try {
+    return await setUp(options, undo);
+  } catch (error) {
+    await undo.run();
+    throw error;
+  }
+}
+
+async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> {
+  const { policy, id } = options;
+  ensureBpffs();
+  const origin = ownCgroup();
+  const entry = registerRun(options, origin);
+  undo.add('run entry', () => removeEntry(id));
+  const cgroup = createCgroup(origin, `acyclic-${id}`);
+  undo.add('cgroup', async () => {
+    if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
+  });
+  const programs = loadPrograms([policy.mode]);
+  undo.add('eBPF programs', () => programs.close());
+  const words = new EngineWords(programs.map('engine'));
+  words.setLevel(cgroup.level);
+  words.setNetns(native().netnsCookie());
+  const tables = installPolicy(programs, options, cgroup.id);
+
+  const clock = new Clock(() => native().clocks());
+  const processes = new ProcessTable(clock);
+  const facts = new Facts({
+    tables: policy.mode === 'enforce' ? tables : null,
+    policy,
+    run: cgroup.id,
+    generation: GENERATION,
+  });
+  undo.add('facts', () => facts.close());
+  for (const { address, names } of readHostsFile()) facts.learn(address, names);
+  const recorder = new Recorder({
+    policy,
+    clock,
+    processes,
+    facts,
+    common: { host: options.host, run: id, deployment: options.deployment, policy: options.policyId },
+    nextId: monotonicFactory(),
+  });
+  const stream = new RecordStream(
+    { events: programs.map('events'), processes: programs.map('processes') },
+    words,
+    (record) => dispatch(record, { processes, facts, recorder, onEvent: options.onEvent }),
+  );
+  undo.add('record stream', () => stream.close());
+
+  if (policy.mode === 'enforce') {
+    const proxy = await startDns(options, {
+      run: cgroup.id,
+      clients: new ClientTable(programs.map('clients')),
+      facts,
+      record: (lookup) => {
+        stream.drain();
+        options.onEvent(recorder.lookup(lookup));
+      },
+    });
+    undo.add('DNS proxy', () => proxy.close());
+    words.setProxy(proxy.port);
+  }
+  words.beat();
+  const heart = setInterval(() => {
+    words.beat();
+    clock.refresh();
+  }, HEARTBEAT_MS);
+  undo.add('heartbeat', () => clearInterval(heart));
+  programs.attach(cgroup, id);
+
+  return {
+    cgroup,
+    commandStarted(pid) {
+      writeEntry({ ...entry, command: identify(pid) });
+    },
+    async finish() {
+      stream.drain();
+      const remaining = processesIn(cgroup.path).map((pid) => describeLeft(processes, pid));
+      if (options.leftover === 'kill') await kill(cgroup.path);
+      stream.drain();
+      tables.forgetRun(cgroup.id);
+      const lost = { ...readLosses(programs.map('losses')), ...ownLosses(stream, recorder) };
+      undo.add('leftover processes', async () => {
+        await release(cgroup.path, origin.path);
+      });
+      const failures = await endGuard(undo, programs);
+      return { leftover: remaining, lost, failures };
+    },
+  };
+}
+
+/** The guard goes before what it guards is let go, so that nothing is half guarded. */
+async function endGuard(undo: UndoList, programs: Programs): Promise<string[]> {
+  programs.detach();
+  return undo.run();
+}
+
+function registerRun(options: SessionOptions, origin: Cgroup): RunEntry {
+  const engine = identify(process.pid);
+  if (!engine) throw new SetupFailure('state', 'cannot read /proc/self/stat', 'check that /proc is mounted');
+  const entry: RunEntry = {
+    v: 1,
+    id: options.id,
+    engine,
+    command: null,
+    cgroup: `${origin.path}/acyclic-${options.id}`,
+    origin: origin.path,
+    leftover: options.leftover,
+  };
+  writeEntry(entry);
+  return entry;
+}
+
+function installPolicy(programs: Programs, options: SessionOptions, run: bigint): Tables {
+  const { policy } = options;
+  const tables = new Tables({
+    addresses: programs.map('addresses'),
+    ports: programs.map('ports'),
+    facts: programs.map('facts'),
+    factEntries: programs.map('fact_entries'),
+    runs: programs.map('runs'),
+  });
+  if (policy.mode === 'enforce') {
+    tables.installPolicy(
+      GENERATION,
+      addressTable(policy).map(({ prefix, segments, ownAddress }) => ({
+        prefix,
+        answers: segments,
+        elsewhere: ownAddress ? segmentsElsewhere(options, prefix) : null,
+      })),
+    );
+  }
+  tables.publish(run, GENERATION, policy.mode, osConstants.errno[policy.onDeny]);
+  return tables;
+}

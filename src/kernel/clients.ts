@@ -1,0 +1,36 @@
+import { type MapHandle, native } from './binding.ts';
+import * as layout from './layout.gen.ts';
+
+/** Who is behind a source port that talks to the DNS proxy. */
+export interface Client {
+  readonly run: bigint;
+  readonly pid: number;
+  /** CLOCK_MONOTONIC nanoseconds of its latest packet. */
+  readonly time: bigint;
+}
+
+const PROTOCOLS = { tcp: 6, udp: 17 } as const;
+
+/** The kernel's word on who asks the proxy, kept by bpf/skb.bpf.c before the packet arrives. */
+export class ClientTable {
+  readonly #map: MapHandle;
+
+  constructor(map: MapHandle) {
+    this.#map = map;
+  }
+
+  /** Null: nobody of a run. */
+  find(transport: 'udp' | 'tcp', address: string, port: number): Client | null {
+    const key = Buffer.alloc(layout.clientKey.size);
+    key.writeUInt8(PROTOCOLS[transport], layout.clientKey.protocol.offset);
+    key.writeUInt8(address.includes(':') ? 6 : 4, layout.clientKey.family.offset);
+    key.writeUInt16LE(port, layout.clientKey.port.offset);
+    const value = native().mapLookup(this.#map, key);
+    if (!value) return null;
+    return {
+      run: value.readBigUInt64LE(layout.client.run.offset),
+      pid: value.readUInt32LE(layout.client.pid.offset),
+      time: value.readBigUInt64LE(layout.client.time.offset),
+    };
+  }
+}

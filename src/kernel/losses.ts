@@ -1,0 +1,24 @@
+import { type MapHandle, native } from './binding.ts';
+import * as layout from './layout.gen.ts';
+
+/** Causes as users read them, by number in the kernel's table. */
+const NAMES: Record<number, string> = {
+  [layout.loss.LOSS_EVENTS]: 'event ring full',
+  [layout.loss.LOSS_PROCESSES]: 'process ring full',
+  [layout.loss.LOSS_SOCKETS]: 'no memory for socket storage',
+  [layout.loss.LOSS_CLIENTS]: 'DNS client table full',
+};
+
+/** What the programs could not record, by cause; causes that never struck are left out. */
+export function readLosses(map: MapHandle): Record<string, number> {
+  const losses: Record<string, number> = {};
+  for (const [cause, name] of Object.entries(NAMES)) {
+    const key = Buffer.alloc(4);
+    key.writeUInt32LE(Number(cause));
+    const perCpu = native().mapLookup(map, key);
+    let count = 0n;
+    for (let at = 0; perCpu && at + 8 <= perCpu.length; at += 8) count += perCpu.readBigUInt64LE(at);
+    if (count > 0n) losses[name] = Number(count);
+  }
+  return losses;
+}

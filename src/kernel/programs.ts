@@ -1,0 +1,149 @@
+import { existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Mode } from '../model/verdict.ts';
+import { type LinkHandle, type MapHandle, native, type ObjectHandle } from './binding.ts';
+import { type Cgroup, withCgroupFd } from './cgroup.ts';
+import { SetupFailure } from './failure.ts';
+import { BPFFS } from './mounts.ts';
+
+/** Pins of a map layout live in a directory of their own; raise it when bpf/event.h or maps.bpf.h changes. */
+const LAYOUT_VERSION = 1;
+
+/** Where this build's pins are kept. */
+export const PIN_ROOT = join(BPFFS, 'acyclic');
+const PIN_DIRECTORY = join(PIN_ROOT, `v${LAYOUT_VERSION}`);
+
+const OBJECT_PATH = fileURLToPath(new URL('../../build/acyclic.bpf.o', import.meta.url));
+
+/** Programs on the cgroup, and when each is needed: nothing is attached that has nothing to do. */
+const CGROUP_PROGRAMS: readonly { name: string; modes: readonly Mode[] }[] = [
+  { name: 'sock_create', modes: ['enforce', 'audit'] },
+  { name: 'sock_release', modes: ['enforce'] },
+  { name: 'connect4', modes: ['enforce', 'audit'] },
+  { name: 'connect6', modes: ['enforce', 'audit'] },
+  { name: 'sendmsg4', modes: ['enforce', 'audit'] },
+  { name: 'sendmsg6', modes: ['enforce', 'audit'] },
+  { name: 'recvmsg4', modes: ['enforce', 'audit'] },
+  { name: 'recvmsg6', modes: ['enforce', 'audit'] },
+  { name: 'getpeername4', modes: ['enforce'] },
+  { name: 'getpeername6', modes: ['enforce'] },
+  { name: 'egress', modes: ['enforce', 'audit'] },
+  { name: 'ingress', modes: ['audit'] },
+];
+
+/** Programs on the kernel's tracepoints: a run's processes. */
+const TRACE_PROGRAMS = ['process_fork', 'process_exec', 'process_exit', 'process_move'] as const;
+
+/** Loaded programs and their maps; `attach` puts them on a cgroup. */
+export interface Programs {
+  map(name: string): MapHandle;
+  /** Attaches to the cgroup and pins the links, so that they outlive this process. */
+  attach(cgroup: Cgroup, pinName: string): void;
+  /** Detaches, unpins and unloads. */
+  close(): void;
+}
+
+/** Loads the object. Throws SetupFailure `no-object` or `load-refused` with the verifier's cause. */
+export function loadPrograms(modes: readonly Mode[]): Programs {
+  if (!existsSync(OBJECT_PATH))
+    throw new SetupFailure('no-object', `the eBPF object ${OBJECT_PATH} is missing`, 'build it: make build');
+  const wanted = CGROUP_PROGRAMS.filter((program) => program.modes.some((mode) => modes.includes(mode)));
+  const object = load(wanted.map((program) => program.name));
+  const maps = new Map<string, MapHandle>();
+  const links: LinkHandle[] = [];
+  let pins: string | null = null;
+  return {
+    map(name) {
+      const map = maps.get(name) ?? native().mapOpen(object, name);
+      maps.set(name, map);
+      return map;
+    },
+    attach(cgroup, pinName) {
+      pins = join(PIN_DIRECTORY, pinName);
+      mkdirSync(pins, { recursive: true, mode: 0o700 });
+      for (const { name } of wanted) {
+        const link = attachCgroup(object, name, cgroup);
+        links.push(link);
+        native().linkPin(link, join(pins, name));
+      }
+      for (const name of TRACE_PROGRAMS) links.push(attachTrace(object, name));
+    },
+    close() {
+      if (pins) removePins(pins);
+      for (const link of links) native().linkClose(link);
+      for (const map of maps.values()) native().mapClose(map);
+      native().objectClose(object);
+    },
+  };
+}
+
+function load(wanted: readonly string[]): ObjectHandle {
+  const object = native().objectOpen(OBJECT_PATH);
+  try {
+    for (const { name } of CGROUP_PROGRAMS)
+      if (!wanted.includes(name)) native().objectSetAutoload(object, name, false);
+    native().objectLoad(object);
+    return object;
+  } catch (error) {
+    native().objectClose(object);
+    throw new SetupFailure(
+      'load-refused',
+      `the kernel refused the eBPF programs: ${(error as Error).message}`,
+      'run acyclic doctor to see what this kernel lacks (6.1 or newer with BTF is needed)',
+      { cause: error },
+    );
+  }
+}
+
+function attachCgroup(object: ObjectHandle, name: string, cgroup: Cgroup): LinkHandle {
+  try {
+    return withCgroupFd(cgroup, (fd) => native().linkAttachCgroup(object, name, fd));
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new SetupFailure(
+      'attach-refused',
+      `cannot attach ${name} to ${cgroup.path}: ${message}`,
+      code === 'EPERM'
+        ? 'another program on a cgroup above forbids more (attached without BPF_F_ALLOW_MULTI): bpftool cgroup tree names it'
+        : 'run acyclic doctor to see what this kernel lacks',
+      { cause: error },
+    );
+  }
+}
+
+function attachTrace(object: ObjectHandle, name: string): LinkHandle {
+  try {
+    return native().linkAttach(object, name);
+  } catch (error) {
+    throw new SetupFailure(
+      'attach-refused',
+      `cannot attach ${name}: ${(error as Error).message}`,
+      'run acyclic doctor to see what this kernel lacks',
+      { cause: error },
+    );
+  }
+}
+
+/** Removes a run's pins, which detaches what no process holds. Missing ones are no error. */
+export function removePins(directory: string): void {
+  try {
+    for (const name of readdirSync(directory)) unlinkSync(join(directory, name));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  for (const parent of [directory, PIN_DIRECTORY, PIN_ROOT]) {
+    try {
+      rmdirSync(parent);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOTEMPTY') return;
+      if (code !== 'ENOENT') throw error;
+    }
+  }
+}
+
+/** Where the pins of a run are, by its pin name. */
+export function pinDirectory(pinName: string): string {
+  return join(PIN_DIRECTORY, pinName);
+}

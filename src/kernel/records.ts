@@ -1,0 +1,248 @@
+import { type Address, addressFromBytes } from '../model/address.ts';
+import * as layout from './layout.gen.ts';
+
+/** An outbound attempt as a hook saw it. Times are CLOCK_MONOTONIC nanoseconds. */
+export interface AttemptRecord {
+  readonly type: 'attempt';
+  readonly kind: 'connect' | 'send';
+  readonly time: bigint;
+  readonly run: bigint;
+  readonly pid: number;
+  /** Null where the caller was not running (softirq). */
+  readonly uid: number | null;
+  readonly comm: string | null;
+  readonly address: Address;
+  readonly port: number;
+  /** IP protocol number. */
+  readonly protocol: number;
+  readonly socketType: number;
+  readonly hook: string;
+  readonly decision: 'allow' | 'audit' | 'deny';
+  /** Why, where no rule decided; null where one did. */
+  readonly cause: string | null;
+  readonly generation: number;
+  /** The fact that held for the address; 0: none was known. */
+  readonly fact: number;
+  /** Errno the caller got; 0 when let through. */
+  readonly errno: number;
+  readonly cookie: bigint;
+  /** Source of a packet seen at egress, to find its socket by. */
+  readonly source: { address: Address; port: number } | null;
+}
+
+/** A DNS answer read in passing (audit mode): the UDP payload, or the start of a TCP segment. */
+export interface DnsReplyRecord {
+  readonly type: 'dns-reply';
+  readonly time: bigint;
+  readonly run: bigint;
+  readonly pid: number;
+  readonly server: Address;
+  readonly protocol: number;
+  readonly payload: Uint8Array;
+}
+
+export interface ForkRecord {
+  readonly type: 'fork';
+  readonly time: bigint;
+  readonly pid: number;
+  readonly parent: number;
+  readonly uid: number;
+  readonly comm: string;
+}
+
+export interface ExecRecord {
+  readonly type: 'exec';
+  readonly time: bigint;
+  readonly pid: number;
+  readonly parent: number;
+  readonly uid: number;
+  readonly comm: string;
+  /** The program as the kernel opened it: for a script its interpreter. May be relative. */
+  readonly exe: string;
+  readonly argv: readonly string[];
+  /** argv was longer than the record holds. */
+  readonly truncated: boolean;
+}
+
+export interface ExitRecord {
+  readonly type: 'exit';
+  readonly time: bigint;
+  readonly pid: number;
+}
+
+/** A process of a run that was moved, or born, outside the run's cgroup. */
+export interface EscapeRecord {
+  readonly type: 'escape';
+  readonly time: bigint;
+  readonly run: bigint;
+  readonly pid: number;
+  /** Who moved it. */
+  readonly by: number;
+  readonly cgroup: bigint;
+}
+
+export type KernelRecord =
+  | AttemptRecord
+  | DnsReplyRecord
+  | ForkRecord
+  | ExecRecord
+  | ExitRecord
+  | EscapeRecord;
+
+const HOOKS: Record<number, string> = {
+  [layout.hook.HOOK_CONNECT4]: 'cgroup/connect4',
+  [layout.hook.HOOK_CONNECT6]: 'cgroup/connect6',
+  [layout.hook.HOOK_SENDMSG4]: 'cgroup/sendmsg4',
+  [layout.hook.HOOK_SENDMSG6]: 'cgroup/sendmsg6',
+  [layout.hook.HOOK_EGRESS]: 'cgroup_skb/egress',
+  [layout.hook.HOOK_INGRESS]: 'cgroup_skb/ingress',
+};
+
+const CAUSES: Record<number, string> = {
+  [layout.cause.CAUSE_NO_RUN]: 'no-run',
+  [layout.cause.CAUSE_NO_ENTRY]: 'no-entry',
+  [layout.cause.CAUSE_DNS_PROXY_DOWN]: 'dns-proxy-down',
+  [layout.cause.CAUSE_DNS_OTHER_NETNS]: 'dns-other-netns',
+  [layout.cause.CAUSE_NO_MEMORY]: 'no-memory',
+};
+
+/** A u32 length and four bytes of padding before each record (native/ring.c). */
+const HEADER_SIZE = 8;
+const UNKNOWN_UID = 0xffffffff;
+
+/**
+ * Decodes a drained batch: records one after another, each with its length before it, padded to 8 bytes.
+ * Calls `fault` for a record this build does not know, and goes on.
+ */
+export function decodeBatch(batch: Buffer, each: (record: KernelRecord) => void, fault: () => void): void {
+  let at = 0;
+  while (at + HEADER_SIZE <= batch.length) {
+    const length = batch.readUInt32LE(at);
+    const start = at + HEADER_SIZE;
+    if (start + length > batch.length) return fault();
+    const record = decode(batch.subarray(start, start + length));
+    if (record) each(record);
+    else fault();
+    at = (start + length + 7) & ~7;
+  }
+}
+
+function decode(bytes: Buffer): KernelRecord | null {
+  if (bytes.length < layout.eventHeader.size) return null;
+  const { EVENT_CONNECT, EVENT_SEND, EVENT_DNS_REPLY, EVENT_FORK, EVENT_EXEC, EVENT_EXIT, EVENT_ESCAPE } =
+    layout.eventKind;
+  switch (bytes.readUInt32LE(layout.eventHeader.kind.offset)) {
+    case EVENT_CONNECT:
+      return decodeAttempt(bytes, 'connect');
+    case EVENT_SEND:
+      return decodeAttempt(bytes, 'send');
+    case EVENT_DNS_REPLY:
+      return decodeDnsReply(bytes);
+    case EVENT_EXEC:
+      return decodeExec(bytes);
+    case EVENT_FORK:
+    case EVENT_EXIT:
+    case EVENT_ESCAPE:
+      return decodeProcess(bytes);
+    default:
+      return null;
+  }
+}
+
+function header(bytes: Buffer) {
+  const uid = bytes.readUInt32LE(layout.eventHeader.uid.offset);
+  return {
+    time: bytes.readBigUInt64LE(layout.eventHeader.time.offset),
+    run: bytes.readBigUInt64LE(layout.eventHeader.run.offset),
+    pid: bytes.readUInt32LE(layout.eventHeader.pid.offset),
+    uid: uid === UNKNOWN_UID ? null : uid,
+  };
+}
+
+function text(bytes: Buffer, field: { offset: number; size: number }): string {
+  const raw = bytes.subarray(field.offset, field.offset + field.size);
+  const end = raw.indexOf(0);
+  return raw.toString('utf8', 0, end < 0 ? raw.length : end);
+}
+
+function address(bytes: Buffer, field: { offset: number; size: number }): Address {
+  return addressFromBytes(bytes.subarray(field.offset, field.offset + field.size));
+}
+
+function decodeAttempt(bytes: Buffer, kind: 'connect' | 'send'): AttemptRecord | null {
+  const at = layout.attemptEvent;
+  if (bytes.length < at.size) return null;
+  const decision = bytes.readUInt8(at.decision.offset);
+  const { DECISION_ALLOW, DECISION_AUDIT } = layout.decision;
+  const hook = bytes.readUInt8(at.hook.offset);
+  return {
+    type: 'attempt',
+    kind,
+    ...header(bytes),
+    comm: text(bytes, at.comm) || null,
+    address: address(bytes, at.address),
+    port: bytes.readUInt16LE(at.port.offset),
+    protocol: bytes.readUInt8(at.protocol.offset),
+    socketType: bytes.readUInt8(at.socketType.offset),
+    hook: HOOKS[hook] ?? String(hook),
+    decision: decision === DECISION_ALLOW ? 'allow' : decision === DECISION_AUDIT ? 'audit' : 'deny',
+    cause: CAUSES[bytes.readUInt8(at.cause.offset)] ?? null,
+    generation: bytes.readUInt32LE(at.generation.offset),
+    fact: bytes.readUInt32LE(at.fact.offset),
+    errno: bytes.readUInt16LE(at.errno.offset),
+    cookie: bytes.readBigUInt64LE(at.cookie.offset),
+    source:
+      hook === layout.hook.HOOK_EGRESS
+        ? { address: address(bytes, at.source), port: bytes.readUInt16LE(at.sourcePort.offset) }
+        : null,
+  };
+}
+
+function decodeDnsReply(bytes: Buffer): DnsReplyRecord | null {
+  const at = layout.dnsEvent;
+  if (bytes.length < at.payload.offset) return null;
+  const length = bytes.readUInt32LE(at.length.offset);
+  if (at.payload.offset + length > bytes.length) return null;
+  const { time, run, pid } = header(bytes);
+  return {
+    type: 'dns-reply',
+    time,
+    run,
+    pid,
+    server: address(bytes, at.address),
+    protocol: bytes.readUInt8(at.protocol.offset),
+    payload: Uint8Array.from(bytes.subarray(at.payload.offset, at.payload.offset + length)),
+  };
+}
+
+function decodeExec(bytes: Buffer): ExecRecord | null {
+  const at = layout.execEvent;
+  if (bytes.length < at.argv.offset) return null;
+  const { time, pid, uid } = header(bytes);
+  const length = Math.min(bytes.readUInt32LE(at.argvLength.offset), bytes.length - at.argv.offset);
+  const argv = bytes.toString('utf8', at.argv.offset, at.argv.offset + length);
+  return {
+    type: 'exec',
+    time,
+    pid,
+    uid: uid ?? 0,
+    parent: bytes.readUInt32LE(at.parent.offset),
+    comm: text(bytes, at.comm),
+    exe: text(bytes, at.exe),
+    argv: argv.replace(/\0$/, '').split('\0'),
+    truncated: bytes.readUInt32LE(at.truncated.offset) !== 0,
+  };
+}
+
+function decodeProcess(bytes: Buffer): ForkRecord | ExitRecord | EscapeRecord | null {
+  const at = layout.processEvent;
+  if (bytes.length < at.size) return null;
+  const { time, run, pid, uid } = header(bytes);
+  const child = bytes.readUInt32LE(at.child.offset);
+  const kind = bytes.readUInt32LE(layout.eventHeader.kind.offset);
+  if (kind === layout.eventKind.EVENT_EXIT) return { type: 'exit', time, pid: child };
+  if (kind === layout.eventKind.EVENT_ESCAPE)
+    return { type: 'escape', time, run, pid: child, by: pid, cgroup: bytes.readBigUInt64LE(at.cgroup.offset) };
+  const parent = bytes.readUInt32LE(at.parent.offset);
+  return { type: 'fork', time, pid: child, parent, uid: uid ?? 0, comm: text(bytes, at.comm) };
+}

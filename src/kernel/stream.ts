@@ -1,0 +1,89 @@
+import { type MapHandle, native, type RingHandle } from './binding.ts';
+import { decodeBatch, type KernelRecord } from './records.ts';
+import type { EngineWords } from './words.ts';
+
+/** While records come, they are drained this often; a wake-up each would cost five times a record. */
+const DRAIN_INTERVAL_MS = 20;
+const BATCH_BYTES = 1 << 20;
+
+/** What the programs tell: attempts and processes, from two rings, in an order that names every caller. */
+export class RecordStream {
+  readonly #events: RingHandle;
+  readonly #processes: RingHandle;
+  readonly #words: EngineWords;
+  readonly #each: (record: KernelRecord) => void;
+  #timer: NodeJS.Timeout | null = null;
+  #draining = false;
+  /** Records of a shape this build does not know. */
+  faults = 0;
+
+  constructor(
+    maps: { events: MapHandle; processes: MapHandle },
+    words: EngineWords,
+    each: (record: KernelRecord) => void,
+  ) {
+    this.#words = words;
+    this.#each = each;
+    this.#events = native().ringOpen(maps.events);
+    this.#processes = native().ringOpen(maps.processes);
+    native().ringWatch(this.#events, () => this.#woken());
+    native().ringWatch(this.#processes, () => this.#woken());
+    this.#words.askToBeWoken();
+  }
+
+  /**
+   * Reads all there is. Attempts are taken from their ring first and told last: every process an attempt
+   * can name was written before it, so is in the other ring by then.
+   */
+  drain(): boolean {
+    if (this.#draining) return false;
+    this.#draining = true;
+    try {
+      let some = false;
+      for (;;) {
+        const attempts = native().ringConsume(this.#events, BATCH_BYTES);
+        let more = attempts.length > 0;
+        for (;;) {
+          const processes = native().ringConsume(this.#processes, BATCH_BYTES);
+          if (processes.length === 0) break;
+          more = true;
+          this.#tell(processes);
+        }
+        this.#tell(attempts);
+        if (!more) return some;
+        some = true;
+      }
+    } finally {
+      this.#draining = false;
+    }
+  }
+
+  close(): void {
+    if (this.#timer) clearInterval(this.#timer);
+    this.#timer = null;
+    for (const ring of [this.#events, this.#processes]) {
+      native().ringUnwatch(ring);
+      native().ringClose(ring);
+    }
+  }
+
+  #tell(batch: Buffer): void {
+    if (batch.length > 0)
+      decodeBatch(batch, this.#each, () => {
+        this.faults++;
+      });
+  }
+
+  #woken(): void {
+    this.drain();
+    this.#timer ??= setInterval(() => this.#tick(), DRAIN_INTERVAL_MS);
+  }
+
+  #tick(): void {
+    if (this.drain()) return;
+    if (this.#timer) clearInterval(this.#timer);
+    this.#timer = null;
+    this.#words.askToBeWoken();
+    if (this.drain()) this.#woken();
+  }
+}

@@ -1,0 +1,52 @@
+/** The last object of a report: what a run came to (design §2). Fields are added, never renamed. */
+export interface RunSummary {
+  readonly v: 1;
+  readonly kind: 'summary';
+  /** ULID. */
+  readonly id: string;
+  /** RFC 3339, UTC, nanoseconds. */
+  readonly time: string;
+  readonly host: string;
+  readonly run: string;
+  readonly deployment: string | null;
+  /** First seven hex digits of the policy's SHA-256; null when there is none. */
+  readonly policy: string | null;
+  /** `unguarded`: broken glass, with no guard to be had. */
+  readonly mode: 'enforce' | 'audit' | 'unguarded';
+  /** Outbound attempts, repeats counted. */
+  readonly calls: number;
+  /** Distinct destinations. */
+  readonly destinations: number;
+  readonly denials: number;
+  readonly would_deny: number;
+  /** Each a path of services from the deployment back to itself. */
+  readonly cycles: readonly (readonly string[])[];
+  /** Events lost, by cause; empty when none were. */
+  readonly lost: Readonly<Record<string, number>>;
+  readonly waiting: readonly DeniedWait[];
+  readonly exit: {
+    /** The command's own status, 128+n for signal n; null if it never started. */
+    readonly command: number | null;
+    readonly acyclic: number;
+  };
+  readonly duration_ms: number;
+  /** What still ran in the run when its command exited. */
+  readonly leftover: readonly LeftProcess[];
+}
+
+/** Time a run lost to one denied destination. */
+export interface DeniedWait {
+  /** As in messages: `github.com:443/tcp`. */
+  readonly destination: string;
+  readonly attempts: number;
+  /** Spent inside denied calls. */
+  readonly wait_ms: number;
+  /** From the first denied attempt to the last. */
+  readonly retry_ms: number;
+}
+
+export interface LeftProcess {
+  readonly pid: number;
+  readonly comm: string | null;
+  readonly argv: readonly string[] | null;
+}

@@ -1,0 +1,242 @@
+import { pathsTo } from '../graph/paths.ts';
+import type { Address } from '../model/address.ts';
+import type { Mode, RuleKind, RuleReference } from '../model/verdict.ts';
+import { builtinServices } from './builtin.ts';
+import type { DestPattern } from './dest.ts';
+import { nearest } from './nearest.ts';
+import type { DenialErrno, Deployment, DnsDenial, Policy, Rule, Service } from './policy.ts';
+import { intersectPorts, type PortSpec } from './ports.ts';
+import { type Clause, Tier } from './tier.ts';
+
+/** What a run adds to the policy: its options, and the moment it starts. */
+export interface CompileOptions {
+  /** Null where there is no policy. */
+  readonly deployment: string | null;
+  readonly allow: readonly DestPattern[];
+  readonly deny: readonly DestPattern[];
+  /** Null: the deployment's. */
+  readonly default: 'allow' | 'deny' | null;
+  /** Null: the deployment's; without a policy, audit. */
+  readonly mode: Mode | null;
+  /** Waivers are fixed at this moment. */
+  readonly now: Date;
+  /** This host's addresses, which count as loopback does. */
+  readonly ownAddresses: readonly Address[];
+}
+
+/** A policy ready to judge, immutable. */
+export interface CompiledPolicy {
+  readonly deployment: string | null;
+  readonly mode: Mode;
+  readonly onDeny: DenialErrno;
+  readonly dns: {
+    /** Null: those of resolv.conf. */
+    readonly servers: readonly Address[] | null;
+    readonly onDeny: DnsDenial;
+  };
+  /** Highest first: floor, --deny, circular, the deployment's rules with --allow. */
+  readonly tiers: readonly Tier[];
+  /** Answers where no tier does. */
+  readonly fallback: { readonly answer: 'allow' | 'deny'; readonly rule: RuleReference };
+  readonly ownAddresses: ReadonlySet<Address>;
+  /** Clauses of every service, to find the one a destination belongs to. */
+  readonly services: Tier;
+}
+
+/** The policy cannot be put to this use. */
+export class CompileFailure extends Error {
+  readonly code = 'policy';
+  readonly remedy: string;
+
+  constructor(message: string, remedy: string) {
+    super(message);
+    this.name = 'CompileFailure';
+    this.remedy = remedy;
+  }
+}
+
+/** Compiles a policy for one run; a null policy observes. Throws CompileFailure. */
+export function compile(policy: Policy | null, options: CompileOptions): CompiledPolicy {
+  const deployment = policy && findDeployment(policy, options.deployment);
+  const services = new Map([...builtinServices, ...(policy?.services ?? [])]);
+  const optionClauses = (dests: readonly DestPattern[], answer: 'allow' | 'deny') =>
+    dests.flatMap((dest) =>
+      clausesOf(optionRule(dest, answer), 'option', services, `--${answer} ${dest.text}`),
+    );
+  return {
+    deployment: deployment?.name ?? null,
+    mode: options.mode ?? deployment?.mode ?? 'audit',
+    onDeny: deployment?.onDeny ?? 'EPERM',
+    dns: {
+      servers: deployment ? dnsServers(deployment, services) : null,
+      onDeny: deployment?.dns.onDeny ?? 'nxdomain',
+    },
+    tiers: [
+      new Tier((policy?.floor ?? []).flatMap((rule) => clausesOf(rule, 'floor', services))),
+      new Tier(optionClauses(options.deny, 'deny')),
+      new Tier(deployment ? circularClauses(deployment, services, options.now) : []),
+      new Tier([
+        ...(deployment?.rules ?? []).flatMap((rule) => clausesOf(rule, rule.answer, services)),
+        ...optionClauses(options.allow, 'allow'),
+      ]),
+    ],
+    fallback: fallbackOf(deployment, options.default),
+    ownAddresses: new Set(options.ownAddresses),
+    services: new Tier([...services.values()].flatMap(serviceClauses)),
+  };
+}
+
+/** The deployment by name; with no name, the only one there is. */
+function findDeployment(policy: Policy, name: string | null): Deployment {
+  const names = [...policy.deployments.keys()];
+  if (name === null) {
+    const [only, ...others] = policy.deployments.values();
+    if (!only) throw new CompileFailure('the policy has no deployment', 'add one under `deployments`');
+    if (others.length === 0) return only;
+    throw new CompileFailure(
+      `the policy has ${names.length} deployments, and none was named`,
+      `name one: -d ${names.slice(0, 8).join(', -d ')}`,
+    );
+  }
+  const found = policy.deployments.get(name);
+  if (found) return found;
+  const meant = nearest(name, names);
+  throw new CompileFailure(
+    `the policy has no deployment '${name}'`,
+    meant ? `did you mean '${meant}'?` : `it has: ${names.join(', ') || 'none'}`,
+  );
+}
+
+function optionRule(dest: DestPattern, answer: 'allow' | 'deny'): Rule {
+  return {
+    answer,
+    source: `--${answer} ${dest.text}`,
+    id: null,
+    service: dest.kind === 'service' ? dest.service : null,
+    host: dest.kind === 'host' ? dest.host : null,
+    address: dest.kind === 'address' ? dest.address : null,
+    ports: dest.ports && [dest.ports],
+    reason: null,
+    owner: null,
+  };
+}
+
+function clausesOf(
+  rule: Rule,
+  kind: RuleKind,
+  services: ReadonlyMap<string, Service>,
+  option: string | null = null,
+): Clause[] {
+  const service = rule.service === null ? null : services.get(rule.service);
+  if (service === undefined) {
+    const meant = nearest(rule.service ?? '', services.keys());
+    throw new CompileFailure(
+      `${option ?? rule.source}: there is no service '${rule.service}'`,
+      meant ? `did you mean 'service:${meant}'?` : 'define it under `services` in the policy',
+    );
+  }
+  const reference: RuleReference = {
+    kind,
+    source: rule.source,
+    id: rule.id,
+    service: rule.service,
+    reason: rule.reason,
+    owner: rule.owner ?? service?.owner ?? null,
+    instead: service?.instead ?? null,
+  };
+  const clause = (host: Clause['host'], address: Clause['address'], ports: Clause['ports']): Clause => ({
+    answer: rule.answer,
+    host,
+    address,
+    ports,
+    rule: reference,
+    cycle: null,
+  });
+  if (!service) return [clause(rule.host, rule.address, rule.ports)];
+  // A service's ports narrow what opens it, not what closes it.
+  const narrowed = rule.answer === 'deny' ? rule.ports : intersectPorts(rule.ports, service.ports);
+  return patternsOf(service).map(({ host, address }) => clause(host, address, narrowed));
+}
+
+function patternsOf(service: Service): Pick<Clause, 'host' | 'address'>[] {
+  return [
+    ...service.hosts.map((host) => ({ host, address: null })),
+    ...service.addresses.map((address) => ({ host: null, address })),
+  ];
+}
+
+/** Each service, other than the deployed ones, that needs one of them; a waiver in force allows that one. */
+function circularClauses(
+  deployment: Deployment,
+  services: ReadonlyMap<string, Service>,
+  now: Date,
+): Clause[] {
+  if (deployment.circular === 'off') return [];
+  const dependencies = new Map([...services].map(([name, { dependsOn }]) => [name, dependsOn]));
+  return [...pathsTo(deployment.deploys, dependencies)].flatMap(([name, path]) => {
+    const service = services.get(name);
+    if (!service) return [];
+    const waiver = deployment.waivers.find(
+      (candidate) => candidate.service === name && now.getTime() < candidate.until.end,
+    );
+    const cycle = [path.at(-1) ?? name, ...path];
+    const rule: RuleReference = {
+      kind: waiver ? 'waiver' : 'circular',
+      source: waiver?.source ?? service.source,
+      id: null,
+      service: name,
+      reason: waiver?.reason ?? null,
+      owner: waiver?.owner ?? service.owner,
+      instead: service.instead,
+    };
+    const answer = waiver ? ('allow' as const) : ('deny' as const);
+    return patternsOf(service).map((pattern) => ({ ...pattern, answer, ports: null, rule, cycle }));
+  });
+}
+
+function fallbackOf(
+  deployment: Deployment | null,
+  option: 'allow' | 'deny' | null,
+): CompiledPolicy['fallback'] {
+  const source = option ? `--default ${option}` : (deployment?.defaultSource ?? null);
+  const answer = option ?? deployment?.default ?? 'allow';
+  const reason = answer === 'deny' ? 'no rule names it' : null;
+  return {
+    answer,
+    rule: { kind: 'default', source, id: null, service: null, reason, owner: null, instead: null },
+  };
+}
+
+function dnsServers(
+  deployment: Deployment,
+  services: ReadonlyMap<string, Service>,
+): readonly Address[] | null {
+  if (deployment.dns.servers) return deployment.dns.servers;
+  if (deployment.dns.service === null) return null;
+  const addresses = services.get(deployment.dns.service)?.addresses ?? [];
+  return addresses.filter(({ length }) => length === 128).map(({ text }) => text);
+}
+
+function serviceClauses(service: Service): Clause[] {
+  const rule: RuleReference = {
+    kind: 'default',
+    source: service.source,
+    id: null,
+    service: service.name,
+    reason: null,
+    owner: service.owner,
+    instead: service.instead,
+  };
+  return patternsOf(service).map((pattern) => ({
+    ...pattern,
+    answer: 'allow',
+    ports: null,
+    rule,
+    cycle: null,
+  }));
+}
+
+/** The ports of clauses, for whoever asks where answers can change. */
+export function portsOf(clauses: readonly Clause[]): PortSpec[] {
+  return clauses.flatMap(({ ports }) => ports ?? []);
+}

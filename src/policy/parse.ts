@@ -1,0 +1,167 @@
+import { builtinServices } from './builtin.ts';
+import { readDate } from './date.ts';
+import { nearest } from './nearest.ts';
+import { nameFault } from './object-name.ts';
+import { readHost } from './pattern.ts';
+import type { Deployment, Policy, Rule, Service, Waiver } from './policy.ts';
+import { readAddress, readPrefix } from './prefix.ts';
+import { type Fault, fault, type Problem } from './problem.ts';
+import { type PolicySource, type ReadFile, readFile } from './read-file.ts';
+import { ValueReader } from './read-rule.ts';
+import type { DeploymentData, ServiceData } from './schema.ts';
+
+export interface Parsed {
+  /** Null when there is an error among the problems. */
+  readonly policy: Policy | null;
+  /** Every mistake, by file and position; warnings too. */
+  readonly problems: readonly Problem[];
+  /** What is accepted and not in force yet, in plain words. */
+  readonly notices: readonly string[];
+}
+
+/** Parses the files of a policy as one: merged by object, every mistake told with its place. */
+export function parsePolicy(sources: readonly PolicySource[]): Parsed {
+  const problems: Problem[] = [];
+  const files = sources.map((source) => readFile(source, problems)).filter((file) => file !== null);
+  const readable = files.length === sources.length;
+  const policy = build(files, problems, readable);
+  const order = new Map(sources.map(({ path }, i) => [path, i]));
+  problems.sort(
+    (a, b) => (order.get(a.file) ?? 0) - (order.get(b.file) ?? 0) || a.line - b.line || a.column - b.column,
+  );
+  const failed = !readable || problems.some(({ severity }) => severity === 'error');
+  return { policy: failed ? null : policy, problems, notices: noticesOf(files) };
+}
+
+/** With a file that could not be read, references are not checked: what they name may be in it. */
+function build(files: readonly ReadFile[], problems: Problem[], readable: boolean): Policy {
+  const names = new Set([
+    ...builtinServices.keys(),
+    ...files.flatMap(({ data }) => Object.keys(data.services ?? {})),
+  ]);
+  const serviceFault = (name: string): Fault | null =>
+    names.has(name) || !readable
+      ? null
+      : fault('unknown-service', `there is no service \`${name}\``, nearest(name, names));
+  const services = new Map<string, Service>();
+  const deployments = new Map<string, Deployment>();
+  const floor: Rule[] = [];
+  const first = new Map<string, string>();
+  for (const file of files) {
+    const reader = new ValueReader(file, problems, serviceFault);
+    const define = (path: readonly string[], what: string, found: Fault | null): boolean => {
+      if (found) reader.complain(path, found, 'error', 'key');
+      const before = first.get(path.join('/'));
+      first.set(path.join('/'), before ?? reader.keySource(path));
+      if (before)
+        reader.complain(
+          path,
+          fault('duplicate-object', `${what} is defined at ${before} already`),
+          'error',
+          'key',
+        );
+      return !found && !before;
+    };
+    for (const [name, data] of Object.entries(file.data.services ?? {}))
+      if (define(['services', name], `service \`${name}\``, serviceNameFault(name)))
+        services.set(name, readService(reader, name, data));
+    for (const [name, data] of Object.entries(file.data.deployments ?? {}))
+      if (define(['deployments', name], `deployment \`${name}\``, nameFault('deployment', name)))
+        deployments.set(name, readDeployment(reader, name, data, names));
+    if (file.data.floor && define(['floor'], '`floor`', null))
+      floor.push(...readRules(reader, ['floor'], file.data.floor));
+  }
+  return { services, floor, deployments };
+}
+
+function serviceNameFault(name: string): Fault | null {
+  if (builtinServices.has(name))
+    return fault('reserved-name', `\`${name}\` is a built-in service, defined already`);
+  return nameFault('service', name);
+}
+
+function readService(reader: ValueReader, name: string, data: ServiceData): Service {
+  const at = ['services', name];
+  return {
+    name,
+    source: reader.keySource(at),
+    hosts: reader.list([...at, 'hosts'], data.hosts, readHost),
+    addresses: reader.list([...at, 'addresses'], data.addresses, readPrefix),
+    ports: reader.ports([...at, 'ports'], data.ports),
+    dependsOn: (data.depends_on ?? []).flatMap(
+      (needed, i) => reader.service([...at, 'depends_on', i], needed) ?? [],
+    ),
+    owner: data.owner ?? null,
+    instead: data.instead ?? null,
+    proxy: data.proxy ?? false,
+    sniff: data.sniff ?? false,
+  };
+}
+
+type RuleLists = Pick<DeploymentData, 'allow' | 'audit' | 'deny'>;
+
+function readRules(reader: ValueReader, at: readonly string[], lists: RuleLists): Rule[] {
+  return (['allow', 'audit', 'deny'] as const).flatMap((answer) =>
+    reader.rules([...at, answer], lists[answer], answer),
+  );
+}
+
+function readDeployment(
+  reader: ValueReader,
+  name: string,
+  data: DeploymentData,
+  names: ReadonlySet<string>,
+): Deployment {
+  const at = ['deployments', name];
+  const source = reader.keySource(at);
+  const deploys = data.deploys
+    ? data.deploys.flatMap((deployed, i) => reader.service([...at, 'deploys', i], deployed) ?? [])
+    : [name].filter((own) => names.has(own));
+  if (!data.deploys && deploys.length === 0) {
+    const text = `deployment \`${name}\` deploys no service: there is none of its name, so nothing is circular to it`;
+    reader.complain(at, fault('nothing-deployed', text), 'warning', 'key');
+  }
+  return {
+    name,
+    source,
+    deploys,
+    mode: data.mode ?? 'enforce',
+    default: data.default ?? 'deny',
+    defaultSource: data.default ? reader.keySource([...at, 'default']) : source,
+    circular: data.circular ?? 'deny',
+    rules: readRules(reader, at, data),
+    waivers: readWaivers(reader, [...at, 'waivers'], data),
+    dns: {
+      service: reader.service([...at, 'dns', 'service'], data.dns?.service),
+      servers: data.dns?.servers
+        ? reader.list([...at, 'dns', 'servers'], data.dns.servers, readAddress)
+        : null,
+      onDeny: data.dns?.on_deny ?? 'nxdomain',
+    },
+    onDeny: data.on_deny ?? 'EPERM',
+  };
+}
+
+function readWaivers(reader: ValueReader, at: readonly string[], data: DeploymentData): Waiver[] {
+  return (data.waivers ?? []).flatMap((waiver, i) => {
+    const service = reader.service([...at, i, 'service'], waiver.service);
+    const until = reader.read([...at, i, 'until'], () => readDate(waiver.until));
+    if (service === null || until === null) return [];
+    const { owner = null, reason = null } = waiver;
+    return [{ service, until, source: reader.source([...at, i]), owner, reason }];
+  });
+}
+
+/** Words the language has and this version does not act on. */
+function noticesOf(files: readonly ReadFile[]): string[] {
+  const used = new Set<string>();
+  for (const { data } of files) {
+    if (data.roles) used.add('roles');
+    for (const service of Object.values(data.services ?? {}))
+      for (const key of ['proxy', 'sniff'] as const) if (service[key]) used.add(key);
+    for (const deployment of Object.values(data.deployments ?? {}))
+      for (const key of ['match', 'staged', 'limits'] as const)
+        if (deployment[key] !== undefined) used.add(key);
+  }
+  return [...used].map((key) => `\`${key}\` in the policy is accepted and not in force yet`);
+}

@@ -1,0 +1,66 @@
+import { type Document, isMap, isPair, isScalar, isSeq, type LineCounter, type Node, type Pair } from 'yaml';
+
+/** Keys and indices from the top of a file to a value. */
+export type Path = readonly (string | number)[];
+
+/** Where something stands in a file, and its text. */
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+  readonly text: string | null;
+}
+
+/** A parsed file that can say where each of its values stands. */
+export class Places {
+  readonly #document: Document;
+  readonly #lines: LineCounter;
+  readonly #text: string;
+
+  constructor(document: Document, lines: LineCounter, text: string) {
+    this.#document = document;
+    this.#lines = lines;
+    this.#text = text;
+  }
+
+  /** The value at a path; the nearest thing above it where it is absent. */
+  value(path: Path): Place {
+    return this.#place(this.#walk(path).node);
+  }
+
+  /** The key at the end of a path. */
+  key(path: Path): Place {
+    const { pair, node } = this.#walk(path);
+    return this.#place(pair && isScalar(pair.key) ? pair.key : node);
+  }
+
+  /** An offset in the text. */
+  at(offset: number, end = offset): Place {
+    const { line, col } = this.#lines.linePos(offset);
+    return { line, column: col, text: this.#text.slice(offset, end) || null };
+  }
+
+  #walk(path: Path): { node: Node | null; pair: Pair | null } {
+    let node = this.#document.contents as Node | null;
+    let pair: Pair | null = null;
+    for (const step of path) {
+      let next: unknown;
+      if (isMap(node)) {
+        pair =
+          node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(step)) ?? null;
+        next = pair?.value ?? pair?.key;
+      } else if (isSeq(node)) {
+        next = node.items[Number(step)];
+        if (isPair(next)) next = next.value;
+      }
+      if (!next) return { node, pair };
+      node = next as Node;
+    }
+    return { node, pair };
+  }
+
+  #place(node: Node | null): Place {
+    const [start, end] = node?.range ?? [0, 0];
+    const place = this.at(start, end);
+    return isMap(node) || isSeq(node) ? { ...place, text: null } : place;
+  }
+}

@@ -1,0 +1,197 @@
+import { type Document, LineCounter, parseDocument } from 'yaml';
+import type { z } from 'zod';
+import { nearest } from './nearest.ts';
+import { type Path, type Place, Places } from './place.ts';
+import { type Fault, fault, type Problem } from './problem.ts';
+import { type PolicyFile, policyFile } from './schema.ts';
+
+/** A policy file as text. */
+export interface PolicySource {
+  /** As people are told of it. */
+  readonly path: string;
+  readonly text: string;
+}
+
+/** A file of the right shape, and where things stand in it. */
+export interface ReadFile {
+  readonly path: string;
+  readonly data: PolicyFile;
+  readonly places: Places;
+}
+
+/** The largest policy file read. */
+export const MAX_POLICY_BYTES = 4 << 20;
+/** YAML aliases followed in one file; a policy needs few, a bomb needs many. */
+const MAX_ALIASES = 100;
+
+export function problemAt(path: string, place: Place, found: Fault): Problem {
+  return {
+    code: found.code,
+    severity: 'error',
+    file: path,
+    line: place.line,
+    column: place.column,
+    offending: place.text,
+    message: found.message,
+    suggestion: found.suggestion,
+  };
+}
+
+/** Reads one file's YAML and checks its shape; every mistake goes to `problems`. Null: it has no use. */
+export function readFile({ path, text }: PolicySource, problems: Problem[]): ReadFile | null {
+  const top: Place = { line: 1, column: 1, text: null };
+  const refuse = (found: Fault) => {
+    problems.push(problemAt(path, top, found));
+    return null;
+  };
+  if (text.length > MAX_POLICY_BYTES)
+    return refuse(fault('too-large', 'the file is over 4 MiB, the most a policy may have'));
+  if (/[\0\ufffd]/.test(text.slice(0, 1 << 16)) || text.includes('\0'))
+    return refuse(fault('not-text', 'the file is not text'));
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
+  const places = new Places(document, lines, text);
+  if (yamlProblems(path, document, places, problems)) return null;
+  if (document.contents === null)
+    return refuse(fault('empty', 'the file is empty: a policy begins with `version: 1`'));
+  let data: unknown;
+  try {
+    data = document.toJS({ maxAliasCount: MAX_ALIASES });
+  } catch (error) {
+    return refuse(fault('alias', `YAML aliases cannot be followed: ${(error as Error).message}`));
+  }
+  const parsed = policyFile.safeParse(data, { reportInput: true });
+  if (parsed.success) return { path, data: parsed.data, places };
+  for (const issue of parsed.error.issues) problems.push(...shapeProblems(path, issue, places, data));
+  return null;
+}
+
+function yamlProblems(path: string, document: Document, places: Places, problems: Problem[]): boolean {
+  for (const { code, message, pos } of document.errors) {
+    const place = places.at(pos[0], Math.min(pos[1], pos[0] + 80));
+    const found =
+      code === 'DUPLICATE_KEY'
+        ? fault('duplicate-key', 'the key is given twice')
+        : fault('yaml', `not valid YAML: ${message.replace(/\.$/, '')}`);
+    problems.push(problemAt(path, place, found));
+  }
+  for (const { code, pos } of document.warnings)
+    if (code === 'TAG_RESOLVE_FAILED')
+      problems.push(
+        problemAt(path, places.at(pos[0], pos[1]), fault('tag', 'YAML tags have no meaning in a policy')),
+      );
+  return document.errors.length > 0 || document.warnings.length > 0;
+}
+
+type Issue = z.core.$ZodIssue;
+
+function shapeProblems(path: string, issue: Issue, places: Places, data: unknown): Problem[] {
+  const where = issue.path as Path;
+  if (issue.code === 'unrecognized_keys') {
+    const known = knownKeys(where);
+    return issue.keys.map((key) => {
+      const place = places.key([...where, key]);
+      return problemAt(
+        path,
+        place,
+        fault('unknown-key', `unknown key \`${key}\` in ${describe(where)}`, nearest(key, known)),
+      );
+    });
+  }
+  const absent = valueAt(data, where) === undefined;
+  const place = absent ? places.value(where.slice(0, -1)) : places.value(where);
+  return [problemAt(path, place, absent ? missing(where) : mistyped(issue, where, valueAt(data, where)))];
+}
+
+function missing(where: Path): Fault {
+  const key = String(where.at(-1));
+  if (key === 'version') return fault('missing-key', 'the policy does not say its `version`', 'version: 1');
+  return fault('missing-key', `${describe(where.slice(0, -1))} needs \`${key}\``);
+}
+
+function mistyped(issue: Issue, where: Path, value: unknown): Fault {
+  const shown = typeof value === 'object' ? kindOf(value) : `\`${String(value)}\``;
+  if (where.length === 1 && where[0] === 'version')
+    return fault('bad-version', `${shown} is not a version of the policy language`, '1');
+  if (issue.code === 'invalid_value') {
+    const allowed = issue.values.map(String);
+    return fault('bad-value', `${shown} is none of ${allowed.join(', ')}`, nearest(String(value), allowed));
+  }
+  if (issue.code === 'invalid_type') {
+    const quoted = issue.expected === 'string' && typeof value === 'number';
+    const message = `${shown} is ${kindOf(value)} where ${article(issue.expected)} is meant`;
+    return fault('wrong-type', message, quoted ? `"${String(value)}"` : listed(issue.expected, value));
+  }
+  if (issue.code === 'too_small') return fault('bad-value', `${describe(where)} is empty`);
+  return fault('wrong-type', `${shown} has no meaning as ${describe(where)}`);
+}
+
+function listed(expected: string, value: unknown): string | null {
+  return expected === 'array' && typeof value !== 'object' ? `[${String(value)}]` : null;
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'nothing';
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' ? 'a mapping' : `a ${typeof value}`;
+}
+
+function article(expected: string): string {
+  const words: Record<string, string> = {
+    array: 'a list',
+    object: 'a mapping',
+    record: 'a mapping',
+    string: 'text',
+  };
+  return words[expected] ?? `a ${expected}`;
+}
+
+/** What a path leads to, in the words of the policy language. */
+function describe(where: Path): string {
+  const [top, name, key] = where;
+  if (where.length === 0) return 'the policy';
+  if (where.length === 1) return `\`${String(top)}\``;
+  const object =
+    top === 'services'
+      ? `service \`${name}\``
+      : top === 'deployments'
+        ? `deployment \`${name}\``
+        : `\`${top}\``;
+  if (where.length === 2 && top !== 'floor') return object;
+  const list = top === 'floor' ? name : key;
+  const index = where.find((step) => typeof step === 'number');
+  return index === undefined
+    ? `\`${String(list)}\` of ${object}`
+    : `an entry of \`${String(list)}\` of ${object}`;
+}
+
+/** The keys that have a meaning where an unknown one stands, from the published schema itself. */
+function knownKeys(where: Path): readonly string[] {
+  let at: unknown = policyFile;
+  for (const step of where) at = child(at, step);
+  const shape = (unwrap(at) as { shape?: object } | null)?.shape;
+  return shape ? Object.keys(shape) : [];
+}
+
+function child(schema: unknown, step: string | number): unknown {
+  const bare = unwrap(schema) as {
+    shape?: Record<string, unknown>;
+    valueType?: unknown;
+    element?: unknown;
+  } | null;
+  if (bare?.shape) return bare.shape[String(step)];
+  return bare?.valueType ?? bare?.element;
+}
+
+function unwrap(schema: unknown): unknown {
+  const inner = (schema as { unwrap?: () => unknown } | undefined)?.unwrap;
+  const wrapped = (schema as { def?: { type?: string } } | undefined)?.def?.type === 'optional';
+  return wrapped && inner ? unwrap(inner.call(schema)) : schema;
+}
+
+function valueAt(data: unknown, where: Path): unknown {
+  return where.reduce<unknown>(
+    (at, step) => (at as Record<string | number, unknown> | undefined)?.[step],
+    data,
+  );
+}

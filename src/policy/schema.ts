@@ -1,0 +1,114 @@
+import { z } from 'zod';
+
+const port = z.union([z.number(), z.string()]).describe('`443`, `443/tcp`, `8000-8100/udp`');
+const ports = z.array(port).min(1);
+const name = z.string().describe('the name of a service');
+const host = z.string().describe('`example.com`, `*.example.com` (whatever is below it), or `*`');
+const address = z.string().describe('an IP address or a prefix in canonical form');
+
+const rule = z
+  .strictObject({
+    id: z.string().optional().describe('a name for the rule, in messages'),
+    service: name.optional(),
+    host: host.optional(),
+    address: address.optional(),
+    ports: ports.optional(),
+    reason: z.string().optional(),
+    owner: z.string().optional(),
+  })
+  .describe('a service, or a host, an address, or that host at that address');
+
+const rules = z.array(rule);
+
+const service = z.strictObject({
+  hosts: z.array(host).optional(),
+  addresses: z.array(address).optional(),
+  ports: ports.optional().describe('narrow what `allow: service` opens, not what circular closes'),
+  depends_on: z.array(name).optional(),
+  owner: z.string().optional(),
+  instead: z.string().optional().describe('what to use instead, in messages'),
+  proxy: z
+    .boolean()
+    .optional()
+    .describe('the inner target of a request is the destination (not in force yet)'),
+  sniff: z
+    .boolean()
+    .optional()
+    .describe('an ambiguous connection waits for its first bytes (not in force yet)'),
+});
+
+const waiver = z.strictObject({
+  service: name,
+  until: z.string().describe('the last day, as `2027-03-31` (UTC)'),
+  owner: z.string().optional(),
+  reason: z.string().optional(),
+});
+
+const deployment = z.strictObject({
+  deploys: z
+    .array(name)
+    .min(1)
+    .optional()
+    .describe('the services it deploys; default: the one of its own name'),
+  match: z
+    .strictObject({
+      units: z.array(z.string()).optional(),
+      slices: z.array(z.string()).optional(),
+      cgroups: z.array(z.string()).optional(),
+    })
+    .optional()
+    .describe('guarded without a wrapper, by the daemon (not in force yet)'),
+  mode: z.enum(['enforce', 'audit']).optional().describe('default: enforce'),
+  default: z.enum(['deny', 'allow']).optional().describe('what no rule names; default: deny'),
+  circular: z.enum(['deny', 'off']).optional().describe('default: deny'),
+  allow: rules.optional(),
+  audit: rules.optional().describe('allowed for now, and marked'),
+  deny: rules.optional(),
+  waivers: z.array(waiver).optional().describe('cycles accepted until a date'),
+  staged: z.string().optional().describe('a policy evaluated beside this one (not in force yet)'),
+  dns: z
+    .strictObject({
+      service: name.optional(),
+      servers: z.array(address).min(1).optional(),
+      on_deny: z.enum(['nxdomain', 'refuse', 'resolve']).optional().describe('default: nxdomain'),
+    })
+    .optional(),
+  on_deny: z.enum(['EPERM', 'ECONNREFUSED']).optional().describe('default: EPERM'),
+  limits: z
+    .strictObject({
+      cpu: z.union([z.string(), z.number()]).optional(),
+      memory: z.union([z.string(), z.number()]).optional(),
+      tasks: z.number().optional(),
+    })
+    .optional()
+    .describe('not in force yet'),
+});
+
+/** The shape of a policy file. What its texts mean is read by build.ts. */
+export const policyFile = z.strictObject({
+  version: z.literal(1),
+  services: z.record(z.string(), service).optional(),
+  floor: z
+    .strictObject({ allow: rules.optional(), audit: rules.optional(), deny: rules.optional() })
+    .optional()
+    .describe('nobody below may loosen this'),
+  deployments: z.record(z.string(), deployment).optional(),
+  roles: z
+    .strictObject({
+      run: z.array(z.string()).optional(),
+      apply: z.array(z.string()).optional(),
+      break_glass: z.array(z.string()).optional(),
+    })
+    .optional()
+    .describe('groups that may run, apply and break glass (not in force yet)'),
+});
+
+export type PolicyFile = z.infer<typeof policyFile>;
+export type RuleData = z.infer<typeof rule>;
+export type ServiceData = z.infer<typeof service>;
+export type DeploymentData = z.infer<typeof deployment>;
+
+/** The published JSON Schema (docs/policy.schema.json), which editors complete from. */
+export function policyJsonSchema(): object {
+  return { title: 'Acyclic policy', ...z.toJSONSchema(policyFile, { target: 'draft-7' }) };
+}

@@ -1,0 +1,147 @@
+import { maskBytes, type Prefix, prefixHolds } from '../model/address.ts';
+import type { Transport } from '../model/destination.ts';
+import type { Name } from '../model/name.ts';
+import type { Answer, RuleReference } from '../model/verdict.ts';
+import { type HostPattern, hostHolds, hostRank } from './pattern.ts';
+import { type PortSpec, portsHold } from './ports.ts';
+
+/** One pattern of a rule, with the rule's answer: a service rule has one for each of its hosts and addresses. */
+export interface Clause {
+  readonly answer: Answer;
+  /** At least one of host and address. */
+  readonly host: HostPattern | null;
+  readonly address: Prefix | null;
+  readonly ports: readonly PortSpec[] | null;
+  readonly rule: RuleReference;
+  /** Services from the deployment back to itself, for a rule about a cycle. */
+  readonly cycle: readonly string[] | null;
+}
+
+/** An address as a tier looks for it: 16 bytes, and the longest prefix that may hold it. */
+export interface Located {
+  readonly family: 4 | 6;
+  readonly bytes: Uint8Array;
+  /** 128 but for a prefix standing for the addresses no longer prefix holds. */
+  readonly longest: number;
+}
+
+/** The identities a tier is asked about. */
+export interface Identities {
+  readonly address: Located | null;
+  readonly names: readonly Name[];
+}
+
+const STRENGTH: Record<Answer, number> = { allow: 0, audit: 1, deny: 2 };
+
+/** A tier: its clauses, indexed by what they hold. */
+export class Tier {
+  readonly #exact = new Map<string, Clause[]>();
+  readonly #below = new Map<string, Clause[]>();
+  readonly #any: Clause[] = [];
+  readonly #prefixes = new Map<string, Clause[]>();
+  readonly #lengths: Record<4 | 6, number[]>;
+  readonly #pairs: Clause[] = [];
+  readonly prefixes: readonly Prefix[];
+
+  constructor(clauses: readonly Clause[]) {
+    const lengths = { 4: new Set<number>(), 6: new Set<number>() };
+    for (const clause of clauses) {
+      const { host, address } = clause;
+      if (host && address) this.#pairs.push(clause);
+      else if (address) {
+        push(this.#prefixes, prefixKey(address.family, address.bytes, address.length), clause);
+        lengths[address.family].add(address.length);
+      } else if (host?.kind === 'exact') push(this.#exact, host.name, clause);
+      else if (host?.kind === 'below') push(this.#below, host.name, clause);
+      else this.#any.push(clause);
+    }
+    const descending = (set: Set<number>) => [...set].sort((a, b) => b - a);
+    this.#lengths = { 4: descending(lengths[4]), 6: descending(lengths[6]) };
+    this.#pairs.sort((a, b) => pairRank(b) - pairRank(a));
+    this.prefixes = clauses.flatMap(({ host, address }) => (address && !host ? [address] : []));
+  }
+
+  /** The winning clause of each identity, names first; an identity no clause holds is not in it. */
+  winners(identities: Identities, protocol: Transport, port: number): Clause[] {
+    const winners: Clause[] = [];
+    for (const name of identities.names) {
+      const winner = win(this.#forName(name, identities.address), protocol, port);
+      if (winner) winners.push(winner);
+    }
+    const { address } = identities;
+    const winner = address && win(this.#forAddress(address, identities.names), protocol, port);
+    if (winner) winners.push(winner);
+    return winners;
+  }
+
+  /** Every clause that holds one of the identities at some port. */
+  candidates(identities: Identities): Clause[] {
+    const groups: (readonly Clause[])[] = identities.names.flatMap((name) => [
+      ...this.#forName(name, identities.address),
+    ]);
+    if (identities.address) groups.push(...this.#forAddress(identities.address, identities.names));
+    return groups.flat();
+  }
+
+  /** Groups of clauses that hold the name, the most specific first. */
+  *#forName(name: Name, address: Located | null): Generator<readonly Clause[]> {
+    yield* this.#pairsFor(address, [name]);
+    yield this.#exact.get(name) ?? [];
+    for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
+      yield this.#below.get(name.slice(dot + 1)) ?? [];
+    yield this.#any;
+  }
+
+  *#forAddress(address: Located, names: readonly Name[]): Generator<readonly Clause[]> {
+    yield* this.#pairsFor(address, names);
+    for (const length of this.#lengths[address.family]) {
+      if (length > address.longest) continue;
+      const key = prefixKey(address.family, maskBytes(address.bytes, length), length);
+      yield this.#prefixes.get(key) ?? [];
+    }
+  }
+
+  /** Rules of host and address together, most specific first; for a lookup only those that may open it. */
+  *#pairsFor(address: Located | null, names: readonly Name[]): Generator<readonly Clause[]> {
+    for (const clause of this.#pairs) {
+      const { host, address: prefix } = clause;
+      if (!host || !prefix || !names.some((name) => hostHolds(host, name))) continue;
+      const here = address
+        ? prefix.length <= address.longest && prefixHolds(prefix, address.bytes)
+        : clause.answer !== 'deny';
+      if (here) yield [clause];
+    }
+  }
+}
+
+/** The first group with a clause that holds the port decides; in it ports beat none, then the stronger answer. */
+function win(groups: Iterable<readonly Clause[]>, protocol: Transport, port: number): Clause | null {
+  for (const group of groups) {
+    let best: Clause | null = null;
+    for (const clause of group)
+      if (portsHold(clause.ports, protocol, port) && (!best || beats(clause, best))) best = clause;
+    if (best) return best;
+  }
+  return null;
+}
+
+function beats(a: Clause, b: Clause): boolean {
+  const narrower = Number(a.ports !== null) - Number(b.ports !== null);
+  return narrower !== 0 ? narrower > 0 : STRENGTH[a.answer] > STRENGTH[b.answer];
+}
+
+/** The order of pairs: the host's rank, then the prefix's length, then ports over none, then the answer. */
+function pairRank({ host, address, ports, answer }: Clause): number {
+  const specific = (host ? hostRank(host) : 0) * 1000 + (address?.length ?? 0);
+  return specific * 10 + (ports ? 5 : 0) + STRENGTH[answer];
+}
+
+function push(map: Map<string, Clause[]>, key: string, clause: Clause): void {
+  const list = map.get(key);
+  if (list) list.push(clause);
+  else map.set(key, [clause]);
+}
+
+function prefixKey(family: 4 | 6, bytes: Uint8Array, length: number): string {
+  return `${family}/${length}/${String.fromCharCode(...bytes)}`;
+}

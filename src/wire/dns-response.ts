@@ -1,0 +1,229 @@
+import { CLASS_IN, type ExtendedError, HEADER_BYTES, RCODE, TYPE } from './dns-code.ts';
+import { readName } from './dns-name.ts';
+import type { Query, Question } from './dns-query.ts';
+import { extendedRcodeBits, type RecordFrame, readExtendedError, readRecord, u16 } from './dns-record.ts';
+import { readServiceBinding } from './dns-svcb.ts';
+
+/** An address the answer gives. */
+export interface AnsweredAddress {
+  /** 16 bytes, network order; IPv4 is v4-mapped. */
+  readonly address: Uint8Array;
+  /** Seconds, of the record that holds the address. */
+  readonly ttl: number;
+  /** The question's name first, then every alias on the way to the address. */
+  readonly names: readonly string[];
+}
+
+/** What an answer says, as far as a verdict needs it. */
+export interface Response {
+  /** With the extended bits of EDNS. */
+  readonly rcode: number;
+  readonly truncated: boolean;
+  /** NOERROR with nothing in it, from a server that neither holds the zone nor recurses. */
+  readonly lame: boolean;
+  /** Every name the question leads to (CNAME, SVCB and HTTPS targets), in order; never the question's own. */
+  readonly aliases: readonly string[];
+  readonly addresses: readonly AnsweredAddress[];
+  readonly ede: ExtendedError | null;
+}
+
+/** An answer that must not reach a client. */
+export interface ResponseFault {
+  readonly fault: 'malformed' | 'too-many-records' | 'alias-loop' | 'alias-chain' | 'alias-name';
+  readonly text: string;
+}
+
+/** Aliases an answer may lead through. */
+export const MAX_ALIASES = 16;
+const MAX_RECORDS = 4096;
+const MAX_ADDRESSES = 1024;
+
+const AA = 0x0400;
+const TC = 0x0200;
+const RD = 0x0100;
+const RA = 0x0080;
+
+/** Whether these bytes answer the query forwarded under this id: same id, opcode and question (case aside). */
+export function answersQuery(bytes: Uint8Array, query: Query, id: number): boolean {
+  if (bytes.length < HEADER_BYTES || u16(bytes, 0) !== id) return false;
+  const flags = u16(bytes, 2);
+  if ((flags & 0xf800) !== 0x8000) return false;
+  const count = u16(bytes, 4);
+  // Servers that could not read the question may leave it out, but only of an error.
+  if (count === 0) return (flags & 0xf) !== RCODE.NOERROR && u16(bytes, 6) === 0;
+  const { question } = query;
+  if (count !== 1 || bytes.length < HEADER_BYTES + question.length) return false;
+  const nameEnd = question.length - 4;
+  for (let i = 0; i < question.length; i++) {
+    const ours = question[i] as number;
+    const theirs = bytes[HEADER_BYTES + i] as number;
+    if (i < nameEnd ? lower(ours) !== lower(theirs) : ours !== theirs) return false;
+  }
+  return true;
+}
+
+/**
+ * Decodes an answer to `question`. Total and bounded: any bytes give a Response or a ResponseFault. An address
+ * counts only if its owner is the question's name or an alias of it within the answer section.
+ */
+export function decodeResponse(bytes: Uint8Array, question: Question): Response | ResponseFault {
+  const message = readSections(bytes);
+  if ('fault' in message) return message;
+  const chain = followAliases(message.answers, bytes, question);
+  if ('fault' in chain) return chain;
+  const facts = readAddresses(bytes, message.answers, chain.names, question);
+  if ('fault' in facts) return facts;
+  const aliases = [...chain.names.slice(1), ...facts.targets];
+  if (aliases.length > MAX_ALIASES) return tooManyAliases(question);
+  const flags = u16(bytes, 2);
+  const rcode = (flags & 0xf) | message.rcodeBits;
+  return {
+    rcode,
+    truncated: (flags & TC) !== 0,
+    lame: rcode === RCODE.NOERROR && (flags & RD) !== 0 && (flags & (AA | RA)) === 0 && u16(bytes, 6) === 0,
+    aliases,
+    addresses: facts.addresses,
+    ede: message.ede,
+  };
+}
+
+interface Sections {
+  readonly answers: readonly RecordFrame[];
+  readonly rcodeBits: number;
+  readonly ede: ExtendedError | null;
+}
+
+function readSections(bytes: Uint8Array): Sections | ResponseFault {
+  const malformed: ResponseFault = { fault: 'malformed', text: 'malformed answer' };
+  if (bytes.length < HEADER_BYTES || u16(bytes, 4) > 1) return malformed;
+  let at = HEADER_BYTES;
+  if (u16(bytes, 4) === 1) {
+    const name = readName(bytes, at, 'refuse');
+    if (name === null || name.end + 4 > bytes.length) return malformed;
+    at = name.end + 4;
+  }
+  const answerCount = u16(bytes, 6);
+  const count = answerCount + u16(bytes, 8) + u16(bytes, 10);
+  if (count > MAX_RECORDS) return { fault: 'too-many-records', text: `${count} records in one answer` };
+  const answers: RecordFrame[] = [];
+  let rcodeBits = 0;
+  let ede: ExtendedError | null = null;
+  for (let i = 0; i < count; i++) {
+    const record = readRecord(bytes, at);
+    if (record === null) return malformed;
+    at = record.end;
+    if (i < answerCount && record.class === CLASS_IN) answers.push(record);
+    if (i >= answerCount && record.type === TYPE.OPT) {
+      rcodeBits = extendedRcodeBits(record);
+      const error = readExtendedError(bytes, record);
+      if (error === 'malformed') return malformed;
+      ede ??= error;
+    }
+  }
+  return at === bytes.length ? { answers, rcodeBits, ede } : malformed;
+}
+
+/** The question's name and its CNAME chain. A DNAME shows through the CNAME its server made of it (RFC 6672 §3.1). */
+function followAliases(
+  answers: readonly RecordFrame[],
+  bytes: Uint8Array,
+  question: Question,
+): { names: readonly string[] } | ResponseFault {
+  const aliasOf = new Map<string, { text: string; plain: boolean }>();
+  for (const record of answers) {
+    if (record.type !== TYPE.CNAME) continue;
+    const target = readName(bytes, record.data, 'follow');
+    if (target === null || target.end !== record.end) return { fault: 'malformed', text: 'malformed CNAME' };
+    const owner = record.owner.text;
+    const known = aliasOf.get(owner);
+    if (known !== undefined && known.text !== target.text) {
+      return { fault: 'malformed', text: `two different aliases of ${owner}` };
+    }
+    aliasOf.set(owner, target);
+  }
+  const names = [question.name];
+  let next = aliasOf.get(question.name);
+  while (next !== undefined) {
+    if (!next.plain) {
+      // Classless reverse zones alias through names like 5.0/26.2.0.192.in-addr.arpa (RFC 2317); no address follows.
+      if (question.type === TYPE.PTR) break;
+      return { fault: 'alias-name', text: `${question.name} leads to ${next.text}, which is no host name` };
+    }
+    if (names.includes(next.text)) {
+      return { fault: 'alias-loop', text: `the aliases of ${question.name} lead back to ${next.text}` };
+    }
+    names.push(next.text);
+    if (names.length > MAX_ALIASES + 1) return tooManyAliases(question);
+    next = aliasOf.get(next.text);
+  }
+  return { names };
+}
+
+interface Facts {
+  readonly addresses: readonly AnsweredAddress[];
+  /** Targets of SVCB and HTTPS records. */
+  readonly targets: readonly string[];
+}
+
+function readAddresses(
+  bytes: Uint8Array,
+  answers: readonly RecordFrame[],
+  chain: readonly string[],
+  question: Question,
+): Facts | ResponseFault {
+  const addresses: AnsweredAddress[] = [];
+  const targets = new Set<string>();
+  for (const record of answers) {
+    const position = chain.indexOf(record.owner.text);
+    if (position < 0) continue;
+    let names: readonly string[] = chain.slice(0, position + 1);
+    let found: readonly Uint8Array[];
+    if (record.type === TYPE.A || record.type === TYPE.AAAA) {
+      const data = bytes.subarray(record.data, record.end);
+      if (data.length !== (record.type === TYPE.A ? 4 : 16)) {
+        return { fault: 'malformed', text: `malformed address of ${record.owner.text}` };
+      }
+      found = [to16(data)];
+    } else if (record.type === TYPE.SVCB || record.type === TYPE.HTTPS) {
+      const binding = readServiceBinding(bytes, record.data, record.end);
+      if (binding === null) return { fault: 'malformed', text: `malformed HTTPS of ${record.owner.text}` };
+      const { target } = binding;
+      if (target.text !== '.' && !names.includes(target.text)) {
+        if (!target.plain) {
+          return {
+            fault: 'alias-name',
+            text: `${question.name} leads to ${target.text}, which is no host name`,
+          };
+        }
+        if (!chain.includes(target.text)) targets.add(target.text);
+        if (targets.size > MAX_ALIASES) return tooManyAliases(question);
+        names = [...names, target.text];
+      }
+      found = binding.hints.map(to16);
+    } else {
+      continue;
+    }
+    const ttl = record.ttl > 0x7fffffff ? 0 : record.ttl; // RFC 2181 §8
+    for (const address of found) addresses.push({ address, ttl, names });
+    if (addresses.length > MAX_ADDRESSES) {
+      return { fault: 'too-many-records', text: `over ${MAX_ADDRESSES} addresses in one answer` };
+    }
+  }
+  return { addresses, targets: [...targets] };
+}
+
+function tooManyAliases(question: Question): ResponseFault {
+  return { fault: 'alias-chain', text: `${question.name} leads through more than ${MAX_ALIASES} aliases` };
+}
+
+function to16(data: Uint8Array): Uint8Array {
+  if (data.length === 16) return data.slice();
+  const mapped = new Uint8Array(16);
+  mapped.fill(0xff, 10, 12);
+  mapped.set(data, 12);
+  return mapped;
+}
+
+function lower(byte: number): number {
+  return byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
+}
