@@ -101,6 +101,8 @@ struct map {
 
 /** The dup of a descriptor with FD_CLOEXEC, or -1 with errno. */
 int dup_cloexec(int fd);
+/** Whether a descriptor is a "bpf-map" or "bpf_link": what is pinned under a path can be of any kind. */
+bool is_bpf_fd(int fd, const char *kind);
 
 // Watches: a descriptor polled on Node's loop, with a JavaScript callback.
 
@@ -112,6 +114,7 @@ typedef void (*watch_fn)(struct watch *w, void *context);
  * The descriptor stays the caller's, and must outlive the watch unless `owned`.
  */
 struct watch *watch_start(struct call *c, int fd, bool owned, napi_value callback, watch_fn ready, void *context);
+/** Stops and gives the watch up; none may use it after. NULL is fine. */
 void watch_stop(struct watch *w);
 void watch_ref(struct watch *w, bool ref);
 /** Calls the callback; what it throws becomes an uncaught exception. `w` may be stopped on return. */

@@ -147,21 +147,6 @@ static napi_value link_pin(struct call *c)
 	return NULL;
 }
 
-/** A map or a program can be pinned under the name just as well; the size of its information differs. */
-static bool is_no_link(int fd)
-{
-	struct bpf_link_info info = {};
-	uint32_t size = sizeof(info);
-	char path[64], line[64] = "", *found;
-	FILE *file;
-
-	if (bpf_obj_get_info_by_fd(fd, &info, &size))
-		return true;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	(void)file, (void)found, (void)line;
-	return false;
-}
-
 static napi_value link_open_pinned(struct call *c)
 {
 	char *path;
@@ -170,9 +155,10 @@ static napi_value link_open_pinned(struct call *c)
 	if (!arg_string(c, c->arg[0], "path", MAX_PATH_BYTES, &path))
 		return NULL;
 	fd = bpf_obj_get(path);
-	// The query fails on a map or program pinned under the name.
-	if (fd < 0 || is_no_link(fd))
+	if (fd < 0)
 		err = errno;
+	else if (!is_bpf_fd(fd, "bpf_link"))
+		err = EINVAL;
 	if (err) {
 		if (fd >= 0)
 			close(fd);

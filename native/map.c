@@ -87,8 +87,13 @@ static napi_value map_open_pinned(struct call *c)
 	if (!arg_string(c, c->arg[0], "path", MAX_PATH_BYTES, &path))
 		return NULL;
 	fd = bpf_obj_get(path);
-	if (fd < 0)
+	if (fd < 0) {
 		throw_errno(c, errno, "%s", path);
+	} else if (!is_bpf_fd(fd, "bpf-map")) {
+		throw_errno(c, EINVAL, "%s is no map", path);
+		close(fd);
+		fd = -1;
+	}
 	free(path);
 	return fd < 0 ? NULL : map_new(c, fd);
 }

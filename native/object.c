@@ -221,7 +221,9 @@ static napi_value object_reuse_map(struct call *c)
 		free(path);
 		return NULL;
 	}
-	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+	if (!is_bpf_fd(fd, "bpf-map"))
+		err = EINVAL;
+	else if (bpf_obj_get_info_by_fd(fd, &info, &size))
 		err = errno;
 	else if (info.type != bpf_map__type(map) || info.key_size != bpf_map__key_size(map) ||
 		 info.value_size != bpf_map__value_size(map) || info.map_flags != bpf_map__map_flags(map))

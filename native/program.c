@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_INPUT = 1 << 20, MAX_REPEAT = 1000000, DATA_ROOM = 4096 };
+enum { MAX_DATA_IN_BYTES = 1 << 20, MAX_REPEAT = 1000000, DATA_ROOM = 4096 };
 
 static napi_value program_pin(struct call *c)
 {
@@ -34,7 +34,7 @@ static bool arg_input(struct call *c, napi_value v, const char *what, uint8_t **
 		return true;
 	if (!arg_bytes(c, v, what, data, length))
 		return false;
-	if (*length <= MAX_INPUT)
+	if (*length <= MAX_DATA_IN_BYTES)
 		return true;
 	throw_errno(c, E2BIG, "%s", what);
 	return false;

@@ -4,7 +4,6 @@
 #include "acyclic.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,9 +221,4 @@ napi_value new_object(struct call *c)
 bool set_property(struct call *c, napi_value object, const char *key, napi_value value)
 {
 	return object && value && napi_set_named_property(c->env, object, key, value) == napi_ok;
-}
-
-int dup_cloexec(int fd)
-{
-	return fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }

@@ -1,13 +1,9 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { Command, Option } from 'commander';
-import { SandboxError } from '../demo/sandbox-error.ts';
-import { demoServices, type ServicesPlan } from '../demo/services.ts';
-import { type DemoEnd, tellDemo } from '../demo/tell.ts';
-import { serveWorld } from '../demo/world.ts';
+import { Failure } from './output.ts';
 
-const EXIT: Readonly<Record<DemoEnd, number>> = { held: 0, leaked: 1, unguarded: 2 };
-const EXIT_ERROR = 2;
+const EXIT = { held: 0, leaked: 1, unguarded: 2 } as const;
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 /**
@@ -19,17 +15,26 @@ export function demoCommand(): Command {
     .description('the whole story in a sandbox, no policy needed')
     .addOption(new Option('--world').hideHelp())
     .action(async (options: { world?: boolean }) => {
-      if (options.world) await serveWorld<ServicesPlan>(process.stdin, process.stdout, demoServices);
+      if (options.world) await world();
       else process.exitCode = await demo();
     });
 }
 
+async function world(): Promise<void> {
+  const [{ serveWorld }, { demoServices }] = await Promise.all([
+    import('../demo/world.ts'),
+    import('../demo/services.ts'),
+  ]);
+  await serveWorld(process.stdin, process.stdout, demoServices);
+}
+
 async function demo(): Promise<number> {
+  const { tellDemo } = await import('../demo/tell.ts');
   const interruption = new AbortController();
   const interrupt = (signal: NodeJS.Signals) => interruption.abort(signal);
+  // A reader that has seen enough (`| head`) must not keep us from clearing the sandbox away.
   const hangUp = () => interruption.abort('SIGHUP');
   for (const signal of Object.keys(SIGNALS)) process.on(signal, interrupt);
-  // A reader that has seen enough (`| head`) must not keep us from clearing the sandbox away.
   process.stdout.on('error', hangUp);
   try {
     const program = [process.execPath, ...process.execArgv, process.argv[1] ?? ''];
@@ -42,15 +47,10 @@ async function demo(): Promise<number> {
     });
     return EXIT[end];
   } catch (error) {
-    if (interruption.signal.aborted) {
-      return 128 + SIGNALS[interruption.signal.reason as keyof typeof SIGNALS];
-    }
-    if (!(error instanceof SandboxError)) throw error;
-    process.stderr.write(`acyclic: ${error.message}\n`);
-    return EXIT_ERROR;
+    if (!interruption.signal.aborted) throw error;
+    return 128 + SIGNALS[interruption.signal.reason as keyof typeof SIGNALS];
   } finally {
     for (const signal of Object.keys(SIGNALS)) process.off(signal, interrupt);
-    process.stdout.off('error', hangUp);
   }
 }
 
@@ -60,7 +60,12 @@ function findExamples(): string {
   for (let dir = start; ; dir = path.dirname(dir)) {
     const examples = path.join(dir, 'examples');
     if (existsSync(path.join(examples, 'demo'))) return examples;
-    if (dir === path.dirname(dir))
-      throw new SandboxError(`the folder \`examples\` is missing beside ${start}`);
+    if (dir === path.dirname(dir)) {
+      throw new Failure(
+        'internal',
+        `the folder 'examples' is missing beside ${start}`,
+        'install Acyclic again',
+      );
+    }
   }
 }

@@ -114,15 +114,20 @@ export function processLabel(image: ProcessImage | null): string {
   return image === null ? processName(image) : `${processName(image)}[${image.pid}]`;
 }
 
-const INTERPRETER = /^(ba|da|z|k|a)?sh$|^(python|perl|ruby|node|php|lua)[0-9.]*$/;
+const SHELL = /^(ba|da|z|k|a)?sh$/;
+const INTERPRETER = /^(python|perl|ruby|node|php|lua)[0-9.]*$/;
 
 /** What people call a process: the script for one an interpreter runs from a file, otherwise the program. */
 function processName(image: ProcessImage | null): string {
   if (image === null) return 'an unknown process';
   const program = baseName(image.exe) ?? image.comm ?? baseName(image.argv?.[0] ?? null) ?? 'process';
-  const [, ...args] = image.argv ?? [];
-  if (!INTERPRETER.test(program) || args.includes('-c') || args.includes('-e')) return program;
-  return baseName(args.find((arg) => !arg.startsWith('-')) ?? null) ?? program;
+  const shell = SHELL.test(program);
+  if (!shell && !INTERPRETER.test(program)) return program;
+  const args = image.argv?.slice(1) ?? [];
+  const script = args.findIndex((arg) => !arg.startsWith('-'));
+  const inline = shell ? /^-[a-z]*c$/ : /^-[a-z]*[ce]$/;
+  if (args.slice(0, script).some((arg) => inline.test(arg))) return program;
+  return baseName(args[script] ?? null) ?? program;
 }
 
 function baseName(path: string | null): string | null {

@@ -72,12 +72,12 @@ function textLine(level: Level, colour: boolean): (line: string, index: number) 
   };
 }
 
-const LEVEL_STYLE = {
+const LEVEL_STYLE: Readonly<Record<Level, Parameters<typeof styleText>[0]>> = {
   info: 'dim',
   denial: ['bold', 'red'],
   warning: 'yellow',
   error: ['bold', 'red'],
-} as const;
+};
 
 function jsonLine(level: Level, lines: readonly string[], data: object | undefined): string {
   const message = lines.join('\n').replace(/^acyclic: ?/, '');

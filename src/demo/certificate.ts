@@ -29,15 +29,40 @@ export async function makeCertificate(
   const extensions = `basicConstraints=critical,CA:FALSE\nextendedKeyUsage=serverAuth\nsubjectAltName=${alternatives}\n`;
   await writeFile(file('server.ext'), extensions);
   const openssl = (...args: string[]) =>
-    run('openssl', args, { cwd: dir, env: { PATH: process.env['PATH'] ?? '' } }).catch((error: Error) => {
+    run('openssl', args, { cwd: dir, env: { PATH: process.env.PATH ?? '' } }).catch((error: Error) => {
       throw new SandboxError(`openssl could not make a certificate: ${error.message.trim()}`);
     });
   await Promise.all([
-    openssl('req', '-x509', ...NEW_KEY, '-keyout', 'ca.key', '-out', 'ca.pem', ...LIFE, '-subj', '/CN=Sandbox CA'),
+    openssl(
+      'req',
+      '-x509',
+      ...NEW_KEY,
+      '-keyout',
+      'ca.key',
+      '-out',
+      'ca.pem',
+      ...LIFE,
+      '-subj',
+      '/CN=Sandbox CA',
+    ),
     openssl('req', ...NEW_KEY, '-keyout', 'server.key', '-out', 'server.csr', '-subj', '/CN=sandbox'),
   ]);
   const authority = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial'];
-  await openssl('x509', '-req', '-in', 'server.csr', ...authority, ...LIFE, '-extfile', 'server.ext', '-out', 'server.pem');
-  const [cert, key] = await Promise.all([readFile(file('server.pem'), 'utf8'), readFile(file('server.key'), 'utf8')]);
+  await openssl(
+    'x509',
+    '-req',
+    '-in',
+    'server.csr',
+    ...authority,
+    ...LIFE,
+    '-extfile',
+    'server.ext',
+    '-out',
+    'server.pem',
+  );
+  const [cert, key] = await Promise.all([
+    readFile(file('server.pem'), 'utf8'),
+    readFile(file('server.key'), 'utf8'),
+  ]);
   return { cert, key, caPath: file('ca.pem') };
 }

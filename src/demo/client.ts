@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Namespace } from './namespace.ts';
+import { SandboxError } from './sandbox-error.ts';
 
 export interface CommandOptions {
   /** Default: the sandbox's home directory. */
@@ -62,7 +63,7 @@ export class Client {
     this.namespace = namespace;
     this.home = path.join(dir, 'home');
     this.#etc = path.join(dir, 'etc');
-    this.env = { PATH: process.env['PATH'] ?? '', LANG: 'C.UTF-8', HOME: this.home, ...env };
+    this.env = { PATH: process.env.PATH ?? '', LANG: 'C.UTF-8', HOME: this.home, ...env };
   }
 
   static async create(namespace: Namespace, dir: string, files: ClientFiles): Promise<Client> {
@@ -78,7 +79,11 @@ export class Client {
     ]);
     // A mount needs something to lie over; creating it would leave a trace on the host.
     for (const name of ['resolv.conf', 'hosts', 'nsswitch.conf']) {
-      if (!existsSync(path.join('/etc', name))) throw new Error(`/etc/${name} is missing on this host`);
+      if (!existsSync(path.join('/etc', name)))
+        throw new SandboxError(
+          `/etc/${name} is missing`,
+          'create it, even empty: the sandbox lays its own over it',
+        );
     }
     return client;
   }
@@ -94,7 +99,17 @@ export class Client {
     const merge = options.merge ? 'merge' : '';
     return spawn(
       'nsenter',
-      [`--net=${this.namespace.path}`, 'unshare', '--mount', '--propagation', 'private', 'sh', '-c', ENTER, 'sh']
+      [
+        `--net=${this.namespace.path}`,
+        'unshare',
+        '--mount',
+        '--propagation',
+        'private',
+        'sh',
+        '-c',
+        ENTER,
+        'sh',
+      ]
         .concat(this.namespace.identity, this.#etc, merge)
         .concat(argv),
       {

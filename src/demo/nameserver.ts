@@ -1,7 +1,7 @@
 import dgram from 'node:dgram';
 import { once } from 'node:events';
-import { isIP, isIPv4 } from 'node:net';
 import type net from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 import dnsPacket from 'dns-packet';
 import { listenPlain, sourceOf } from './listen.ts';
 import type { Recorder, Server } from './world.ts';
@@ -77,7 +77,7 @@ export async function listenDns(
     return answered?.reply;
   };
   const udp = addresses.map((address) => {
-    const socket = dgram.createSocket({ type: isIPv4(address) ? 'udp4' : 'udp6', ipv6Only: true });
+    const socket = dgram.createSocket(isIPv4(address) ? { type: 'udp4' } : { type: 'udp6', ipv6Only: true });
     socket.on('message', (message, peer) => {
       const source = sourceOf(peer);
       record({ kind: 'datagram', protocol: 'udp', address, port, source, detail: null });

@@ -35,7 +35,11 @@ for name in all default; do echo 0 > $name/disable_ipv6; echo 0 > $name/forwardi
  * Wires two fresh namespaces to each other and to nothing else. The world answers for every address there is:
  * those it does not serve are refused at once, so that nothing a client does can hang or leave.
  */
-export async function connectNamespaces(client: Namespace, world: Namespace, plan: NetworkPlan): Promise<void> {
+export async function connectNamespaces(
+  client: Namespace,
+  world: Namespace,
+  plan: NetworkPlan,
+): Promise<void> {
   await Promise.all([client, world].map((namespace) => enter(namespace, ['sh', '-c', KERNEL_SETTINGS])));
   await ip(client, '-4', [
     'link set lo up',

@@ -1,5 +1,5 @@
-import type { NetworkPlan } from './network.ts';
 import type { Zone } from './nameserver.ts';
+import type { NetworkPlan } from './network.ts';
 
 /** Where everything in the demo's world lives: an address of each family, in prefixes kept for documentation. */
 export const PLACES = {
@@ -24,7 +24,13 @@ export const ZONE: Zone = {
 };
 
 /** Names that servers over TLS answer to. */
-export const TLS_NAMES = ['github.com', '*.github.com', 'apt.internal', '*.mirror.internal', 'vault.internal'];
+export const TLS_NAMES = [
+  'github.com',
+  '*.github.com',
+  'apt.internal',
+  '*.mirror.internal',
+  'vault.internal',
+];
 
 export const MYSQL_PORT = 3306;
 export const MIGRATIONS_PORT = 8080;

@@ -33,7 +33,7 @@ const PATIENCE_MS = 3000;
 /** Needs root. If any step fails, what was made before it is undone and nothing was run. */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   if (process.getuid?.() !== 0) {
-    throw new SandboxError('making network namespaces needs root: run it with sudo');
+    throw new SandboxError('making network namespaces needs root', 'run it with sudo');
   }
   const undo: (() => Promise<unknown>)[] = [];
   let stopped: Promise<void> | null = null;

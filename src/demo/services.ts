@@ -4,12 +4,13 @@ import type { Certificate } from './certificate.ts';
 import { listenPlain } from './listen.ts';
 import { listenDns } from './nameserver.ts';
 import { MIGRATIONS_PORT, MYSQL_PORT, PLACES, ZONE } from './places.ts';
-import { listenWeb, type WebHandler } from './web.ts';
+import { listenWeb, type WebHandler, type WebOptions } from './web.ts';
 import type { Recorder, StartServer } from './world.ts';
 
 /** What the demo's servers need to start. */
 export interface ServicesPlan {
-  readonly certificate: Certificate;
+  /** Null leaves out the HTTPS servers. */
+  readonly certificate: Certificate | null;
 }
 
 const HTTP_PORT = 80;
@@ -23,13 +24,14 @@ const UPDATE = '{"tool":"mysqlctl","latest":"2.2"}\n';
 /** The demo's servers by name. They are as small as servers can be, and as entangled as real ones. */
 export function demoServices(plan: ServicesPlan, record: Recorder): ReadonlyMap<string, StartServer> {
   const { certificate } = plan;
-  const web = (name: string, addresses: readonly string[], handle: WebHandler): [string, StartServer][] => [
-    [`${name}:80`, () => listenWeb({ name, addresses, certificate: null, port: HTTP_PORT, handle }, record)],
-    [`${name}:443`, () => listenWeb({ name, addresses, certificate, port: HTTPS_PORT, handle }, record)],
-  ];
+  const web = (name: string, addresses: readonly string[], handle: WebHandler) =>
+    webServers({ name, addresses, certificate, handle }, record);
   return new Map<string, StartServer>([
     ['dns', () => listenDns('dns', PLACES.dns, ZONE, record)],
-    ['mysql', () => listenPlain('mysql', PLACES.mysql, MYSQL_PORT, record, (socket) => socket.end('8.4.3\n'))],
+    [
+      'mysql',
+      () => listenPlain('mysql', PLACES.mysql, MYSQL_PORT, record, (socket) => socket.end('8.4.3\n')),
+    ],
     ...web('github', PLACES.github, needingMysql(RELEASE)),
     ...web('github-api', PLACES.githubApi, needingMysql(UPDATE)),
     ...web('mirror', PLACES.mirror, (_request, response) => response.end(RELEASE)),
@@ -48,6 +50,15 @@ export function demoServices(plan: ServicesPlan, record: Recorder): ReadonlyMap<
         ),
     ],
   ]);
+}
+
+/** The two servers of a web host: `NAME:80`, and `NAME:443` if there is a certificate. */
+export function webServers(host: Omit<WebOptions, 'port'>, record: Recorder): [string, StartServer][] {
+  const plain = { ...host, certificate: null, port: HTTP_PORT };
+  const secure = { ...host, port: HTTPS_PORT };
+  const servers: [string, StartServer][] = [[`${host.name}:80`, () => listenWeb(plain, record)]];
+  if (host.certificate) servers.push([`${host.name}:443`, () => listenWeb(secure, record)]);
+  return servers;
 }
 
 /** github.com keeps its users and releases in mysql: without it no request is answered. */
@@ -76,7 +87,13 @@ const migrate: WebHandler = (_request, response) => {
     response.end('migrations: cannot fetch the schema\n');
   };
   const fetch = http.get(
-    { host: PLACES.github[0], localAddress: PLACES.migrations[0], path: '/mysql/schema.sql', agent: false },
+    {
+      host: PLACES.github[0],
+      localAddress: PLACES.migrations[0],
+      path: '/mysql/schema.sql',
+      headers: { host: 'github.com' },
+      agent: false,
+    },
     (answer) => {
       answer.resume();
       answer.once('end', () => {
@@ -85,6 +102,5 @@ const migrate: WebHandler = (_request, response) => {
       });
     },
   );
-  fetch.setHeader('host', 'github.com');
   fetch.on('error', fail);
 };

@@ -36,7 +36,8 @@ export const STORIES: readonly Story[] = [
   {
     kind: 'hidden',
     title: 'a tool on the host calls github.com on its own',
-    words: 'The script is clean: it uses the mirror. But mysqlctl, which it runs, looks for updates of itself.',
+    words:
+      'The script is clean: it uses the mirror. But mysqlctl, which it runs, looks for updates of itself.',
     github: PLACES.githubApi,
     goodDay: 'the tool even replaced itself in the middle of the deploy',
     badDay: 'the update check fails, and takes the restart of mysql with it',

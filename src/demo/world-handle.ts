@@ -23,7 +23,11 @@ export class WorldHandle {
 
   /** Starts `argv` in a new network namespace; it must call `serveWorld` on its standard streams. */
   static async start(argv: readonly string[]): Promise<WorldHandle> {
-    const child = spawn('unshare', ['--net', ...argv], { stdio: 'pipe', detached: true });
+    const child = spawn('unshare', ['--net', ...argv], {
+      stdio: 'pipe',
+      detached: true,
+      env: { PATH: process.env.PATH ?? '' },
+    });
     const lines = createInterface({ input: child.stdout });
     let complaint = '';
     child.stderr.on('data', (chunk: Buffer) => {

@@ -1,0 +1,26 @@
+/** Bundles the program into build/cli: what ships, and what starts fastest. Run by `make build`. */
+import { rmSync } from 'node:fs';
+import { build } from 'esbuild';
+
+const outdir = 'build/cli';
+
+rmSync(outdir, { recursive: true, force: true });
+await build({
+  entryPoints: { acyclic: 'src/cli/main.ts' },
+  outdir,
+  outExtension: { '.js': '.mjs' },
+  // What a command loads only when it acts stays out of the file that every start reads. The parts lie beside
+  // it, so that `../../build/…` means the same from each.
+  splitting: true,
+  chunkNames: 'acyclic-[hash]',
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node24',
+  legalComments: 'none',
+  // Packages in CommonJS ask for `require`, which a module does not have.
+  banner: {
+    js: "import { createRequire as acyclicRequire } from 'node:module'; const require = acyclicRequire(import.meta.url);",
+  },
+  logLevel: 'warning',
+});

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a descriptor is a socket of, and who is at the other end.
+#define _GNU_SOURCE
+#include "acyclic.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int option(int fd, int name)
+{
+	socklen_t size = sizeof(int);
+	int value = -1;
+
+	return getsockopt(fd, SOL_SOCKET, name, &value, &size) ? -1 : value;
+}
+
+/** {address, port} of an inet address; null for any other. */
+static napi_value from_address(struct call *c, const struct sockaddr_storage *storage)
+{
+	const struct sockaddr_in *v4 = (const void *)storage;
+	const struct sockaddr_in6 *v6 = (const void *)storage;
+	napi_value result;
+
+	if (storage->ss_family != AF_INET && storage->ss_family != AF_INET6)
+		return null_value(c);
+	bool is_v4 = storage->ss_family == AF_INET;
+	napi_value address = is_v4 ? from_bytes(c, &v4->sin_addr, 4) : from_bytes(c, &v6->sin6_addr, 16);
+
+	result = new_object(c);
+	if (set_property(c, result, "address", address) &&
+	    set_property(c, result, "port", from_number(c, ntohs(is_v4 ? v4->sin_port : v6->sin6_port))))
+		return result;
+	return NULL;
+}
+
+static napi_value end_of(struct call *c, int fd, int (*get)(int, struct sockaddr *, socklen_t *))
+{
+	struct sockaddr_storage storage = {};
+	socklen_t size = sizeof(storage);
+
+	if (get(fd, (struct sockaddr *)&storage, &size))
+		return null_value(c);
+	return from_address(c, &storage);
+}
+
+static napi_value socket_info(struct call *c)
+{
+	napi_value result;
+	int fd, domain;
+
+	if (!arg_fd(c, c->arg[0], "descriptor", &fd))
+		return NULL;
+	domain = option(fd, SO_DOMAIN);
+	if (domain < 0)
+		return null_value(c);
+	result = new_object(c);
+	if (set_property(c, result, "domain", from_number(c, domain)) &&
+	    set_property(c, result, "type", from_number(c, option(fd, SO_TYPE))) &&
+	    set_property(c, result, "protocol", from_number(c, option(fd, SO_PROTOCOL))) &&
+	    set_property(c, result, "listening", from_bool(c, option(fd, SO_ACCEPTCONN) == 1)) &&
+	    set_property(c, result, "local", end_of(c, fd, getsockname)) &&
+	    set_property(c, result, "peer", end_of(c, fd, getpeername)))
+		return result;
+	return NULL;
+}
+
+static napi_value peer_credentials(struct call *c)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	napi_value result;
+	int fd;
+
+	if (!arg_fd(c, c->arg[0], "descriptor", &fd))
+		return NULL;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+		return throw_errno(c, errno, "descriptor %d", fd);
+	result = new_object(c);
+	if (set_property(c, result, "pid", from_number(c, peer.pid)) &&
+	    set_property(c, result, "uid", from_number(c, peer.uid)) &&
+	    set_property(c, result, "gid", from_number(c, peer.gid)))
+		return result;
+	return NULL;
+}
+
+static napi_value netns_cookie(struct call *c)
+{
+	socklen_t size = sizeof(uint64_t);
+	uint64_t cookie;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return throw_errno(c, errno, "socket");
+	err = getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) ? errno : 0;
+	close(fd);
+	return err ? throw_errno(c, err, "SO_NETNS_COOKIE") : from_u64(c, cookie);
+}
+
+const struct export socket_exports[] = {
+	{ "socketInfo", socket_info },
+	{ "peerCredentials", peer_credentials },
+	{ "netnsCookie", netns_cookie },
+	{},
+};

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command, started inside its cgroup: never for a moment outside it.
+#define _GNU_SOURCE
+#include "acyclic.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MAX_STRINGS = 1 << 20, MAX_STRING_BYTES = 1 << 21, NO_FD = -1 };
+
+enum stage { STAGE_CLONE, STAGE_CGROUP, STAGE_CHDIR, STAGE_EXEC };
+
+static const char *const stage_names[] = { "clone", "cgroup", "chdir", "exec" };
+
+struct spawn {
+	char *file, *cwd;
+	char **args, **env;
+	int cgroup, report;
+	bool join;
+	uint64_t ignored;
+	int64_t nofile;
+};
+
+struct failure {
+	int32_t stage, err;
+};
+
+static void strings_free(char **strings)
+{
+	for (char **s = strings; s && *s; s++)
+		free(*s);
+	free(strings);
+}
+
+static bool arg_strings(struct call *c, napi_value options, const char *key, char ***out)
+{
+	napi_value array;
+	uint32_t count;
+	bool is_array = false;
+
+	if (!get_property(c, options, key, &array))
+		return false;
+	if (napi_is_array(c->env, array, &is_array) != napi_ok || !is_array ||
+	    napi_get_array_length(c->env, array, &count) != napi_ok || count > MAX_STRINGS) {
+		throw_type(c, "%s must be an array of strings", key);
+		return false;
+	}
+	*out = calloc((size_t)count + 1, sizeof(char *));
+	for (uint32_t i = 0; *out && i < count; i++) {
+		napi_value element;
+
+		if (napi_get_element(c->env, array, i, &element) != napi_ok ||
+		    !arg_string(c, element, key, MAX_STRING_BYTES, &(*out)[i])) {
+			throw_type(c, "%s must be an array of strings", key);
+			return false;
+		}
+	}
+	if (!*out)
+		throw_errno(c, ENOMEM, "%s", key);
+	return *out != NULL;
+}
+
+static bool option_integer(struct call *c, napi_value options, const char *key, int64_t max, int64_t *out)
+{
+	napi_value value;
+
+	return get_property(c, options, key, &value) && arg_integer(c, value, key, -1, max, out);
+}
+
+static bool read_options(struct call *c, napi_value options, struct spawn *s)
+{
+	napi_value value;
+	int64_t cgroup;
+
+	if (!arg_object(c, options, "options") || !get_property(c, options, "file", &value) ||
+	    !arg_string(c, value, "file", MAX_PATH_BYTES, &s->file) || !arg_strings(c, options, "args", &s->args) ||
+	    !arg_strings(c, options, "env", &s->env) || !get_property(c, options, "cwd", &value) ||
+	    (!is_nullish(c, value) && !arg_string(c, value, "cwd", MAX_PATH_BYTES, &s->cwd)) ||
+	    !option_integer(c, options, "cgroupFd", INT32_MAX, &cgroup) ||
+	    !option_integer(c, options, "nofileSoft", (INT64_C(1) << 53) - 1, &s->nofile) ||
+	    !get_property(c, options, "ignoredSignals", &value) ||
+	    !arg_u64(c, value, "ignoredSignals", &s->ignored))
+		return false;
+	s->cgroup = (int)cgroup;
+	return true;
+}
+
+// From here on the child: async-signal-safe calls only, and no return.
+
+static void child_fail(const struct spawn *s, enum stage stage)
+{
+	struct failure failure = { stage, errno };
+
+	while (write(s->report, &failure, sizeof(failure)) < 0 && errno == EINTR)
+		;
+	_exit(127);
+}
+
+static void child_join(const struct spawn *s)
+{
+	int fd = openat(s->cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		child_fail(s, STAGE_CGROUP);
+	close(fd);
+}
+
+static void child_run(const struct spawn *s)
+{
+	struct sigaction action = { .sa_handler = SIG_DFL };
+	struct rlimit limit;
+	sigset_t none;
+
+	if (s->join)
+		child_join(s);
+	for (int signal = 1; signal < NSIG; signal++) {
+		action.sa_handler = s->ignored >> (signal - 1) & 1 ? SIG_IGN : SIG_DFL;
+		sigaction(signal, &action, NULL);
+	}
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (s->nofile >= 0 && !getrlimit(RLIMIT_NOFILE, &limit) && (rlim_t)s->nofile <= limit.rlim_max) {
+		limit.rlim_cur = (rlim_t)s->nofile;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	if (s->cwd && chdir(s->cwd))
+		child_fail(s, STAGE_CHDIR);
+	execve(s->file, s->args, s->env);
+	child_fail(s, STAGE_EXEC);
+}
+
+// The parent again.
+
+/** fork, straight into the cgroup where the kernel can (5.7); -1 with errno. */
+static pid_t clone_into(const struct spawn *s, int *pidfd)
+{
+	struct clone_args args = {
+		.flags = CLONE_PIDFD | (s->cgroup >= 0 && !s->join ? CLONE_INTO_CGROUP : 0),
+		.pidfd = (uint64_t)(uintptr_t)pidfd,
+		.exit_signal = SIGCHLD,
+		.cgroup = s->cgroup >= 0 ? (uint64_t)s->cgroup : 0,
+	};
+
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+/** Signals stay blocked until the child has its own dispositions: a handler of ours must not run there. */
+static pid_t start(struct spawn *s, int *pidfd)
+{
+	sigset_t all, before;
+	pid_t pid;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid = clone_into(s, pidfd);
+	if (pid < 0 && s->cgroup >= 0 && (errno == EINVAL || errno == E2BIG || errno == ENOSYS)) {
+		s->join = true;
+		pid = clone_into(s, pidfd);
+	}
+	if (pid == 0)
+		child_run(s);
+	int err = errno;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = err;
+	return pid;
+}
+
+static napi_value throw_stage(struct call *c, enum stage stage, int err, const char *file)
+{
+	char message[MAX_PATH_BYTES + 128];
+	napi_value error;
+
+	snprintf(message, sizeof(message), "%s: %s", file, strerror(err));
+	error = make_error(c, err, message);
+	if (!set_property(c, error, "stage", from_string(c, stage_names[stage])) ||
+	    napi_throw(c->env, error) != napi_ok)
+		return throw_errno(c, err, "%s", file);
+	return NULL;
+}
+
+static napi_value run(struct call *c, struct spawn *s)
+{
+	struct failure failure = { STAGE_CLONE, 0 };
+	int pipe_fds[2], pidfd = NO_FD;
+	napi_value result;
+	ssize_t got;
+	pid_t pid;
+
+	if (pipe2(pipe_fds, O_CLOEXEC))
+		return throw_stage(c, STAGE_CLONE, errno, s->file);
+	s->report = pipe_fds[1];
+	pid = start(s, &pidfd);
+	failure.err = errno;
+	close(pipe_fds[1]);
+	if (pid < 0) {
+		close(pipe_fds[0]);
+		return throw_stage(c, STAGE_CLONE, failure.err, s->file);
+	}
+	do
+		got = read(pipe_fds[0], &failure, sizeof(failure));
+	while (got < 0 && errno == EINTR);
+	close(pipe_fds[0]);
+	if (got == (ssize_t)sizeof(failure)) {
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		close(pidfd);
+		return throw_stage(c, failure.stage, failure.err, s->file);
+	}
+	result = new_object(c);
+	if (set_property(c, result, "pid", from_number(c, pid)) &&
+	    set_property(c, result, "pidfd", from_number(c, pidfd)))
+		return result;
+	return NULL;
+}
+
+static napi_value spawn(struct call *c)
+{
+	struct spawn s = { .cgroup = NO_FD };
+	napi_value result = NULL;
+
+	if (read_options(c, c->arg[0], &s))
+		result = run(c, &s);
+	free(s.file);
+	free(s.cwd);
+	strings_free(s.args);
+	strings_free(s.env);
+	return result;
+}
+
+const struct export spawn_exports[] = {
+	{ "spawn", spawn },
+	{},
+};

@@ -1,0 +1,160 @@
+import { Command } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { Failure } from './output.ts';
+import { addRunOptions, parseDuration, type RunOptions, readRunOptions } from './run-options.ts';
+
+function read(...args: string[]): RunOptions {
+  const program = new Command('acyclic').enablePositionalOptions().exitOverride();
+  const command = addRunOptions(new Command('run'));
+  let options: RunOptions | undefined;
+  command.action(() => {
+    options = readRunOptions(command);
+  });
+  program.addCommand(command).parse(['run', ...args], { from: 'user' });
+  if (options === undefined) throw new Error('run did not act');
+  return options;
+}
+
+function failure(...args: string[]): Failure {
+  try {
+    read(...args);
+  } catch (error) {
+    if (error instanceof Failure) return error;
+    throw error;
+  }
+  throw new Error(`accepted: ${args.join(' ')}`);
+}
+
+describe('readRunOptions', () => {
+  it('has neutral defaults', () => {
+    expect(read('true')).toEqual({
+      policy: null,
+      deployment: null,
+      mode: null,
+      requireEnforce: false,
+      allow: [],
+      deny: [],
+      default: null,
+      labels: {},
+      timeoutMs: null,
+      leftover: 'release',
+      report: null,
+      json: false,
+      quiet: false,
+      failOn: 'never',
+      breakGlass: null,
+      allowInherited: false,
+      command: ['true'],
+    });
+  });
+
+  it('takes every option of the design', () => {
+    const args =
+      '-p a.yaml -d mysql --enforce --require enforce --allow a.com --allow b.com --deny service:x --default deny';
+    const more =
+      '--label team=db --label ref=a=b --timeout 10m --leftover kill --report out --json --quiet --fail-on cycle';
+    expect(read(...args.split(' '), ...more.split(' '), '--allow-inherited', 'sh', '-c', 'x')).toEqual({
+      policy: 'a.yaml',
+      deployment: 'mysql',
+      mode: 'enforce',
+      requireEnforce: true,
+      allow: ['a.com', 'b.com'],
+      deny: ['service:x'],
+      default: 'deny',
+      labels: { team: 'db', ref: 'a=b' },
+      timeoutMs: 600_000,
+      leftover: 'kill',
+      report: 'out',
+      json: true,
+      quiet: true,
+      failOn: 'cycle',
+      breakGlass: null,
+      allowInherited: true,
+      command: ['sh', '-c', 'x'],
+    });
+  });
+
+  it.each([
+    [['curl', '--audit', '--help', '-p', 'x']],
+    [['--', '--audit']],
+    [['curl', '--', '--', '-x']],
+    [['curl', '']],
+  ])('leaves the command %j as it is', (argv) => {
+    const expected = argv[0] === '--' ? argv.slice(1) : argv;
+    expect(read('--quiet', ...argv)).toMatchObject({ command: expected, mode: null, quiet: true });
+    expect(read('--quiet', '--', ...expected).command).toEqual(expected);
+  });
+
+  it.each([[[]], [['--']], [['--audit']]])('asks for a command when given %j', (args) => {
+    expect(failure(...args)).toMatchObject({
+      code: 'no-command',
+      message: 'no command given to guard',
+      remedy: 'try: acyclic run -- ./deploy.sh',
+      exit: null,
+    });
+  });
+
+  it('does not find an empty command, as a shell does not', () => {
+    expect(failure('--', '')).toMatchObject({ code: 'no-command', exit: 127 });
+  });
+
+  it.each([
+    ['--audit', '--enforce'],
+    ['--audit', '--require', 'enforce'],
+    ['--break-glass', 'why', '--require', 'enforce'],
+    ['--label', 'a=1', '--label', 'a=2'],
+  ])('refuses the contradiction %s %s', (...args) => {
+    expect(failure(...args, 'true')).toMatchObject({ code: 'contradiction', exit: null });
+  });
+
+  it.each([
+    ['--require', 'audit'],
+    ['--default', 'maybe'],
+    ['--leftover', 'keep'],
+    ['--fail-on', 'denied'],
+    ['--label', 'novalue'],
+    ['--label', '=x'],
+    ['--label', 'a=b\nc'],
+    ['--timeout', 'soon'],
+    ['--timeout', '0'],
+    ['--timeout', '-5'],
+    ['--timeout', '30d'],
+    ['--break-glass', ' '],
+    ['--policy', ''],
+    ['--deployment', ''],
+    ['--report', ''],
+  ])('refuses %s %j and says what is meant', (option, value) => {
+    const found = failure(option, value, 'true');
+    expect(found.code).toBe('bad-value');
+    expect(found.message).toContain(`${option} cannot be \`${value}\``);
+    expect(found.remedy).toMatch(/^give it /);
+  });
+
+  it.each([
+    ['--cpu', '200%'],
+    ['--memory', '2GiB'],
+    ['--tasks', '5'],
+    ['--fail-on', 'new'],
+  ])('knows %s %s and says that it is not in force yet', (option, value) => {
+    expect(failure(option, value, 'true')).toMatchObject({ code: 'not-in-force', exit: null });
+  });
+});
+
+describe('parseDuration', () => {
+  it.each([
+    ['30s', 30_000],
+    ['10m', 600_000],
+    ['2h', 7_200_000],
+    ['1h30m', 5_400_000],
+    ['250ms', 250],
+    ['90', 90_000],
+    ['1.5', 1500],
+    ['1d', 86_400_000],
+  ])('reads %s as %d ms', (text, ms) => {
+    expect(parseDuration(text)).toBe(ms);
+  });
+
+  it.each(['', 's', '1x', '1 s', '1e3', '--', '1..5s', 'm1', '∞', '1m garbage'])('is null for %j', (text) => {
+    expect(parseDuration(text)).toBeNull();
+  });
+});
