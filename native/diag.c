@@ -8,6 +8,7 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,10 +18,6 @@ struct request {
 	struct inet_diag_req_v2 diag;
 };
 
-struct answer {
-	struct nlmsghdr header;
-	struct nlmsgerr error;
-};
 
 static bool option_integer(struct call *c, const char *key, int64_t max, int64_t *out)
 {
@@ -59,6 +56,10 @@ static bool read_request(struct call *c, struct request *r)
 		throw_type(c, "family must be AF_INET or AF_INET6");
 		return false;
 	}
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) {
+		throw_type(c, "protocol must be TCP or UDP");
+		return false;
+	}
 	if (!option_address(c, "source", (int)family, r->diag.id.idiag_src) ||
 	    !option_address(c, "destination", (int)family, r->diag.id.idiag_dst) ||
 	    !get_property(c, c->arg[0], "cookie", &value))
@@ -77,33 +78,73 @@ static bool read_request(struct call *c, struct request *r)
 	return true;
 }
 
+/** 0, or a positive errno. `found`, unless NULL, takes the answer of a query. */
+static int exchange(int fd, struct request *request, uint16_t type, struct inet_diag_msg *found)
+{
+	union {
+		struct nlmsghdr header;
+		uint8_t bytes[8192];
+	} answer;
+	ssize_t got;
+
+	request->header = (struct nlmsghdr){ .nlmsg_len = sizeof(*request), .nlmsg_type = type,
+					     .nlmsg_flags = NLM_F_REQUEST | (found ? 0 : NLM_F_ACK) };
+	if (send(fd, request, sizeof(*request), 0) < 0)
+		return errno;
+	do
+		got = recv(fd, &answer, sizeof(answer), 0);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return errno;
+	if (!NLMSG_OK(&answer.header, (uint32_t)got))
+		return EPROTO;
+	if (answer.header.nlmsg_type == NLMSG_ERROR) {
+		const struct nlmsgerr *error = NLMSG_DATA(&answer.header);
+
+		return NLMSG_PAYLOAD(&answer.header, 0) < sizeof(*error) ? EPROTO : -error->error;
+	}
+	if (!found || NLMSG_PAYLOAD(&answer.header, 0) < sizeof(*found))
+		return EPROTO;
+	memcpy(found, NLMSG_DATA(&answer.header), sizeof(*found));
+	return 0;
+}
+
+// The kernel's look-up falls back to a listener on the source port, which must never be destroyed in the place
+// of a connection that is gone. So a TCP socket is looked at first, and then named by its cookie.
+static int destroy(int fd, struct request *request)
+{
+	struct inet_diag_sockid *id = &request->diag.id;
+	struct inet_diag_msg found;
+	int err;
+
+	if (request->diag.sdiag_protocol == IPPROTO_TCP) {
+		err = exchange(fd, request, SOCK_DIAG_BY_FAMILY, &found);
+		if (err)
+			return err;
+		if (found.idiag_state == TCP_LISTEN || found.id.idiag_dport != id->idiag_dport)
+			return ENOENT;
+		memcpy(id->idiag_cookie, found.id.idiag_cookie, sizeof(id->idiag_cookie));
+	}
+	return exchange(fd, request, SOCK_DESTROY, NULL);
+}
+
 /** True when a socket was destroyed, false when there was none. */
 static napi_value socket_destroy(struct call *c)
 {
-	struct request request = {
-		.header = { .nlmsg_len = sizeof(request),
-			    .nlmsg_type = SOCK_DESTROY,
-			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
-	};
-	struct answer answer = {};
-	ssize_t got = -1;
-	int fd, err = 0;
+	struct request request = {};
+	int fd, err;
 
 	if (!read_request(c, &request))
 		return NULL;
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	if (fd < 0)
 		return throw_errno(c, errno, "netlink");
-	if (send(fd, &request, sizeof(request), 0) < 0 || (got = recv(fd, &answer, sizeof(answer), 0)) < 0)
-		err = errno;
+	err = destroy(fd, &request);
 	close(fd);
-	if (!err && (got < (ssize_t)sizeof(answer) || answer.header.nlmsg_type != NLMSG_ERROR))
-		err = EPROTO;
-	if (!err)
-		err = -answer.error.error;
-	if (err == ENOENT)
-		return from_bool(c, false);
-	return err ? throw_errno(c, err, "SOCK_DESTROY") : from_bool(c, true);
+	// ESTALE: the cookie is another socket's.
+	if (!err || err == ENOENT || err == ESTALE)
+		return from_bool(c, !err);
+	return throw_errno(c, err, "SOCK_DESTROY");
 }
 
 const struct export diag_exports[] = {

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What else Node lacks: clocks, mounts, locks, and what this process was given.
+// What else Node lacks: clocks, mounts, locks.
 #define _GNU_SOURCE
 #include "acyclic.h"
 
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,30 +91,6 @@ static napi_value libbpf_version(struct call *c)
 	return from_string(c, libbpf_version_string());
 }
 
-/** Descriptors a child would inherit: open and without FD_CLOEXEC. */
-static napi_value inherited_fds(struct call *c)
-{
-	napi_value result;
-	uint32_t count = 0;
-	DIR *dir = opendir("/proc/self/fd");
-
-	if (!dir)
-		return throw_errno(c, errno, "/proc/self/fd");
-	if (napi_create_array(c->env, &result) != napi_ok)
-		result = NULL;
-	for (struct dirent *entry = readdir(dir); result && entry; entry = readdir(dir)) {
-		int fd = atoi(entry->d_name), flags;
-
-		if (entry->d_name[0] == '.' || fd == dirfd(dir))
-			continue;
-		flags = fcntl(fd, F_GETFD);
-		if (flags >= 0 && !(flags & FD_CLOEXEC))
-			napi_set_element(c->env, result, count++, from_number(c, fd));
-	}
-	closedir(dir);
-	return result;
-}
-
 const struct export host_exports[] = {
 	{ "clocks", clocks },
 	{ "mountFs", mount_fs },
@@ -124,6 +98,5 @@ const struct export host_exports[] = {
 	{ "kernelBtf", kernel_btf },
 	{ "capabilities", capabilities },
 	{ "libbpfVersion", libbpf_version },
-	{ "inheritedFds", inherited_fds },
 	{},
 };

@@ -16,6 +16,8 @@ struct caught {
 	uint32_t uid;
 };
 
+// One for the process, as dispositions are. The pipe stays open once made: a handler still running on another
+// thread must never write to a descriptor that has become something else.
 static struct {
 	int write_fd, read_fd;
 	struct watch *watch;
@@ -40,7 +42,8 @@ static void on_readable(struct watch *w, void *context)
 	struct caught caught;
 
 	(void)context;
-	while (signals.read_fd >= 0 && read(signals.read_fd, &caught, sizeof(caught)) == (ssize_t)sizeof(caught)) {
+	// The callback may end this watch, or start another.
+	while (signals.watch == w && read(signals.read_fd, &caught, sizeof(caught)) == (ssize_t)sizeof(caught)) {
 		struct call c = { .env = watch_env(w), .name = "signalWatch" };
 		napi_value argv[] = { from_number(&c, caught.signal), from_number(&c, caught.code),
 				      from_number(&c, caught.pid), from_number(&c, caught.uid) };
@@ -58,9 +61,29 @@ static void unwatch(void)
 	}
 	watch_stop(signals.watch);
 	signals.watch = NULL;
-	if (signals.write_fd >= 0)
-		close(signals.write_fd);
-	signals.write_fd = signals.read_fd = -1;
+}
+
+static bool make_pipe(void)
+{
+	struct caught stale;
+	int fds[2];
+
+	if (signals.read_fd < 0) {
+		if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
+			return false;
+		signals.read_fd = fds[0];
+		signals.write_fd = fds[1];
+	}
+	while (read(signals.read_fd, &stale, sizeof(stale)) > 0)
+		;
+	return true;
+}
+
+/** A handler that returns to the instruction that faulted would never end. */
+static bool is_fault(int64_t signal)
+{
+	return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL || signal == SIGTRAP ||
+	       signal == SIGSYS || signal == SIGABRT;
 }
 
 static bool read_signals(struct call *c, napi_value array, bool *wanted)
@@ -80,6 +103,10 @@ static bool read_signals(struct call *c, napi_value array, bool *wanted)
 		if (napi_get_element(c->env, array, i, &element) != napi_ok ||
 		    !arg_integer(c, element, "signal", 1, MAX_SIGNALS, &signal))
 			return false;
+		if (is_fault(signal)) {
+			throw_errno(c, EINVAL, "signal %d", (int)signal);
+			return false;
+		}
 		wanted[signal] = true;
 	}
 	return true;
@@ -87,24 +114,19 @@ static bool read_signals(struct call *c, napi_value array, bool *wanted)
 
 static napi_value signal_watch(struct call *c)
 {
-	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART };
+	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
 	bool wanted[MAX_SIGNALS + 1] = {};
-	int fds[2];
 
 	if (!read_signals(c, c->arg[0], wanted) || !arg_function(c, c->arg[1], "callback"))
 		return NULL;
 	if (signals.watch)
 		return throw_errno(c, EALREADY, "signals are already watched");
-	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
+	if (!make_pipe())
 		return throw_errno(c, errno, "pipe");
-	signals.watch = watch_start(c, fds[0], true, c->arg[1], on_readable, NULL);
-	if (!signals.watch) {
-		close(fds[1]);
+	signals.watch = watch_start(c, signals.read_fd, false, c->arg[1], on_readable, NULL);
+	if (!signals.watch)
 		return NULL;
-	}
 	watch_ref(signals.watch, false);
-	signals.read_fd = fds[0];
-	signals.write_fd = fds[1];
 	sigfillset(&action.sa_mask);
 	for (int signal = 1; signal <= MAX_SIGNALS; signal++) {
 		if (!wanted[signal])

@@ -78,6 +78,9 @@ static napi_value peer_credentials(struct call *c)
 		return NULL;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
 		return throw_errno(c, errno, "descriptor %d", fd);
+	// What is no connected UNIX socket answers with nobody.
+	if (peer.uid == (uid_t)-1)
+		return throw_errno(c, ENOTCONN, "descriptor %d", fd);
 	result = new_object(c);
 	if (set_property(c, result, "pid", from_number(c, peer.pid)) &&
 	    set_property(c, result, "uid", from_number(c, peer.uid)) &&

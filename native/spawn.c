@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_STRINGS = 1 << 20, MAX_STRING_BYTES = 1 << 21, NO_FD = -1 };
+enum { MAX_STRINGS = 1 << 20, MAX_STRING_BYTES = 1 << 21, MAX_FDS = 4096, NO_FD = -1 };
 
 enum stage { STAGE_CLONE, STAGE_CGROUP, STAGE_CHDIR, STAGE_EXEC };
 
@@ -24,7 +24,12 @@ static const char *const stage_names[] = { "clone", "cgroup", "chdir", "exec" };
 struct spawn {
 	char *file, *cwd;
 	char **args, **env;
-	int cgroup, report;
+	int cgroup;
+	/** Closed by execve: end of file is success. */
+	int report_pipe[2];
+	/** Descriptors the command keeps. */
+	int *fds;
+	uint32_t fd_count;
 	bool join;
 	uint64_t ignored;
 	int64_t nofile;
@@ -69,6 +74,33 @@ static bool arg_strings(struct call *c, napi_value options, const char *key, cha
 	return *out != NULL;
 }
 
+static bool option_fds(struct call *c, napi_value options, struct spawn *s)
+{
+	napi_value array;
+	bool is_array = false;
+
+	if (!get_property(c, options, "fds", &array))
+		return false;
+	if (napi_is_array(c->env, array, &is_array) != napi_ok || !is_array ||
+	    napi_get_array_length(c->env, array, &s->fd_count) != napi_ok || s->fd_count > MAX_FDS) {
+		throw_type(c, "fds must be an array of at most %d descriptors", MAX_FDS);
+		return false;
+	}
+	s->fds = calloc((size_t)s->fd_count + 1, sizeof(int));
+	if (!s->fds) {
+		throw_errno(c, ENOMEM, "fds");
+		return false;
+	}
+	for (uint32_t i = 0; i < s->fd_count; i++) {
+		napi_value element;
+
+		if (napi_get_element(c->env, array, i, &element) != napi_ok ||
+		    !arg_fd(c, element, "descriptor", &s->fds[i]))
+			return false;
+	}
+	return true;
+}
+
 static bool option_integer(struct call *c, napi_value options, const char *key, int64_t max, int64_t *out)
 {
 	napi_value value;
@@ -88,7 +120,7 @@ static bool read_options(struct call *c, napi_value options, struct spawn *s)
 	    !option_integer(c, options, "cgroupFd", INT32_MAX, &cgroup) ||
 	    !option_integer(c, options, "nofileSoft", (INT64_C(1) << 53) - 1, &s->nofile) ||
 	    !get_property(c, options, "ignoredSignals", &value) ||
-	    !arg_u64(c, value, "ignoredSignals", &s->ignored))
+	    !arg_u64(c, value, "ignoredSignals", &s->ignored) || !option_fds(c, options, s))
 		return false;
 	s->cgroup = (int)cgroup;
 	return true;
@@ -100,7 +132,7 @@ static void child_fail(const struct spawn *s, enum stage stage)
 {
 	struct failure failure = { stage, errno };
 
-	while (write(s->report, &failure, sizeof(failure)) < 0 && errno == EINTR)
+	while (write(s->report_pipe[1], &failure, sizeof(failure)) < 0 && errno == EINTR)
 		;
 	_exit(127);
 }
@@ -132,6 +164,10 @@ static void child_run(const struct spawn *s)
 		limit.rlim_cur = (rlim_t)s->nofile;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
+	// A number that was not open when asked for may be the report's own by now, which execve has to close.
+	for (uint32_t i = 0; i < s->fd_count; i++)
+		if (s->fds[i] != s->report_pipe[0] && s->fds[i] != s->report_pipe[1])
+			fcntl(s->fds[i], F_SETFD, 0);
 	if (s->cwd && chdir(s->cwd))
 		child_fail(s, STAGE_CHDIR);
 	execve(s->file, s->args, s->env);
@@ -140,11 +176,11 @@ static void child_run(const struct spawn *s)
 
 // The parent again.
 
-/** fork, straight into the cgroup where the kernel can (5.7); -1 with errno. */
+/** fork, straight into the cgroup; -1 with errno. */
 static pid_t clone_into(const struct spawn *s, int *pidfd)
 {
 	struct clone_args args = {
-		.flags = CLONE_PIDFD | (s->cgroup >= 0 && !s->join ? CLONE_INTO_CGROUP : 0),
+		.flags = CLONE_PIDFD | (s->cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
 		.exit_signal = SIGCHLD,
 		.cgroup = s->cgroup >= 0 ? (uint64_t)s->cgroup : 0,
@@ -162,9 +198,10 @@ static pid_t start(struct spawn *s, int *pidfd)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pid = clone_into(s, pidfd);
-	if (pid < 0 && s->cgroup >= 0 && (errno == EINVAL || errno == E2BIG || errno == ENOSYS)) {
-		s->join = true;
-		pid = clone_into(s, pidfd);
+	// Kernels before 5.7 and filters that know no clone3: the child enters the cgroup before it execs.
+	if (pid < 0 && (errno == EINVAL || errno == E2BIG || errno == ENOSYS || errno == EPERM)) {
+		s->join = s->cgroup >= 0;
+		pid = (pid_t)syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, 0);
 	}
 	if (pid == 0)
 		child_run(s);
@@ -174,12 +211,19 @@ static pid_t start(struct spawn *s, int *pidfd)
 	return pid;
 }
 
+/** Whether clone3 failed for its CLONE_INTO_CGROUP. */
+static bool is_cgroup_error(const struct spawn *s, int err)
+{
+	return s->cgroup >= 0 && (err == EBADF || err == EACCES || err == EBUSY || err == EOPNOTSUPP ||
+				  err == ENODEV || err == ENOENT);
+}
+
 static napi_value throw_stage(struct call *c, enum stage stage, int err, const char *file)
 {
 	char message[MAX_PATH_BYTES + 128];
 	napi_value error;
 
-	snprintf(message, sizeof(message), "%s: %s", file, strerror(err));
+	snprintf(message, sizeof(message), "%s: %s: %s: %s", c->name, file, stage_names[stage], strerror(err));
 	error = make_error(c, err, message);
 	if (!set_property(c, error, "stage", from_string(c, stage_names[stage])) ||
 	    napi_throw(c->env, error) != napi_ok)
@@ -190,20 +234,19 @@ static napi_value throw_stage(struct call *c, enum stage stage, int err, const c
 static napi_value run(struct call *c, struct spawn *s)
 {
 	struct failure failure = { STAGE_CLONE, 0 };
-	int pipe_fds[2], pidfd = NO_FD;
+	int *pipe_fds = s->report_pipe, pidfd = NO_FD;
 	napi_value result;
 	ssize_t got;
 	pid_t pid;
 
 	if (pipe2(pipe_fds, O_CLOEXEC))
 		return throw_stage(c, STAGE_CLONE, errno, s->file);
-	s->report = pipe_fds[1];
 	pid = start(s, &pidfd);
 	failure.err = errno;
 	close(pipe_fds[1]);
 	if (pid < 0) {
 		close(pipe_fds[0]);
-		return throw_stage(c, STAGE_CLONE, failure.err, s->file);
+		return throw_stage(c, is_cgroup_error(s, failure.err) ? STAGE_CGROUP : STAGE_CLONE, failure.err, s->file);
 	}
 	do
 		got = read(pipe_fds[0], &failure, sizeof(failure));
@@ -231,6 +274,7 @@ static napi_value spawn(struct call *c)
 		result = run(c, &s);
 	free(s.file);
 	free(s.cwd);
+	free(s.fds);
 	strings_free(s.args);
 	strings_free(s.env);
 	return result;

@@ -43,6 +43,11 @@ static napi_value wait_child(struct call *c)
 	return NULL;
 }
 
+static int send_signal(int pidfd, int signal)
+{
+	return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
 static void on_ended(struct watch *w, void *context)
 {
 	(void)context;
@@ -56,6 +61,10 @@ static napi_value pidfd_watch(struct call *c)
 
 	if (!arg_fd(c, c->arg[0], "pidfd", &fd) || !arg_function(c, c->arg[1], "callback"))
 		return NULL;
+	// A process that is gone or not ours gives ESRCH or EPERM; these say that it is no pidfd.
+	if (send_signal(fd, 0) && (errno == EBADF || errno == EINVAL))
+		return throw_errno(c, errno, "descriptor %d", fd);
+	// A descriptor of its own: closing the caller's must not pull it from under the loop.
 	copy = dup_cloexec(fd);
 	if (copy < 0)
 		return throw_errno(c, errno, "descriptor %d", fd);
@@ -70,7 +79,7 @@ static napi_value pidfd_send_signal(struct call *c)
 
 	if (!arg_fd(c, c->arg[0], "pidfd", &fd) || !arg_integer(c, c->arg[1], "signal", 0, NSIG - 1, &signal))
 		return NULL;
-	if (syscall(SYS_pidfd_send_signal, fd, (int)signal, NULL, 0))
+	if (send_signal(fd, (int)signal))
 		return throw_errno(c, errno, "descriptor %d", fd);
 	return NULL;
 }

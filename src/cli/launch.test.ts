@@ -11,16 +11,23 @@ const launchModule = new URL('./launch.ts', import.meta.url).href;
 
 describe('launchState', () => {
   it('reads the mask of ignored signals and the soft limit of files', () => {
-    expect(launchState({ ACYCLIC_LAUNCH: 'sigign=0000000000001001;nofile=1024;environ=' })).toEqual({
-      ignoredSignals: 0x1001n,
-      nofileSoft: 1024,
-    });
+    expect(launchState({ ACYCLIC_LAUNCH: 'sigign=0000000000001001;nofile=1024;fds=0,2,7;environ=' })).toEqual(
+      {
+        ignoredSignals: 0x1001n,
+        nofileSoft: 1024,
+        fds: [0, 2, 7],
+      },
+    );
   });
 
-  it.each([undefined, '', 'rubbish', 'sigign=zz;nofile=unlimited', 'sigign=;nofile='])(
+  it.each([undefined, '', 'rubbish', 'sigign=zz;nofile=unlimited;fds=1,x', 'sigign=;nofile='])(
     'changes nothing for %j',
     (value) => {
-      expect(launchState({ ACYCLIC_LAUNCH: value })).toEqual({ ignoredSignals: 0n, nofileSoft: -1 });
+      expect(launchState({ ACYCLIC_LAUNCH: value })).toEqual({
+        ignoredSignals: 0n,
+        nofileSoft: -1,
+        fds: [0, 1, 2],
+      });
     },
   );
 });
@@ -38,9 +45,14 @@ describe('commandEnvironment', () => {
 
   it('prefers the recorded environment, with the names a shell cannot spell', () => {
     const environ = Buffer.from('BASH_FUNC_f%%=() { :; }\0B=\u00e9\0ACYCLIC_LAUNCH=old\0').toString('base64');
-    expect(commandEnvironment({ ACYCLIC_LAUNCH: `environ=${environ}`, PWD: '/' })).toEqual([
-      'BASH_FUNC_f%%=() { :; }',
-      'B=\u00e9',
+    const env = { ACYCLIC_LAUNCH: `pid=7;environ=${environ}`, PWD: '/' };
+    expect(commandEnvironment(env, 7)).toEqual(['BASH_FUNC_f%%=() { :; }', 'B=\u00e9']);
+  });
+
+  it('does not take what was recorded for the program that started this one', () => {
+    const environ = Buffer.from('A=old').toString('base64');
+    expect(commandEnvironment({ ACYCLIC_LAUNCH: `pid=7;environ=${environ}`, A: 'new' }, 8)).toEqual([
+      'A=new',
     ]);
   });
 });

@@ -1,5 +1,5 @@
 import { type Command, CommanderError } from 'commander';
-import { createOutput, Failure } from './output.ts';
+import { createOutput, Failure, harmless } from './output.ts';
 import { createProgram } from './program.ts';
 
 /** Failed before the command started (design §2). */
@@ -22,8 +22,9 @@ async function main(args: readonly string[]): Promise<number> {
     const failure = asFailure(error, active);
     const { json } = active.opts<{ json?: boolean }>();
     const output = createOutput({ quiet: false, json: json ?? false });
-    const paragraph = failure.remedy === null ? failure.message : `${failure.message}; ${failure.remedy}`;
-    const lines = [...paragraph.split('\n'), ...stackOf(failure)];
+    const lines = [...failure.message.split('\n'), ...stackOf(failure)];
+    if (failure.remedy !== null && lines.length > 1) lines.push(failure.remedy);
+    else if (failure.remedy !== null) lines[0] += `; ${failure.remedy}`;
     output.say('error', lines, { code: failure.code });
     return failure.exit ?? (active.name() === 'run' ? RUN_FAILED : ERROR);
   }
@@ -41,10 +42,11 @@ interface Told {
 /** Errors of lower layers have the same parts as a Failure; what has none of them is a fault of ours. */
 function asFailure(error: unknown, active: Command): Told {
   if (error instanceof CommanderError) {
-    const [said = '', guess] = error.message.replace(/^error: /, '').split('\n');
-    const hint = guess?.replace(/^\(Did you mean (.*)\?\)$/, ' (did you mean $1?)') ?? '';
+    const [, said = '', guess] =
+      /^(?:error: )?(.*?)(?:\n\(Did you mean (.*)\?\))?$/s.exec(error.message) ?? [];
+    const hint = guess === undefined ? '' : ` (did you mean ${guess}?)`;
     const help = active.name() === 'acyclic' ? 'acyclic --help' : `acyclic ${active.name()} --help`;
-    return new Failure('usage', said + hint, `try: ${help}`);
+    return new Failure('usage', harmless(said) + hint, `try: ${help}`);
   }
   if (error instanceof Error && 'remedy' in error) {
     const { code, remedy, exit } = error as Error & { code?: unknown; remedy: unknown; exit?: unknown };

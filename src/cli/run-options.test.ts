@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { Failure } from './output.ts';
+import { Failure, harmless } from './output.ts';
 import { addRunOptions, parseDuration, type RunOptions, readRunOptions } from './run-options.ts';
 
 function read(...args: string[]): RunOptions {
@@ -126,7 +126,7 @@ describe('readRunOptions', () => {
   ])('refuses %s %j and says what is meant', (option, value) => {
     const found = failure(option, value, 'true');
     expect(found.code).toBe('bad-value');
-    expect(found.message).toContain(`${option} cannot be \`${value}\``);
+    expect(found.message).toContain(`${option} cannot be \`${harmless(value)}\``);
     expect(found.remedy).toMatch(/^give it /);
   });
 

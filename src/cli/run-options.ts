@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { Mode } from '../model/verdict.ts';
-import { Failure } from './output.ts';
+import { Failure, harmless } from './output.ts';
 
 /** What `acyclic run` was asked to do (design §2), checked as far as it can be without a policy. */
 export interface RunOptions {
@@ -65,8 +65,16 @@ export function addRunOptions(command: Command): Command {
     .option('--allow-inherited', 'let the command keep outbound sockets it is started with')
     .addOption(new Option('--cpu <share>').hideHelp())
     .addOption(new Option('--memory <size>').hideHelp())
-    .addOption(new Option('--tasks <number>').hideHelp());
+    .addOption(new Option('--tasks <number>').hideHelp())
+    .addHelpText('after', EXAMPLES);
 }
+
+const EXAMPLES = `
+Examples:
+  sudo acyclic run -- ./deploy.sh                                watch what a script calls; deny nothing
+  sudo acyclic run -p acyclic.yaml -d mysql ./deploy.sh          guard it
+  sudo acyclic run -p acyclic.yaml --audit --report calls.jsonl ./deploy.sh
+  sudo acyclic run -p acyclic.yaml --require enforce --fail-on cycle --leftover kill ./deploy.sh   in CI`;
 
 function append(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];
@@ -191,7 +199,7 @@ function text(option: string, given: string | undefined, meant: string): string 
 }
 
 function badValue(option: string, given: string, meant: string): Failure {
-  return new Failure('bad-value', `${option} cannot be \`${given}\``, `give it ${meant}`);
+  return new Failure('bad-value', `${option} cannot be \`${harmless(given)}\``, `give it ${meant}`);
 }
 
 function contradiction(one: string, other: string): Failure {

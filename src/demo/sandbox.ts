@@ -9,7 +9,8 @@ import { WorldHandle } from './world-handle.ts';
 
 export interface SandboxOptions {
   readonly network: NetworkPlan;
-  readonly client: ClientFiles;
+  /** Given the sandbox's directory. */
+  readonly client: (dir: string) => ClientFiles;
   /** The command that calls `serveWorld`. */
   readonly world: readonly string[];
   /** Given to the world's servers, as JSON; it may need files made in the sandbox's directory. */
@@ -60,7 +61,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     undo.push(() => emptyNamespace(holder.namespace, PATIENCE_MS));
     await connectNamespaces(holder.namespace, world.namespace, options.network);
     await world.open(plan);
-    return { client: await Client.create(holder.namespace, dir, options.client), world, dir, stop };
+    return { client: await Client.create(holder.namespace, dir, options.client(dir)), world, dir, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -30,7 +30,7 @@ export async function tellDemo(options: DemoOptions): Promise<StoryEnd> {
     name: 'acyclic-demo',
     network: NETWORK,
     world: options.world,
-    client: { nameservers: PLACES.dns, hosts: [], env: {} },
+    client: () => ({ nameservers: PLACES.dns, hosts: [], env: {} }),
     plan: async (dir): Promise<ServicesPlan> => ({ certificate: await makeCertificate(dir, TLS_NAMES) }),
   });
   // Ends the script that runs, so that whoever waits for it goes on; a failure to stop shows below.

@@ -11,7 +11,7 @@ export class WorldHandle {
   readonly namespace: Namespace;
   readonly process: ChildProcess;
   readonly #records: WorldRecord[] = [];
-  readonly #waiting = new Map<string, () => void>();
+  readonly #waiting = new Map<string, (error: string | null) => void>();
   #failure: string | null = null;
   #complaint = '';
   #syncs = 0;
@@ -62,8 +62,7 @@ export class WorldHandle {
 
   /** Takes a server down, or brings it back, by name. */
   async toggle(server: string, up: boolean): Promise<void> {
-    this.process.stdin?.write(`${JSON.stringify({ toggle: server, up } satisfies WorldOrder)}\n`);
-    await this.records();
+    await this.#ask({ toggle: server, up } satisfies WorldOrder, `toggled ${server}`);
   }
 
   async stop(patienceMs: number): Promise<void> {
@@ -77,12 +76,12 @@ export class WorldHandle {
 
   #ask(message: unknown, answer: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      const settle = () => {
+      const settle = (error: string | null) => {
         this.#waiting.delete(answer);
-        if (this.#failure === null) resolve();
-        else reject(new SandboxError(`the sandbox's servers failed: ${this.#failure}`));
+        if (error === null) resolve();
+        else reject(new SandboxError(`the sandbox's servers failed: ${error}`));
       };
-      if (this.#failure !== null) return settle();
+      if (this.#failure !== null) return settle(this.#failure);
       this.#waiting.set(answer, settle);
       this.process.stdin?.write(`${JSON.stringify(message)}\n`);
     });
@@ -91,12 +90,13 @@ export class WorldHandle {
   #hear(report: WorldReport): void {
     if ('record' in report) this.#records.push(report.record);
     else if ('failed' in report) this.#fail(report.failed);
-    else if ('ready' in report) this.#waiting.get('ready')?.();
-    else if ('synced' in report) this.#waiting.get(`synced ${report.synced}`)?.();
+    else if ('ready' in report) this.#waiting.get('ready')?.(null);
+    else if ('synced' in report) this.#waiting.get(`synced ${report.synced}`)?.(null);
+    else if ('toggled' in report) this.#waiting.get(`toggled ${report.toggled}`)?.(report.error);
   }
 
   #fail(reason: string): void {
     this.#failure ??= reason;
-    for (const settle of [...this.#waiting.values()]) settle();
+    for (const settle of [...this.#waiting.values()]) settle(this.#failure);
   }
 }

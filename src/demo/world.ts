@@ -39,6 +39,7 @@ export type WorldReport =
   | { readonly entered: true }
   | { readonly ready: true }
   | { readonly synced: number }
+  | { readonly toggled: string; readonly error: string | null }
   | { readonly record: WorldRecord }
   | { readonly failed: string };
 
@@ -58,20 +59,25 @@ export async function serveWorld<Plan>(
   const running = new Map<string, Server>();
   let starters: ReadonlyMap<string, StartServer> | null = null;
 
-  const start = async (name: string) => {
+  const toggle = async (name: string, up: boolean) => {
     const starter = starters?.get(name);
     if (!starter) throw new Error(`no server is called ${name}`);
-    if (!running.has(name)) running.set(name, await starter());
+    const server = running.get(name);
+    if (up && !server) running.set(name, await starter());
+    if (!up) running.delete(name);
+    if (!up) await server?.close();
   };
   const obey = async (order: WorldOrder) => {
     if ('sync' in order) {
       // Let what the kernel has queued for our sockets come through first.
       for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
       say({ synced: order.sync });
-    } else if (order.up) await start(order.toggle);
-    else {
-      await running.get(order.toggle)?.close();
-      running.delete(order.toggle);
+    } else {
+      const error = await toggle(order.toggle, order.up).then(
+        () => null,
+        (reason: Error) => reason.message,
+      );
+      say({ toggled: order.toggle, error });
     }
   };
 
@@ -81,7 +87,7 @@ export async function serveWorld<Plan>(
       if (starters) await obey(JSON.parse(line) as WorldOrder);
       else {
         starters = servers(JSON.parse(line) as Plan, record);
-        await Promise.all([...starters.keys()].map(start));
+        await Promise.all([...starters.keys()].map((name) => toggle(name, true)));
         say({ ready: true });
       }
     }

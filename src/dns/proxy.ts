@@ -71,9 +71,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const inFlight = new Quota(MAX_LOOKUPS.total, MAX_LOOKUPS.perRun);
   const desk: Desk = { hooks, upstream, inFlight, counters };
   const sessions = new Set<Socket>();
+  const closing = new AbortController();
   const places = new Quota(MAX_CONNECTIONS.total, MAX_CONNECTIONS.perRun);
   for (const { udp, tcp } of bound.listeners) {
-    serveUdp(udp, desk);
+    serveUdp(udp, desk, closing.signal);
     tcp.on('error', () => {
       counters.connectionsClosed += 1;
     });
@@ -84,6 +85,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     addresses: bound.listeners.map((listener) => listener.address),
     counters,
     async close() {
+      closing.abort();
       upstream.close();
       const closed = bound.listeners.map(closeListener);
       for (const socket of sessions) socket.destroy();
@@ -92,11 +94,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   };
 }
 
-function serveUdp(udp: UdpSocket, desk: Desk): void {
-  let open = true;
-  udp.on('close', () => {
-    open = false;
-  });
+function serveUdp(udp: UdpSocket, desk: Desk, closing: AbortSignal): void {
   udp.on('error', () => {
     desk.counters.unsent += 1;
   });
@@ -104,7 +102,7 @@ function serveUdp(udp: UdpSocket, desk: Desk): void {
     const requester = identify({ transport: 'udp', address, port }, desk);
     if (requester === null) return;
     const bytes = await decide({ requester, transport: 'udp', packet }, desk);
-    if (bytes === null || !open) return;
+    if (bytes === null || closing.aborted) return;
     udp.send(bytes, port, address, (error) => {
       if (error !== null) desk.counters.unsent += 1;
     });

@@ -6,11 +6,15 @@ export type Dependencies = ReadonlyMap<string, readonly string[]>;
  * path, from the service to the target, both included. Among paths of one length the dependency declared
  * first wins. Cycles among services are no obstacle.
  */
-export function pathsTo(targets: readonly string[], dependencies: Dependencies): Map<string, readonly string[]> {
+export function pathsTo(
+  targets: readonly string[],
+  dependencies: Dependencies,
+): Map<string, readonly string[]> {
   const distance = distancesTo(targets, dependencies);
   const paths = new Map<string, readonly string[]>();
   for (const [service] of dependencies) {
-    if (distance.has(service) && !targets.includes(service)) paths.set(service, walk(service, distance, dependencies));
+    if (distance.has(service) && !targets.includes(service))
+      paths.set(service, walk(service, distance, dependencies));
   }
   return paths;
 }

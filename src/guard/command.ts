@@ -1,8 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { isatty } from 'node:tty';
-import { native } from '../kernel/binding.ts';
 import { type Cgroup, processesIn, withCgroupFd } from '../kernel/cgroup.ts';
+import { native } from '../kernel/native.ts';
 
 /** The guarded command, as it was asked for. */
 export interface CommandSpec {
@@ -13,6 +13,8 @@ export interface CommandSpec {
   readonly ignoredSignals: bigint;
   /** Soft limit of open files; -1 leaves it. */
   readonly nofileSoft: number;
+  /** Descriptors it inherits. */
+  readonly fds: readonly number[];
 }
 
 /** The command could not be started. */
@@ -56,7 +58,9 @@ export function resolveCommand(name: string, path: string | undefined): string {
       if (error instanceof CommandFailure && error.exit === 126) refused = error;
     }
   }
-  throw refused ?? new CommandFailure(127, `cannot find the command '${name}'`, 'check its spelling and PATH');
+  throw (
+    refused ?? new CommandFailure(127, `cannot find the command '${name}'`, 'check its spelling and PATH')
+  );
 }
 
 function checked(file: string, name: string): string {
@@ -65,12 +69,22 @@ function checked(file: string, name: string): string {
     stat = statSync(file);
   } catch (error) {
     const missing = ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
-    if (missing) throw new CommandFailure(127, `cannot find the command '${name}'`, 'check its spelling and PATH');
-    throw new CommandFailure(126, `cannot run '${name}': ${(error as Error).message}`, 'check its permissions');
+    if (missing)
+      throw new CommandFailure(127, `cannot find the command '${name}'`, 'check its spelling and PATH');
+    throw new CommandFailure(
+      126,
+      `cannot run '${name}': ${(error as Error).message}`,
+      'check its permissions',
+    );
   }
-  if (stat.isDirectory()) throw new CommandFailure(126, `cannot run '${name}': it is a directory`, 'name a program');
+  if (stat.isDirectory())
+    throw new CommandFailure(126, `cannot run '${name}': it is a directory`, 'name a program');
   if ((stat.mode & 0o111) === 0)
-    throw new CommandFailure(126, `cannot run '${name}': it is not executable`, `make it so: chmod +x ${name}`);
+    throw new CommandFailure(
+      126,
+      `cannot run '${name}': it is not executable`,
+      `make it so: chmod +x ${name}`,
+    );
   return file;
 }
 
@@ -78,7 +92,9 @@ function checked(file: string, name: string): string {
 export function startCommand(spec: CommandSpec, cgroup: Cgroup | null, timeoutMs: number | null): Running {
   const path = spec.env.find((entry) => entry.startsWith('PATH='))?.slice(5);
   const file = resolveCommand(spec.argv[0], path);
-  const { pid, pidfd } = cgroup ? withCgroupFd(cgroup, (fd) => launch(spec, file, fd)) : launch(spec, file, -1);
+  const { pid, pidfd } = cgroup
+    ? withCgroupFd(cgroup, (fd) => launch(spec, file, fd))
+    : launch(spec, file, -1);
   const ended = new Promise<{ status: number; timedOut: boolean }>((resolve) => {
     let timedOut = false;
     const timer = timeoutMs === null ? null : setTimeout(() => expire(), timeoutMs);
@@ -114,13 +130,13 @@ function launch(spec: CommandSpec, file: string, cgroupFd: number): { pid: numbe
   const start = (program: string, args: readonly string[]) =>
     native().spawn({
       file: program,
-      args: [...args],
-      env: [...spec.env],
+      args,
+      env: spec.env,
       cwd: null,
       cgroupFd,
       ignoredSignals: spec.ignoredSignals,
       nofileSoft: spec.nofileSoft,
-      fds: null,
+      fds: spec.fds,
     });
   try {
     return start(file, spec.argv);

@@ -1,8 +1,8 @@
 import type { Tables } from '../kernel/tables.ts';
 import type { Address } from '../model/address.ts';
 import type { Name } from '../model/name.ts';
-import { segmentsOf } from '../policy/flatten.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
+import { segmentsOf } from '../policy/flatten.ts';
 
 /** How long a superseded fact's answers stay in the kernel, for a program that is reading it now. */
 const SUPERSEDED_MS = 1000;

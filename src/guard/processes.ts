@@ -95,7 +95,8 @@ export class ProcessTable {
     if (!life || life.exit !== null) return;
     life.exit = record.time;
     this.#dead.push(life);
-    while (this.#dead[0] && record.time - (this.#dead[0].exit ?? 0n) > REMEMBER_NS) this.#forget(this.#dead.shift());
+    while (this.#dead[0] && record.time - (this.#dead[0].exit ?? 0n) > REMEMBER_NS)
+      this.#forget(this.#dead.shift());
   }
 
   #add(life: Life): void {

@@ -176,7 +176,11 @@ export class Recorder {
         process: at.pid === 0 ? null : process,
         verdict,
         rule: rule && { source: rule.source, kind: rule.kind, reason: rule.reason, owner: rule.owner },
-        dependency: cycle && { kind: cycle.length > 3 ? 'transient' : null, evidence: null, path: [...cycle] },
+        dependency: cycle && {
+          kind: cycle.length > 3 ? 'transient' : null,
+          evidence: null,
+          path: [...cycle],
+        },
         ...fields,
       },
       rule,
@@ -193,6 +197,14 @@ function causeDecision(decision: Decision, cause: string): Decision {
     verdict: 'deny',
     answer: 'deny',
     cycle: null,
-    rule: { ...decision.rule, kind: 'default', source: null, id: null, reason: cause, owner: null, instead: null },
+    rule: {
+      ...decision.rule,
+      kind: 'default',
+      source: null,
+      id: null,
+      reason: cause,
+      owner: null,
+      instead: null,
+    },
   };
 }

@@ -1,5 +1,4 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
-import { constants } from 'node:fs';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 
 /**
  * Every event of a run as JSON Lines, the summary last. The file is made anew, never through a symbolic

@@ -1,15 +1,14 @@
 import { readFileSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
-import { constants as osConstants } from 'node:os';
+import { constants, networkInterfaces } from 'node:os';
 import { monotonicFactory } from 'ulid';
-import { startProxy } from '../dns/proxy.ts';
+import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
-import { native } from '../kernel/binding.ts';
 import { type Cgroup, createCgroup, ownCgroup, processesIn } from '../kernel/cgroup.ts';
 import { ClientTable } from '../kernel/clients.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import { readLosses } from '../kernel/losses.ts';
 import { ensureBpffs } from '../kernel/mounts.ts';
+import { native } from '../kernel/native.ts';
 import { loadPrograms, type Programs } from '../kernel/programs.ts';
 import type { AttemptRecord, KernelRecord } from '../kernel/records.ts';
 import { RecordStream } from '../kernel/stream.ts';
@@ -18,7 +17,7 @@ import { EngineWords } from '../kernel/words.ts';
 import { type Address, addressBytes, parseAddress } from '../model/address.ts';
 import type { LeftProcess } from '../model/summary.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
-import { addressTable } from '../policy/flatten.ts';
+import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
 import { Clock } from './clock.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
@@ -68,11 +67,16 @@ const GENERATION = 1;
 const RESOLV_CONF = '/etc/resolv.conf';
 const HOSTS = '/etc/hosts';
 const DNS_PORT = 53;
+const SOCK_STREAM = 1;
+const AF_INET = 2;
+const AF_INET6 = 10;
 
 /** This host's own addresses, in this network namespace. */
 export function ownAddresses(): Address[] {
   const found = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  return found.map(({ address }) => parseAddress(address.split('%', 1)[0] ?? '')).filter((address) => address !== null);
+  return found
+    .map(({ address }) => parseAddress(address.split('%', 1)[0] ?? ''))
+    .filter((address) => address !== null);
 }
 
 /** Sets up the guard, all or nothing: what was done is undone when a step fails. Throws SetupFailure. */
@@ -156,24 +160,17 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     },
     async finish() {
       stream.drain();
-      const remaining = processesIn(cgroup.path).map((pid) => describeLeft(processes, pid));
+      const leftover = processesIn(cgroup.path).map((pid) => describeLeft(processes, pid, clock.now()));
       if (options.leftover === 'kill') await kill(cgroup.path);
       stream.drain();
+      const lost = lossesOf(programs, stream, recorder);
+      // The guard goes before what it guards is let go: a released process is not half guarded.
       tables.forgetRun(cgroup.id);
-      const lost = { ...readLosses(programs.map('losses')), ...ownLosses(stream, recorder) };
-      undo.add('leftover processes', async () => {
-        await release(cgroup.path, origin.path);
-      });
-      const failures = await endGuard(undo, programs);
-      return { leftover: remaining, lost, failures };
+      programs.detach();
+      await release(cgroup.path, origin.path);
+      return { leftover, lost, failures: await undo.run() };
     },
   };
-}
-
-/** The guard goes before what it guards is let go, so that nothing is half guarded. */
-async function endGuard(undo: UndoList, programs: Programs): Promise<string[]> {
-  programs.detach();
-  return undo.run();
 }
 
 function registerRun(options: SessionOptions, origin: Cgroup): RunEntry {
@@ -207,10 +204,94 @@ function installPolicy(programs: Programs, options: SessionOptions, run: bigint)
       addressTable(policy).map(({ prefix, segments, ownAddress }) => ({
         prefix,
         answers: segments,
-        elsewhere: ownAddress ? segmentsElsewhere(options, prefix) : null,
+        elsewhere: ownAddress ? segmentsOfPrefix(options.policyElsewhere, prefix) : null,
       })),
     );
   }
-  tables.publish(run, GENERATION, policy.mode, osConstants.errno[policy.onDeny]);
+  tables.publish(run, GENERATION, policy.mode, constants.errno[policy.onDeny]);
   return tables;
+}
+
+function dispatch(
+  record: KernelRecord,
+  to: { processes: ProcessTable; facts: Facts; recorder: Recorder; onEvent: SessionOptions['onEvent'] },
+): void {
+  const { processes, facts, recorder, onEvent } = to;
+  switch (record.type) {
+    case 'fork':
+    case 'exec':
+    case 'exit':
+      processes.apply(record);
+      break;
+    case 'escape':
+      onEvent(recorder.escape(record));
+      break;
+    case 'dns-reply': {
+      const lookup = readReply(record, facts);
+      if (lookup) onEvent(recorder.lookup(lookup));
+      break;
+    }
+    case 'attempt':
+      if (record.decision === 'deny') endSilentSocket(record);
+      onEvent(recorder.attempt(record));
+  }
+}
+
+/** A TCP packet dropped at egress leaves its caller waiting: the socket is ended, so that it is told at once. */
+function endSilentSocket(record: AttemptRecord): void {
+  const { source, socketType, cookie } = record;
+  if (!source || socketType !== SOCK_STREAM) return;
+  const ipv4 = !record.address.includes(':');
+  const bytes = (address: Address) => addressBytes(address).subarray(ipv4 ? 12 : 0);
+  native().socketDestroy({
+    protocol: record.protocol,
+    family: ipv4 ? AF_INET : AF_INET6,
+    source: bytes(source.address),
+    sourcePort: source.port,
+    destination: bytes(record.address),
+    destinationPort: record.port,
+    cookie,
+  });
+}
+
+function lossesOf(programs: Programs, stream: RecordStream, recorder: Recorder): Record<string, number> {
+  const lost = readLosses(programs.map('losses'));
+  if (stream.faults > 0) lost['decode error'] = stream.faults;
+  if (recorder.disagreements > 0) lost['kernel and policy disagree'] = recorder.disagreements;
+  return lost;
+}
+
+function describeLeft(processes: ProcessTable, pid: number, now: bigint): LeftProcess {
+  const process = processes.at(pid, now);
+  return { pid, comm: process?.comm ?? null, argv: process?.argv ?? null };
+}
+
+function readHostsFile(): ReturnType<typeof parseHosts> {
+  try {
+    return parseHosts(readFileSync(HOSTS, 'utf8'));
+  } catch {
+    return [];
+  }
+}
+
+async function startDns(
+  options: SessionOptions,
+  parts: Pick<Parameters<typeof proxyHooks>[0], 'run' | 'clients' | 'facts' | 'record'>,
+): Promise<DnsProxy> {
+  const { policy, id } = options;
+  const servers = policy.dns.servers?.map((address) => ({ address, port: DNS_PORT }));
+  try {
+    return await startProxy({
+      addresses: PROXY_ADDRESSES,
+      servers: servers ?? parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')).servers,
+      hooks: proxyHooks({ runId: id, policy, ...parts }),
+    });
+  } catch (error) {
+    throw new SetupFailure(
+      'dns-proxy',
+      `the DNS proxy cannot start: ${(error as Error).message}`,
+      'name servers under `dns` in the policy, or in /etc/resolv.conf, and check that lo is up',
+      { cause: error },
+    );
+  }
 }

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 
 declare const kind: unique symbol;
 /** A native resource. Closing is idempotent; use after it throws EBADF; the collector closes what was forgotten. */
@@ -33,7 +34,7 @@ export interface BatchError extends NativeError {
 
 /** spawn: how far the child came. It is reaped. */
 export interface SpawnError extends NativeError {
-  readonly stage: 'clone' | 'cgroup' | 'fds' | 'chdir' | 'exec';
+  readonly stage: 'clone' | 'cgroup' | 'chdir' | 'exec';
 }
 
 export interface MapInfo {
@@ -65,12 +66,8 @@ export interface SpawnOptions {
   readonly ignoredSignals: bigint | number;
   /** Soft RLIMIT_NOFILE, at most the hard one; -1 keeps it. */
   readonly nofileSoft: number;
-  /**
-   * fds[i] becomes descriptor i of the child; -1 leaves descriptor i as it is. Null: nothing is moved.
-   * Descriptors 0 to 2 are always inherited; others only when named here or without FD_CLOEXEC, and Node
-   * sets that on nearly all it inherited itself.
-   */
-  readonly fds: readonly number[] | null;
+  /** What the command keeps, under the same numbers. Node marks all it inherits itself to be closed, 0 to 2 too. */
+  readonly fds: readonly number[];
 }
 
 export interface ChildState {
@@ -220,8 +217,6 @@ export interface Binding {
   /** The effective set: bit n is capability n. */
   capabilities(): bigint;
   libbpfVersion(): string;
-  /** Open descriptors without FD_CLOEXEC. */
-  inheritedFds(): number[];
 }
 
 /** The addon cannot be loaded; the message says what to do. */
@@ -255,9 +250,9 @@ function explain(path: string, cause: unknown): BindingError {
   );
 }
 
-/** The addon of a file; Node loads each file once. Throws BindingError. */
+/** Loads the addon of a file; Node loads each file once. Throws BindingError. */
 export function loadBinding(url: URL = new URL('../../build/acyclic.node', import.meta.url)): Binding {
-  const path = decodeURIComponent(url.pathname);
+  const path = fileURLToPath(url);
   try {
     return createRequire(import.meta.url)(path) as Binding;
   } catch (error) {

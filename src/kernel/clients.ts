@@ -1,5 +1,6 @@
-import { type MapHandle, native } from './binding.ts';
+import type { BpfMap } from './binding.ts';
 import * as layout from './layout.gen.ts';
+import { native } from './native.ts';
 
 /** Who is behind a source port that talks to the DNS proxy. */
 export interface Client {
@@ -13,9 +14,9 @@ const PROTOCOLS = { tcp: 6, udp: 17 } as const;
 
 /** The kernel's word on who asks the proxy, kept by bpf/skb.bpf.c before the packet arrives. */
 export class ClientTable {
-  readonly #map: MapHandle;
+  readonly #map: BpfMap;
 
-  constructor(map: MapHandle) {
+  constructor(map: BpfMap) {
     this.#map = map;
   }
 

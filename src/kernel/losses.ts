@@ -1,5 +1,6 @@
-import { type MapHandle, native } from './binding.ts';
+import type { BpfMap } from './binding.ts';
 import * as layout from './layout.gen.ts';
+import { native } from './native.ts';
 
 /** Causes as users read them, by number in the kernel's table. */
 const NAMES: Record<number, string> = {
@@ -10,7 +11,7 @@ const NAMES: Record<number, string> = {
 };
 
 /** What the programs could not record, by cause; causes that never struck are left out. */
-export function readLosses(map: MapHandle): Record<string, number> {
+export function readLosses(map: BpfMap): Record<string, number> {
   const losses: Record<string, number> = {};
   for (const [cause, name] of Object.entries(NAMES)) {
     const key = Buffer.alloc(4);

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, statfsSync } from 'node:fs';
-import { native } from './binding.ts';
 import { SetupFailure } from './failure.ts';
+import { native } from './native.ts';
 
 /** Where bpffs is mounted by custom (systemd, bpftool). */
 export const BPFFS = '/sys/fs/bpf';
@@ -14,7 +14,8 @@ export function cgroup2MountPoint(mountinfo: string): string | null {
     const [before, after] = line.split(' - ');
     if (!before || !after?.startsWith('cgroup2 ')) continue;
     const point = before.split(' ')[4];
-    if (point) return point.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
+    if (point)
+      return point.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
   }
   return null;
 }

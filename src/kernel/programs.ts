@@ -2,10 +2,11 @@ import { existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Mode } from '../model/verdict.ts';
-import { type LinkHandle, type MapHandle, native, type ObjectHandle } from './binding.ts';
+import type { BpfLink, BpfMap, BpfObject } from './binding.ts';
 import { type Cgroup, withCgroupFd } from './cgroup.ts';
 import { SetupFailure } from './failure.ts';
 import { BPFFS } from './mounts.ts';
+import { native } from './native.ts';
 
 /** Pins of a map layout live in a directory of their own; raise it when bpf/event.h or maps.bpf.h changes. */
 const LAYOUT_VERSION = 1;
@@ -37,10 +38,12 @@ const TRACE_PROGRAMS = ['process_fork', 'process_exec', 'process_exit', 'process
 
 /** Loaded programs and their maps; `attach` puts them on a cgroup. */
 export interface Programs {
-  map(name: string): MapHandle;
+  map(name: string): BpfMap;
   /** Attaches to the cgroup and pins the links, so that they outlive this process. */
   attach(cgroup: Cgroup, pinName: string): void;
-  /** Detaches, unpins and unloads. */
+  /** Takes the programs off the cgroup and the tracepoints, and their pins away. Twice is no error. */
+  detach(): void;
+  /** Detaches and unloads. */
   close(): void;
 }
 
@@ -50,18 +53,23 @@ export function loadPrograms(modes: readonly Mode[]): Programs {
     throw new SetupFailure('no-object', `the eBPF object ${OBJECT_PATH} is missing`, 'build it: make build');
   const wanted = CGROUP_PROGRAMS.filter((program) => program.modes.some((mode) => modes.includes(mode)));
   const object = load(wanted.map((program) => program.name));
-  const maps = new Map<string, MapHandle>();
-  const links: LinkHandle[] = [];
+  const maps = new Map<string, BpfMap>();
+  const links: BpfLink[] = [];
   let pins: string | null = null;
+  const detach = () => {
+    if (pins) removePins(pins);
+    pins = null;
+    for (const link of links.splice(0)) native().linkClose(link);
+  };
   return {
+    detach,
     map(name) {
       const map = maps.get(name) ?? native().mapOpen(object, name);
       maps.set(name, map);
       return map;
     },
     attach(cgroup, pinName) {
-      pins = join(PIN_DIRECTORY, pinName);
-      mkdirSync(pins, { recursive: true, mode: 0o700 });
+      pins = makePinDirectory(pinName);
       for (const { name } of wanted) {
         const link = attachCgroup(object, name, cgroup);
         links.push(link);
@@ -70,15 +78,33 @@ export function loadPrograms(modes: readonly Mode[]): Programs {
       for (const name of TRACE_PROGRAMS) links.push(attachTrace(object, name));
     },
     close() {
-      if (pins) removePins(pins);
-      for (const link of links) native().linkClose(link);
+      detach();
       for (const map of maps.values()) native().mapClose(map);
       native().objectClose(object);
     },
   };
 }
 
-function load(wanted: readonly string[]): ObjectHandle {
+/** Another run that ends may take the parents away between two steps, so this is tried again. */
+function makePinDirectory(pinName: string): string {
+  const path = pinDirectory(pinName);
+  for (let tries = 1; ; tries++) {
+    try {
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      return path;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT' && tries < 10) continue;
+      throw new SetupFailure(
+        'no-bpffs',
+        `cannot make ${path}: ${(error as Error).message}`,
+        `check that bpffs is mounted at ${BPFFS} and writable`,
+        { cause: error },
+      );
+    }
+  }
+}
+
+function load(wanted: readonly string[]): BpfObject {
   const object = native().objectOpen(OBJECT_PATH);
   try {
     for (const { name } of CGROUP_PROGRAMS)
@@ -96,7 +122,7 @@ function load(wanted: readonly string[]): ObjectHandle {
   }
 }
 
-function attachCgroup(object: ObjectHandle, name: string, cgroup: Cgroup): LinkHandle {
+function attachCgroup(object: BpfObject, name: string, cgroup: Cgroup): BpfLink {
   try {
     return withCgroupFd(cgroup, (fd) => native().linkAttachCgroup(object, name, fd));
   } catch (error) {
@@ -112,7 +138,7 @@ function attachCgroup(object: ObjectHandle, name: string, cgroup: Cgroup): LinkH
   }
 }
 
-function attachTrace(object: ObjectHandle, name: string): LinkHandle {
+function attachTrace(object: BpfObject, name: string): BpfLink {
   try {
     return native().linkAttach(object, name);
   } catch (error) {

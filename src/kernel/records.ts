@@ -1,4 +1,5 @@
 import { type Address, addressFromBytes } from '../model/address.ts';
+import { ringRecords } from './binding.ts';
 import * as layout from './layout.gen.ts';
 
 /** An outbound attempt as a hook saw it. Times are CLOCK_MONOTONIC nanoseconds. */
@@ -106,24 +107,14 @@ const CAUSES: Record<number, string> = {
   [layout.cause.CAUSE_NO_MEMORY]: 'no-memory',
 };
 
-/** A u32 length and four bytes of padding before each record (native/ring.c). */
-const HEADER_SIZE = 8;
 const UNKNOWN_UID = 0xffffffff;
 
-/**
- * Decodes a drained batch: records one after another, each with its length before it, padded to 8 bytes.
- * Calls `fault` for a record this build does not know, and goes on.
- */
+/** Decodes a drained batch. Calls `fault` for a record this build does not know, and goes on. */
 export function decodeBatch(batch: Buffer, each: (record: KernelRecord) => void, fault: () => void): void {
-  let at = 0;
-  while (at + HEADER_SIZE <= batch.length) {
-    const length = batch.readUInt32LE(at);
-    const start = at + HEADER_SIZE;
-    if (start + length > batch.length) return fault();
-    const record = decode(batch.subarray(start, start + length));
+  for (const bytes of ringRecords(batch)) {
+    const record = decode(bytes);
     if (record) each(record);
     else fault();
-    at = (start + length + 7) & ~7;
   }
 }
 
@@ -242,7 +233,14 @@ function decodeProcess(bytes: Buffer): ForkRecord | ExitRecord | EscapeRecord | 
   const kind = bytes.readUInt32LE(layout.eventHeader.kind.offset);
   if (kind === layout.eventKind.EVENT_EXIT) return { type: 'exit', time, pid: child };
   if (kind === layout.eventKind.EVENT_ESCAPE)
-    return { type: 'escape', time, run, pid: child, by: pid, cgroup: bytes.readBigUInt64LE(at.cgroup.offset) };
+    return {
+      type: 'escape',
+      time,
+      run,
+      pid: child,
+      by: pid,
+      cgroup: bytes.readBigUInt64LE(at.cgroup.offset),
+    };
   const parent = bytes.readUInt32LE(at.parent.offset);
   return { type: 'fork', time, pid: child, parent, uid: uid ?? 0, comm: text(bytes, at.comm) };
 }

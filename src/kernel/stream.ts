@@ -1,4 +1,5 @@
-import { type MapHandle, native, type RingHandle } from './binding.ts';
+import type { BpfMap, BpfRing } from './binding.ts';
+import { native } from './native.ts';
 import { decodeBatch, type KernelRecord } from './records.ts';
 import type { EngineWords } from './words.ts';
 
@@ -8,8 +9,8 @@ const BATCH_BYTES = 1 << 20;
 
 /** What the programs tell: attempts and processes, from two rings, in an order that names every caller. */
 export class RecordStream {
-  readonly #events: RingHandle;
-  readonly #processes: RingHandle;
+  readonly #events: BpfRing;
+  readonly #processes: BpfRing;
   readonly #words: EngineWords;
   readonly #each: (record: KernelRecord) => void;
   #timer: NodeJS.Timeout | null = null;
@@ -18,7 +19,7 @@ export class RecordStream {
   faults = 0;
 
   constructor(
-    maps: { events: MapHandle; processes: MapHandle },
+    maps: { events: BpfMap; processes: BpfMap },
     words: EngineWords,
     each: (record: KernelRecord) => void,
   ) {

@@ -1,8 +1,9 @@
 import { type Address, addressBytes, type Prefix } from '../model/address.ts';
 import type { Transport } from '../model/destination.ts';
 import type { Answer, Mode } from '../model/verdict.ts';
-import { type MapHandle, native } from './binding.ts';
+import type { BpfMap } from './binding.ts';
 import * as layout from './layout.gen.ts';
+import { native } from './native.ts';
 
 /** An answer for a span of ports; a list of them covers every protocol and port. */
 export interface PortAnswer {
@@ -50,19 +51,19 @@ export function portBlocks(from: number, to: number): [value: number, bits: numb
 
 /** The policy's tables in the kernel. One writer; the programs read while it writes. */
 export class Tables {
-  readonly #addresses: MapHandle;
-  readonly #ports: MapHandle;
-  readonly #facts: MapHandle;
-  readonly #factEntries: MapHandle;
-  readonly #runs: MapHandle;
+  readonly #addresses: BpfMap;
+  readonly #ports: BpfMap;
+  readonly #facts: BpfMap;
+  readonly #factEntries: BpfMap;
+  readonly #runs: BpfMap;
   readonly #profiles = new Map<string, number>();
 
   constructor(maps: {
-    addresses: MapHandle;
-    ports: MapHandle;
-    facts: MapHandle;
-    factEntries: MapHandle;
-    runs: MapHandle;
+    addresses: BpfMap;
+    ports: BpfMap;
+    facts: BpfMap;
+    factEntries: BpfMap;
+    runs: BpfMap;
   }) {
     this.#addresses = maps.addresses;
     this.#ports = maps.ports;
@@ -83,7 +84,10 @@ export class Tables {
       const at = i * layout.addressKey.size;
       keys.writeUInt32LE(BITS_BEFORE_ADDRESS + prefix.length, at + layout.addressKey.prefixLength.offset);
       const family = prefix.family === 6 ? 1 : 0;
-      keys.writeUInt32LE(((generation << 2) | (where << 1) | family) >>> 0, at + layout.addressKey.table.offset);
+      keys.writeUInt32LE(
+        ((generation << 2) | (where << 1) | family) >>> 0,
+        at + layout.addressKey.table.offset,
+      );
       keys.set(prefix.bytes, at + layout.addressKey.address.offset);
     });
     native().mapUpdateBatch(this.#addresses, keys, Buffer.concat(rows.map((row) => row.entry)), rows.length);
@@ -94,10 +98,7 @@ export class Tables {
     const state = Buffer.alloc(layout.runState.size);
     const enforce = mode === 'enforce' ? layout.runFlags.RUN_ENFORCE : 0;
     state.writeUInt32LE(generation, layout.runState.generation.offset);
-    state.writeUInt32LE(
-      enforce | (errno << layout.runFlags.RUN_ERRNO_SHIFT),
-      layout.runState.flags.offset,
-    );
+    state.writeUInt32LE(enforce | (errno << layout.runFlags.RUN_ERRNO_SHIFT), layout.runState.flags.offset);
     native().mapUpdate(this.#runs, runKey(run), state);
   }
 

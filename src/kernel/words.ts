@@ -1,12 +1,13 @@
-import { type MapHandle, native } from './binding.ts';
+import type { BpfMap } from './binding.ts';
 import * as layout from './layout.gen.ts';
+import { native } from './native.ts';
 
 /** The words shared with the programs in mapped memory (bpf/event.h struct engine). Each is written whole. */
 export class EngineWords {
   readonly #longs: BigUint64Array;
   readonly #words: Uint32Array;
 
-  constructor(map: MapHandle) {
+  constructor(map: BpfMap) {
     const memory = native().mapMmap(map);
     this.#longs = new BigUint64Array(memory, 0, layout.engine.size >> 3);
     this.#words = new Uint32Array(memory, 0, layout.engine.size >> 2);

@@ -86,7 +86,7 @@ function publicDns(): Service {
   return {
     name: 'public-dns',
     source: null,
-    hosts: PUBLIC_DNS_HOSTS.map(readHost).filter((host) => !isFault(host)),
+    hosts: PUBLIC_DNS_HOSTS.map(readHost).flatMap((host) => (isFault(host) ? [] : [host])),
     addresses: PUBLIC_DNS_ADDRESSES.map(parsePrefix).filter(
       (prefix) => typeof prefix === 'object' && 'bytes' in prefix,
     ),

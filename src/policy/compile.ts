@@ -1,12 +1,12 @@
 import { pathsTo } from '../graph/paths.ts';
-import type { Address } from '../model/address.ts';
+import { type Address, type Prefix, parsePrefix } from '../model/address.ts';
 import type { Mode, RuleKind, RuleReference } from '../model/verdict.ts';
 import { builtinServices } from './builtin.ts';
 import type { DestPattern } from './dest.ts';
 import { nearest } from './nearest.ts';
 import type { DenialErrno, Deployment, DnsDenial, Policy, Rule, Service } from './policy.ts';
-import { intersectPorts, type PortSpec } from './ports.ts';
-import { type Clause, Tier } from './tier.ts';
+import { intersectPorts } from './ports.ts';
+import { type Clause, settleUnspecified, Tier } from './tier.ts';
 
 /** What a run adds to the policy: its options, and the moment it starts. */
 export interface CompileOptions {
@@ -147,7 +147,7 @@ function clausesOf(
   const clause = (host: Clause['host'], address: Clause['address'], ports: Clause['ports']): Clause => ({
     answer: rule.answer,
     host,
-    address,
+    address: address && settled(address),
     ports,
     rule: reference,
     cycle: null,
@@ -161,8 +161,15 @@ function clausesOf(
 function patternsOf(service: Service): Pick<Clause, 'host' | 'address'>[] {
   return [
     ...service.hosts.map((host) => ({ host, address: null })),
-    ...service.addresses.map((address) => ({ host: null, address })),
+    ...service.addresses.map((address) => ({ host: null, address: settled(address) })),
   ];
+}
+
+/** A rule about an unspecified address is about loopback, as a call to it is. */
+function settled(prefix: Prefix): Prefix {
+  const text = settleUnspecified(prefix.text);
+  const loopback = text === prefix.text ? prefix : parsePrefix(text);
+  return typeof loopback === 'object' && 'bytes' in loopback ? loopback : prefix;
 }
 
 /** Each service, other than the deployed ones, that needs one of them; a waiver in force allows that one. */
@@ -234,9 +241,4 @@ function serviceClauses(service: Service): Clause[] {
     rule,
     cycle: null,
   }));
-}
-
-/** The ports of clauses, for whoever asks where answers can change. */
-export function portsOf(clauses: readonly Clause[]): PortSpec[] {
-  return clauses.flatMap(({ ports }) => ports ?? []);
 }

@@ -1,10 +1,17 @@
-import { addressBytes, addressFamily, type Prefix, prefixHolds } from '../model/address.ts';
+import { type Address, addressBytes, addressFamily, type Prefix, prefixHolds } from '../model/address.ts';
 import type { Destination, Transport } from '../model/destination.ts';
 import type { Name } from '../model/name.ts';
 import type { Answer, RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from './compile.ts';
 import { pieces } from './pieces.ts';
-import type { Clause, Identities, Located } from './tier.ts';
+import {
+  type Clause,
+  type Identities,
+  type Located,
+  type Selection,
+  settleUnspecified,
+  winners,
+} from './tier.ts';
 
 /** What was decided, by which rule, and on which path of services. */
 export interface Decision {
@@ -18,33 +25,39 @@ export interface Decision {
   readonly cycle: readonly string[] | null;
 }
 
+/** The rules' word at one port, before the mode is applied. */
+export type Judgement = Pick<Clause, 'answer' | 'rule' | 'cycle'>;
+
 const LOOPBACK_V4: Prefix = { family: 4, text: '127.0.0.0/8', bytes: addressBytes('127.0.0.0'), length: 104 };
-const LOOPBACK_V6 = addressBytes('::1');
 
 /** Judges one destination: the definition (design §3), which the kernel's tables are flattened from. */
 export function evaluate(policy: CompiledPolicy, destination: Destination): Decision {
   const { address, names, port, protocol } = destination;
   const identities = { address: address === null ? null : locate(address), names };
-  return decide(policy, identities, protocol, port);
+  return settle(policy, judge(policy, select(policy, identities), identities, protocol, port), identities);
 }
 
-/** The same for identities as tiers take them; a prefix can stand for an address. */
-export function decide(
+/** What each tier has to say of the identities, highest first. */
+export function select(policy: CompiledPolicy, identities: Identities): readonly Selection[] {
+  return policy.tiers.map((tier) => tier.select(identities));
+}
+
+/** The first tier with an answer at this port, or the default. */
+export function judge(
   policy: CompiledPolicy,
-  identities: Identities,
+  tiers: readonly Selection[],
+  { address }: Identities,
   protocol: Transport,
   port: number,
-): Decision {
-  for (const tier of policy.tiers) {
-    const winner = strongest(tier.winners(identities, protocol, port));
-    if (!winner) continue;
-    const { answer, rule, cycle } = winner;
-    return { ...settle(policy, answer, rule, identities), cycle };
+): Judgement {
+  for (const selection of tiers) {
+    const winner = strongest(winners(selection, protocol, port));
+    if (winner) return winner;
   }
   const { answer, rule } = policy.fallback;
-  const exempt = answer === 'deny' ? exemption(policy, identities.address) : null;
-  if (exempt === null) return settle(policy, answer, rule, identities);
-  return settle(policy, 'allow', { ...rule, source: null, reason: exempt }, identities);
+  const exempt = answer === 'deny' ? exemption(policy, address) : null;
+  if (exempt === null) return { answer, rule, cycle: null };
+  return { answer: 'allow', rule: { ...rule, source: null, reason: exempt }, cycle: null };
 }
 
 /**
@@ -53,19 +66,21 @@ export function decide(
  */
 export function evaluateLookup(policy: CompiledPolicy, names: readonly Name[]): Decision {
   const identities: Identities = { address: null, names };
-  const likely = decide(policy, identities, 'tcp', 443);
-  if (likely.answer !== 'deny') return likely;
-  for (const { protocol, from } of pieces(policy, identities)) {
-    const decision = decide(policy, identities, protocol, from);
-    if (decision.answer !== 'deny') return decision;
-  }
-  return likely;
+  const tiers = select(policy, identities);
+  const likely = judge(policy, tiers, identities, 'tcp', 443);
+  const open = (judgement: Judgement) => judgement.answer !== 'deny';
+  const found = open(likely)
+    ? likely
+    : pieces(tiers)
+        .map(({ protocol, from }) => judge(policy, tiers, identities, protocol, from))
+        .find(open);
+  return settle(policy, found ?? likely, identities);
 }
 
 /** An address as tiers look for it; the unspecified addresses are loopback, as the kernel has it. */
-export function locate(address: string): Located {
-  const settled = address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address;
-  return { family: addressFamily(settled), bytes: addressBytes(settled), longest: 128 };
+export function locate(address: Address): Located {
+  const lone = settleUnspecified(address);
+  return { family: addressFamily(lone), bytes: addressBytes(lone), longest: 128, lone };
 }
 
 /** If any identity's winner denies, so it is; otherwise one allow is enough; otherwise it is for audit. */
@@ -76,37 +91,26 @@ function strongest(winners: readonly Clause[]): Clause | null {
 
 function settle(
   policy: CompiledPolicy,
-  answer: Answer,
-  rule: RuleReference,
+  { answer, rule, cycle }: Judgement,
   identities: Identities,
 ): Decision {
   const wouldDeny = answer === 'audit' || (answer === 'deny' && policy.mode === 'audit');
   const verdict = wouldDeny ? 'would-deny' : answer;
-  return { verdict, answer, rule, service: serviceOf(policy, identities), cycle: null };
+  return { verdict, answer, rule, service: serviceOf(policy, identities), cycle };
 }
 
 /** Why the default does not deny this address; null when it does. */
 function exemption(policy: CompiledPolicy, address: Located | null): string | null {
   if (!address) return null;
   if (isLoopback(address)) return 'loopback';
-  return isOwn(policy, address) ? "this host's own address" : null;
+  return address.lone !== null && policy.ownAddresses.has(address.lone) ? "this host's own address" : null;
 }
 
-export function isLoopback({ bytes, longest }: Located): boolean {
-  if (prefixHolds(LOOPBACK_V4, bytes)) return longest >= LOOPBACK_V4.length;
-  return longest === 128 && bytes.every((byte, i) => byte === LOOPBACK_V6[i]);
-}
-
-function isOwn(policy: CompiledPolicy, { bytes, longest }: Located): boolean {
-  if (longest < 128) return false;
-  for (const own of policy.ownAddresses) {
-    const ownBytes = addressBytes(own);
-    if (ownBytes.every((byte, i) => byte === bytes[i])) return true;
-  }
-  return false;
+function isLoopback({ bytes, longest, lone }: Located): boolean {
+  return lone === '::1' || (longest >= LOOPBACK_V4.length && prefixHolds(LOOPBACK_V4, bytes));
 }
 
 /** The service of the most specific pattern that holds an identity, names before the address. */
 function serviceOf(policy: CompiledPolicy, identities: Identities): string | null {
-  return policy.services.winners(identities, 'other', 0)[0]?.rule.service ?? null;
+  return policy.services.select(identities)[0]?.[0]?.[0]?.rule.service ?? null;
 }

@@ -2,9 +2,9 @@ import { type Address, addressBytes, addressFamily, type Prefix } from '../model
 import type { Name } from '../model/name.ts';
 import type { Answer } from '../model/verdict.ts';
 import type { CompiledPolicy } from './compile.ts';
-import { decide, locate } from './evaluate.ts';
+import { judge, locate, select } from './evaluate.ts';
 import { type Piece, pieces } from './pieces.ts';
-import type { Identities } from './tier.ts';
+import type { Identities, Located } from './tier.ts';
 
 /** An answer for a span of ports. A list of them covers tcp and udp 0 to 65535, and other, completely. */
 export interface Segment extends Piece {
@@ -30,7 +30,7 @@ export function segmentsOf(
 
 /**
  * An entry for every prefix a rule names, the roots, loopback and this host's addresses, each with the rules
- * of all that cover it: the longest match alone gives the verdict of an address without names.
+ * of all that cover it: the longest match alone gives the verdict of an address without names. Equal segments are one list.
  */
 export function addressTable(policy: CompiledPolicy): AddressEntry[] {
   const own = [...policy.ownAddresses].map(wholeAddress);
@@ -38,9 +38,16 @@ export function addressTable(policy: CompiledPolicy): AddressEntry[] {
   const named = policy.tiers.flatMap((tier) => tier.prefixes);
   const byText = new Map([...named, ...always, ...own].map((prefix) => [prefix.text, prefix]));
   const ownTexts = new Set(own.map(({ text }) => text));
+  const shared = new Map<string, readonly Segment[]>();
+  const share = (list: readonly Segment[]) => {
+    const key = list.map(({ protocol, to, answer }) => `${protocol}${to}${answer}`).join();
+    const same = shared.get(key);
+    if (!same) shared.set(key, list);
+    return same ?? list;
+  };
   return [...byText.values()].map((prefix) => ({
     prefix,
-    segments: segments(policy, { address: standIn(prefix), names: [] }),
+    segments: share(segmentsOfPrefix(policy, prefix)),
     ownAddress: ownTexts.has(prefix.text),
   }));
 }
@@ -50,14 +57,15 @@ export function segmentsOfPrefix(policy: CompiledPolicy, prefix: Prefix): Segmen
   return segments(policy, { address: standIn(prefix), names: [] });
 }
 
-function standIn({ family, bytes, length }: Prefix) {
-  return { family, bytes, longest: length };
+function standIn({ family, bytes, length, text }: Prefix): Located {
+  return length === 128 ? locate(text) : { family, bytes, longest: length, lone: null };
 }
 
 function segments(policy: CompiledPolicy, identities: Identities): Segment[] {
   const merged: Segment[] = [];
-  for (const piece of pieces(policy, identities)) {
-    const { answer } = decide(policy, identities, piece.protocol, piece.from);
+  const tiers = select(policy, identities);
+  for (const piece of pieces(tiers)) {
+    const { answer } = judge(policy, tiers, identities, piece.protocol, piece.from);
     const last = merged.at(-1);
     if (last?.protocol === piece.protocol && last.answer === answer)
       merged[merged.length - 1] = { ...last, to: piece.to };

@@ -1,8 +1,11 @@
 import { builtinServices } from './builtin.ts';
+import { checkDeployment } from './check.ts';
 import { readDate } from './date.ts';
+import { readCpu, readMemory } from './limits.ts';
 import { nearest } from './nearest.ts';
 import { nameFault } from './object-name.ts';
 import { readHost } from './pattern.ts';
+import { problemAt } from './place.ts';
 import type { Deployment, Policy, Rule, Service, Waiver } from './policy.ts';
 import { readAddress, readPrefix } from './prefix.ts';
 import { type Fault, fault, type Problem } from './problem.ts';
@@ -22,6 +25,10 @@ export interface Parsed {
 /** Parses the files of a policy as one: merged by object, every mistake told with its place. */
 export function parsePolicy(sources: readonly PolicySource[]): Parsed {
   const problems: Problem[] = [];
+  if (sources.length === 0)
+    problems.push(
+      problemAt('policy', { line: 1, column: 1, text: null }, fault('no-files', 'there is no policy file')),
+    );
   const files = sources.map((source) => readFile(source, problems)).filter((file) => file !== null);
   const readable = files.length === sources.length;
   const policy = build(files, problems, readable);
@@ -35,10 +42,7 @@ export function parsePolicy(sources: readonly PolicySource[]): Parsed {
 
 /** With a file that could not be read, references are not checked: what they name may be in it. */
 function build(files: readonly ReadFile[], problems: Problem[], readable: boolean): Policy {
-  const names = new Set([
-    ...builtinServices.keys(),
-    ...files.flatMap(({ data }) => Object.keys(data.services ?? {})),
-  ]);
+  const names = new Set([...builtinServices.keys(), ...files.flatMap(({ serviceNames }) => serviceNames)]);
   const serviceFault = (name: string): Fault | null =>
     names.has(name) || !readable
       ? null
@@ -70,6 +74,14 @@ function build(files: readonly ReadFile[], problems: Problem[], readable: boolea
         deployments.set(name, readDeployment(reader, name, data, names));
     if (file.data.floor && define(['floor'], '`floor`', null))
       floor.push(...readRules(reader, ['floor'], file.data.floor));
+  }
+  for (const file of files) {
+    const reader = new ValueReader(file, problems, serviceFault);
+    for (const [name, data] of Object.entries(file.data.deployments ?? {})) {
+      const deployment = deployments.get(name);
+      const own = deployment?.source === reader.keySource(['deployments', name]);
+      if (deployment && own) checkDeployment(reader, deployment, data, services);
+    }
   }
   return { services, floor, deployments };
 }
@@ -121,6 +133,10 @@ function readDeployment(
     const text = `deployment \`${name}\` deploys no service: there is none of its name, so nothing is circular to it`;
     reader.complain(at, fault('nothing-deployed', text), 'warning', 'key');
   }
+  const limits = data.limits ?? {};
+  if (limits.cpu !== undefined) reader.read([...at, 'limits', 'cpu'], () => readCpu(limits.cpu ?? ''));
+  if (limits.memory !== undefined)
+    reader.read([...at, 'limits', 'memory'], () => readMemory(limits.memory ?? ''));
   return {
     name,
     source,

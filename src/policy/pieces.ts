@@ -1,7 +1,6 @@
 import type { Transport } from '../model/destination.ts';
-import { type CompiledPolicy, portsOf } from './compile.ts';
 import { HIGHEST_PORT, type PortSpec } from './ports.ts';
-import type { Identities } from './tier.ts';
+import type { Selection } from './tier.ts';
 
 /** A span of ports of one protocol within which no answer can change. */
 export interface Piece {
@@ -10,9 +9,9 @@ export interface Piece {
   readonly to: number;
 }
 
-/** Every protocol and port, cut where a rule about the identities begins or ends. */
-export function pieces(policy: CompiledPolicy, identities: Identities): Piece[] {
-  const ports = portsOf(policy.tiers.flatMap((tier) => tier.candidates(identities)));
+/** Every protocol and port, cut where a selected rule begins or ends. */
+export function pieces(tiers: readonly Selection[]): Piece[] {
+  const ports = tiers.flat(3).flatMap((clause) => clause.ports ?? []);
   return [...cut('tcp', ports), ...cut('udp', ports), { protocol: 'other', from: 0, to: 0 }];
 }
 

@@ -1,4 +1,16 @@
-import { type Document, isMap, isPair, isScalar, isSeq, type LineCounter, type Node, type Pair } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  type LineCounter,
+  type Node,
+  type Pair,
+} from 'yaml';
+import type { Fault, Problem } from './problem.ts';
+import { pathKey, type Salvaged } from './salvage.ts';
 
 /** Keys and indices from the top of a file to a value. */
 export type Path = readonly (string | number)[];
@@ -10,16 +22,43 @@ export interface Place {
   readonly text: string | null;
 }
 
+/** A fault where it stands. */
+export function problemAt(path: string, place: Place, found: Fault): Problem {
+  return {
+    code: found.code,
+    severity: 'error',
+    file: path,
+    line: place.line,
+    column: place.column,
+    offending: place.text,
+    message: found.message,
+    suggestion: found.suggestion,
+  };
+}
+
 /** A parsed file that can say where each of its values stands. */
 export class Places {
   readonly #document: Document;
   readonly #lines: LineCounter;
   readonly #text: string;
 
-  constructor(document: Document, lines: LineCounter, text: string) {
+  readonly #indices: Salvaged['indices'];
+
+  constructor(
+    document: Document,
+    lines: LineCounter,
+    text: string,
+    indices: Salvaged['indices'] = new Map(),
+  ) {
     this.#document = document;
     this.#lines = lines;
     this.#text = text;
+    this.#indices = indices;
+  }
+
+  /** The same file for paths into what was salvaged of it. */
+  salvaged({ indices }: Salvaged): Places {
+    return new Places(this.#document, this.#lines, this.#text, indices);
   }
 
   /** The value at a path; the nearest thing above it where it is absent. */
@@ -39,11 +78,21 @@ export class Places {
     return { line, column: col, text: this.#text.slice(offset, end) || null };
   }
 
+  #inFile(path: Path): Path {
+    const original: (string | number)[] = [];
+    for (const step of path) {
+      const kept = typeof step === 'number' ? this.#indices.get(pathKey(original)) : undefined;
+      original.push(typeof step === 'number' ? (kept?.[step] ?? step) : step);
+    }
+    return original;
+  }
+
   #walk(path: Path): { node: Node | null; pair: Pair | null } {
     let node = this.#document.contents as Node | null;
     let pair: Pair | null = null;
-    for (const step of path) {
+    for (const step of this.#inFile(path)) {
       let next: unknown;
+      if (isAlias(node)) node = node.resolve(this.#document) ?? null;
       if (isMap(node)) {
         pair =
           node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(step)) ?? null;

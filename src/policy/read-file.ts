@@ -1,9 +1,12 @@
-import { type Document, LineCounter, parseDocument } from 'yaml';
+import { isScalar, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { nearest } from './nearest.ts';
-import { type Path, type Place, Places } from './place.ts';
+import { type Path, type Place, Places, problemAt } from './place.ts';
 import { type Fault, fault, type Problem } from './problem.ts';
+import { salvage } from './salvage.ts';
+import { scan } from './scan.ts';
 import { type PolicyFile, policyFile } from './schema.ts';
+import { yamlProblems } from './yaml-faults.ts';
 
 /** A policy file as text. */
 export interface PolicySource {
@@ -17,6 +20,8 @@ export interface ReadFile {
   readonly path: string;
   readonly data: PolicyFile;
   readonly places: Places;
+  /** Of every service, its name, misshapen ones too. */
+  readonly serviceNames: readonly string[];
 }
 
 /** The largest policy file read. */
@@ -24,35 +29,31 @@ export const MAX_POLICY_BYTES = 4 << 20;
 /** YAML aliases followed in one file; a policy needs few, a bomb needs many. */
 const MAX_ALIASES = 100;
 
-export function problemAt(path: string, place: Place, found: Fault): Problem {
-  return {
-    code: found.code,
-    severity: 'error',
-    file: path,
-    line: place.line,
-    column: place.column,
-    offending: place.text,
-    message: found.message,
-    suggestion: found.suggestion,
-  };
-}
-
 /** Reads one file's YAML and checks its shape; every mistake goes to `problems`. Null: it has no use. */
 export function readFile({ path, text }: PolicySource, problems: Problem[]): ReadFile | null {
   const top: Place = { line: 1, column: 1, text: null };
-  const refuse = (found: Fault) => {
-    problems.push(problemAt(path, top, found));
+  const refuse = (found: Fault, place = top) => {
+    problems.push(problemAt(path, place, found));
     return null;
   };
-  if (text.length > MAX_POLICY_BYTES)
+  if (text.length > MAX_POLICY_BYTES || new TextEncoder().encode(text).length > MAX_POLICY_BYTES)
     return refuse(fault('too-large', 'the file is over 4 MiB, the most a policy may have'));
-  if (/[\0\ufffd]/.test(text.slice(0, 1 << 16)) || text.includes('\0'))
-    return refuse(fault('not-text', 'the file is not text'));
+  if (/[\0\ufffd]/.test(text)) return refuse(fault('not-text', 'the file is not text'));
+  const early = scan(text);
+  if (early) return refuse(early, placeIn(text, early.offset, early.length));
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    uniqueKeys: false,
+    schema: 'core',
+    logLevel: 'silent',
+  });
   const places = new Places(document, lines, text);
-  if (yamlProblems(path, document, places, problems)) return null;
-  if (document.contents === null)
+  const faulty = yamlProblems(path, document, places, text);
+  problems.push(...faulty);
+  if (faulty.length > 0) return null;
+  if (document.contents === null || (isScalar(document.contents) && document.contents.value === null))
     return refuse(fault('empty', 'the file is empty: a policy begins with `version: 1`'));
   let data: unknown;
   try {
@@ -60,27 +61,34 @@ export function readFile({ path, text }: PolicySource, problems: Problem[]): Rea
   } catch (error) {
     return refuse(fault('alias', `YAML aliases cannot be followed: ${(error as Error).message}`));
   }
-  const parsed = policyFile.safeParse(data, { reportInput: true });
-  if (parsed.success) return { path, data: parsed.data, places };
-  for (const issue of parsed.error.issues) problems.push(...shapeProblems(path, issue, places, data));
-  return null;
+  return shape(path, data, places, problems);
 }
 
-function yamlProblems(path: string, document: Document, places: Places, problems: Problem[]): boolean {
-  for (const { code, message, pos } of document.errors) {
-    const place = places.at(pos[0], Math.min(pos[1], pos[0] + 80));
-    const found =
-      code === 'DUPLICATE_KEY'
-        ? fault('duplicate-key', 'the key is given twice')
-        : fault('yaml', `not valid YAML: ${message.replace(/\.$/, '')}`);
-    problems.push(problemAt(path, place, found));
-  }
-  for (const { code, pos } of document.warnings)
-    if (code === 'TAG_RESOLVE_FAILED')
-      problems.push(
-        problemAt(path, places.at(pos[0], pos[1]), fault('tag', 'YAML tags have no meaning in a policy')),
-      );
-  return document.errors.length > 0 || document.warnings.length > 0;
+/** Checks the shape; what is misshapen is told and left out, so that the rest is checked as well. */
+function shape(path: string, data: unknown, places: Places, problems: Problem[]): ReadFile | null {
+  const serviceNames = Object.keys(valueAt(data, ['services']) ?? {});
+  const parsed = policyFile.safeParse(data, { reportInput: true });
+  if (parsed.success) return { path, data: parsed.data, places, serviceNames };
+  for (const issue of parsed.error.issues) problems.push(...shapeProblems(path, issue, places, data));
+  const rest = salvage(
+    data,
+    parsed.error.issues.flatMap((issue) => misshapen(issue, data)),
+  );
+  const again = policyFile.safeParse({ version: 1, ...Object(rest.data) });
+  return again.success ? { path, data: again.data, places: places.salvaged(rest), serviceNames } : null;
+}
+
+function misshapen(issue: Issue, data: unknown): Path[] {
+  const where = issue.path as Path;
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => [...where, key]);
+  return [valueAt(data, where) === undefined ? where.slice(0, -1) : where];
+}
+
+/** A place in a text that was not parsed. */
+function placeIn(text: string, offset: number, length: number): Place {
+  const before = text.slice(0, offset).split('\n');
+  const column = (before.at(-1)?.length ?? 0) + 1;
+  return { line: before.length, column, text: text.slice(offset, offset + length) };
 }
 
 type Issue = z.core.$ZodIssue;

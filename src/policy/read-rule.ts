@@ -2,12 +2,12 @@ import type { Prefix } from '../model/address.ts';
 import type { Answer } from '../model/verdict.ts';
 import type { HostPattern } from './pattern.ts';
 import { readHost } from './pattern.ts';
-import type { Path } from './place.ts';
+import { type Path, problemAt } from './place.ts';
 import type { Rule } from './policy.ts';
 import { type PortSpec, readPorts } from './ports.ts';
 import { readPrefix } from './prefix.ts';
 import { type Fault, fault, isFault, type Problem } from './problem.ts';
-import { problemAt, type ReadFile } from './read-file.ts';
+import type { ReadFile } from './read-file.ts';
 import type { RuleData } from './schema.ts';
 
 /** Reads the values of one file; what is wrong goes to `problems`, with its place. */

@@ -78,13 +78,13 @@ const deployment = z.strictObject({
     .strictObject({
       cpu: z.union([z.string(), z.number()]).optional(),
       memory: z.union([z.string(), z.number()]).optional(),
-      tasks: z.number().optional(),
+      tasks: z.int().min(1).optional(),
     })
     .optional()
     .describe('not in force yet'),
 });
 
-/** The shape of a policy file. What its texts mean is read by build.ts. */
+/** The shape of a policy file. What its texts mean is read by parse.ts. */
 export const policyFile = z.strictObject({
   version: z.literal(1),
   services: z.record(z.string(), service).optional(),

@@ -1,4 +1,4 @@
-import { maskBytes, type Prefix, prefixHolds } from '../model/address.ts';
+import { type Address, maskBytes, type Prefix, prefixHolds } from '../model/address.ts';
 import type { Transport } from '../model/destination.ts';
 import type { Name } from '../model/name.ts';
 import type { Answer, RuleReference } from '../model/verdict.ts';
@@ -23,6 +23,8 @@ export interface Located {
   readonly bytes: Uint8Array;
   /** 128 but for a prefix standing for the addresses no longer prefix holds. */
   readonly longest: number;
+  /** The address in canonical text; null for a prefix. */
+  readonly lone: Address | null;
 }
 
 /** The identities a tier is asked about. */
@@ -30,6 +32,9 @@ export interface Identities {
   readonly address: Located | null;
   readonly names: readonly Name[];
 }
+
+/** What a tier has to say of some identities: for each, its groups of clauses, the most specific first. */
+export type Selection = readonly (readonly (readonly Clause[])[])[];
 
 const STRENGTH: Record<Answer, number> = { allow: 0, audit: 1, deny: 2 };
 
@@ -61,35 +66,21 @@ export class Tier {
     this.prefixes = clauses.flatMap(({ host, address }) => (address && !host ? [address] : []));
   }
 
-  /** The winning clause of each identity, names first; an identity no clause holds is not in it. */
-  winners(identities: Identities, protocol: Transport, port: number): Clause[] {
-    const winners: Clause[] = [];
-    for (const name of identities.names) {
-      const winner = win(this.#forName(name, identities.address), protocol, port);
-      if (winner) winners.push(winner);
-    }
-    const { address } = identities;
-    const winner = address && win(this.#forAddress(address, identities.names), protocol, port);
-    if (winner) winners.push(winner);
-    return winners;
-  }
-
-  /** Every clause that holds one of the identities at some port. */
-  candidates(identities: Identities): Clause[] {
-    const groups: (readonly Clause[])[] = identities.names.flatMap((name) => [
-      ...this.#forName(name, identities.address),
-    ]);
-    if (identities.address) groups.push(...this.#forAddress(identities.address, identities.names));
-    return groups.flat();
+  /** What is said of each identity, names first; an identity no clause holds is not in it. */
+  select(identities: Identities): Selection {
+    const { address, names } = identities;
+    const selection = names.map((name) => [...this.#forName(name, address)]);
+    if (address) selection.push([...this.#forAddress(address, names)]);
+    return selection.filter((groups) => groups.length > 0);
   }
 
   /** Groups of clauses that hold the name, the most specific first. */
   *#forName(name: Name, address: Located | null): Generator<readonly Clause[]> {
     yield* this.#pairsFor(address, [name]);
-    yield this.#exact.get(name) ?? [];
+    yield* some(this.#exact.get(name));
     for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
-      yield this.#below.get(name.slice(dot + 1)) ?? [];
-    yield this.#any;
+      yield* some(this.#below.get(name.slice(dot + 1)));
+    if (this.#any.length > 0) yield this.#any;
   }
 
   *#forAddress(address: Located, names: readonly Name[]): Generator<readonly Clause[]> {
@@ -97,7 +88,7 @@ export class Tier {
     for (const length of this.#lengths[address.family]) {
       if (length > address.longest) continue;
       const key = prefixKey(address.family, maskBytes(address.bytes, length), length);
-      yield this.#prefixes.get(key) ?? [];
+      yield* some(this.#prefixes.get(key));
     }
   }
 
@@ -114,8 +105,17 @@ export class Tier {
   }
 }
 
+function some(group: readonly Clause[] | undefined): readonly (readonly Clause[])[] {
+  return group ? [group] : [];
+}
+
+/** The winning clause of each identity at a port. */
+export function winners(selection: Selection, protocol: Transport, port: number): Clause[] {
+  return selection.flatMap((groups) => win(groups, protocol, port) ?? []);
+}
+
 /** The first group with a clause that holds the port decides; in it ports beat none, then the stronger answer. */
-function win(groups: Iterable<readonly Clause[]>, protocol: Transport, port: number): Clause | null {
+function win(groups: Selection[number], protocol: Transport, port: number): Clause | null {
   for (const group of groups) {
     let best: Clause | null = null;
     for (const clause of group)
@@ -140,6 +140,12 @@ function push(map: Map<string, Clause[]>, key: string, clause: Clause): void {
   const list = map.get(key);
   if (list) list.push(clause);
   else map.set(key, [clause]);
+}
+
+/** What an unspecified destination is to the kernel: loopback. Any other address is itself. */
+export function settleUnspecified(address: Address): Address {
+  if (address === '0.0.0.0') return '127.0.0.1';
+  return address === '::' ? '::1' : address;
 }
 
 function prefixKey(family: 4 | 6, bytes: Uint8Array, length: number): string {

@@ -1,0 +1,141 @@
+import { createHash } from 'node:crypto';
+import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { nearest } from '../policy/nearest.ts';
+import { parsePolicy } from '../policy/parse.ts';
+import type { Policy } from '../policy/policy.ts';
+import { formatProblem, type Problem } from '../policy/problem.ts';
+import { MAX_POLICY_BYTES, type PolicySource } from '../policy/read-file.ts';
+
+/** Where an administrator installs policy. */
+export const INSTALLED = '/etc/acyclic';
+
+/** Folders of a policy directory, as the files in them are named in messages. */
+const FOLDERS = ['', 'services', 'deployments'] as const;
+const MOST_PROBLEMS = 20;
+
+/** A policy read from files. */
+export interface LoadedPolicy {
+  readonly policy: Policy;
+  /** First seven hex digits of the SHA-256 over the files' names and contents. */
+  readonly id: string;
+  /** What is accepted and not in force yet. */
+  readonly notices: readonly string[];
+  readonly warnings: readonly Problem[];
+}
+
+/** A policy that cannot be read or does not hold; nothing was run. */
+export class PolicyFailure extends Error {
+  readonly code = 'policy';
+  readonly remedy: string | null;
+
+  constructor(message: string, remedy: string | null, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'PolicyFailure';
+    this.remedy = remedy;
+  }
+}
+
+/** The installed policy, or null where none is. Throws PolicyFailure. */
+export function loadInstalledPolicy(): LoadedPolicy | null {
+  return policyFilesIn(INSTALLED).length > 0 ? loadPolicy(INSTALLED) : null;
+}
+
+/** The policy of a file or a directory. Throws PolicyFailure. */
+export function loadPolicy(path: string): LoadedPolicy {
+  const files = filesOf(path);
+  const sources = files.map(({ file, name }): PolicySource => ({ path: name, text: readText(file) }));
+  const { policy, problems, notices } = parsePolicy(sources);
+  const told = new Map(files.map(({ file, name }) => [name, file]));
+  const placed = problems.map((problem) => ({ ...problem, file: told.get(problem.file) ?? problem.file }));
+  const errors = placed.filter(({ severity }) => severity === 'error');
+  if (!policy) throw refusal(path, errors);
+  const hash = createHash('sha256');
+  for (const { path: name, text } of sources) hash.update(`${name}\0${text}\0`);
+  return { policy, id: hash.digest('hex').slice(0, 7), notices, warnings: placed };
+}
+
+function refusal(path: string, errors: readonly Problem[]): PolicyFailure {
+  const count = errors.length === 1 ? 'a mistake' : `${errors.length} mistakes`;
+  const shown = errors.slice(0, MOST_PROBLEMS).map(formatProblem);
+  if (errors.length > shown.length) shown.push(`and ${errors.length - shown.length} more`);
+  return new PolicyFailure([`the policy ${path} has ${count}:`, ...shown].join('\n'), null);
+}
+
+interface PolicyFile {
+  readonly file: string;
+  /** As messages and events name it: within the policy. */
+  readonly name: string;
+}
+
+function filesOf(path: string): PolicyFile[] {
+  let directory: boolean;
+  try {
+    directory = statSync(path).isDirectory();
+  } catch (error) {
+    throw unreadable(path, error as NodeJS.ErrnoException);
+  }
+  if (!directory) return [{ file: path, name: basename(path) }];
+  const files = policyFilesIn(path);
+  if (files.length > 0) return files;
+  throw new PolicyFailure(
+    `the policy directory ${path} holds no policy`,
+    'it needs *.yaml, services/*.yaml or deployments/*.yaml',
+  );
+}
+
+function policyFilesIn(directory: string): PolicyFile[] {
+  return FOLDERS.flatMap((folder) =>
+    namesIn(join(directory, folder))
+      .filter((name) => /\.ya?ml$/.test(name) && !name.startsWith('.'))
+      .sort()
+      .map((name) => ({ file: join(directory, folder, name), name: join(folder, name) })),
+  );
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+/** Reads no more than a policy may have, whatever the file is. */
+function readText(file: string): string {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    const fd = openSync(file, 'r');
+    try {
+      while (size <= MAX_POLICY_BYTES) {
+        const chunk = Buffer.alloc(1 << 16);
+        const got = readSync(fd, chunk);
+        if (got === 0) break;
+        chunks.push(chunk.subarray(0, got));
+        size += got;
+      }
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw unreadable(file, error as NodeJS.ErrnoException);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function unreadable(path: string, error: NodeJS.ErrnoException): PolicyFailure {
+  const reasons: Record<string, string> = {
+    ENOENT: 'there is no such file',
+    EACCES: 'permission denied',
+    ENOTDIR: 'a part of its path is not a directory',
+    ELOOP: 'its links lead in a circle',
+  };
+  const reason = reasons[error.code ?? ''] ?? error.message;
+  const meant = error.code === 'ENOENT' ? nearest(basename(path), namesIn(dirname(path))) : null;
+  return new PolicyFailure(
+    `cannot read the policy ${path}: ${reason}`,
+    meant ? `did you mean ${join(dirname(path), meant)}?` : 'check the path given with -p',
+    { cause: error },
+  );
+}

@@ -1,0 +1,179 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import dnsPacket from 'dns-packet';
+import { afterEach, expect, test } from 'vitest';
+import { startProxy } from '../../src/dns/proxy.ts';
+import { type Bench, type BenchOptions, dig, startBench } from './harness.ts';
+
+const zone = {
+  'a.test': ['A 192.0.2.7'],
+  'big.test': Array.from({ length: 60 }, (_, i) => `A 192.0.2.${i}`),
+};
+
+let bench: Bench | null = null;
+async function start(options: BenchOptions): Promise<Bench> {
+  bench = await startBench({ zone, timeoutMs: 300, ...options });
+  return bench;
+}
+afterEach(async () => {
+  await bench?.close();
+  bench = null;
+});
+
+test.each([
+  'silent',
+  'servfail',
+  'refused',
+  'notimp',
+  'lame',
+  'garbage',
+  'short',
+  'wrong-id',
+  'wrong-question',
+  'echo',
+  'truncated-always',
+  'no-tcp',
+])('a first server that is %s is passed over for the second', async (fault) => {
+  const { dig: ask, servers } = await start({ faults: [{ 'a.test': fault }, {}] });
+  const reply = await ask('a.test', 'A');
+  expect(reply).toMatchObject({ status: 'NOERROR', answers: ['192.0.2.7'] });
+  expect(reply.ms).toBeLessThan(1500);
+  expect(servers[1]?.queries.length).toBeGreaterThan(0);
+});
+
+test('spoofed answers are passed over and the right one taken from the same server', async () => {
+  const { dig: ask, log, servers } = await start({ faults: [{ 'a.test': 'spoofed-then-right' }, {}] });
+  expect((await ask('a.test', 'A')).answers).toEqual(['192.0.2.7']);
+  expect(log.filter((line) => line.startsWith('learn'))).toEqual(['learn 192.0.2.7 30 a.test']);
+  expect(servers[1]?.queries).toEqual([]);
+});
+
+test('a truncated answer is fetched over TCP from the same server', async () => {
+  const { dig: ask, servers } = await start({ faults: [{ 'a.test': 'truncated' }, {}] });
+  expect((await ask('a.test', 'A')).answers).toEqual(['192.0.2.7']);
+  expect(servers[0]?.queries.map((query) => query.transport)).toEqual(['udp', 'tcp']);
+});
+
+test('a format error comes back as it is: the client may ask again without EDNS', async () => {
+  const { dig: ask } = await start({ faults: [{ 'a.test': 'bare-formerr' }, {}] });
+  expect((await ask('a.test', 'A')).text).toContain('FORMERR');
+});
+
+test('a client on TCP is asked for over TCP', async () => {
+  const { dig: ask, servers } = await start({ faults: [{}] });
+  expect((await ask('big.test', 'A', '+tcp', '+noedns')).answers).toHaveLength(60);
+  expect(servers[0]?.queries.map((query) => query.transport)).toEqual(['tcp']);
+});
+
+test('a client on TCP is served by a server that has only UDP', async () => {
+  const udp = createSocket('udp4');
+  udp.bind(0, '127.77.0.3');
+  await once(udp, 'listening');
+  udp.on('message', (message, from) => {
+    const { id, questions } = dnsPacket.decode(message);
+    const answers = [{ name: 'a.test', type: 'A', data: '192.0.2.1' }] as const;
+    const flags = dnsPacket.RECURSION_AVAILABLE;
+    const reply = { type: 'response', id: id ?? 0, flags, questions: questions ?? [], answers: [...answers] };
+    udp.send(dnsPacket.encode(reply as dnsPacket.Packet), from.port, from.address);
+  });
+  const proxy = await only({ address: '127.77.0.3', port: udp.address().port });
+  expect((await dig('127.77.0.2', proxy.port, ['a.test', 'A', '+tcp'])).answers).toEqual(['192.0.2.1']);
+  await proxy.close();
+  udp.close();
+});
+
+test('when all are silent the client hears so, by name, within five seconds', async () => {
+  const { dig: ask, servers, proxy } = await start({ faults: [{ '*': 'silent' }, { '*': 'silent' }] });
+  const reply = await ask('a.test', 'A');
+  expect(reply.status).toBe('SERVFAIL');
+  expect(reply.text).toMatch(/EDE: 22 .*did not answer/);
+  for (const server of servers) expect(reply.text).toContain(`127.77.0.1:${server.port}`);
+  expect(reply.ms).toBeLessThan(2000);
+  expect(proxy.counters.unanswered).toBe(1);
+});
+
+test('with its own patience three silent servers still fail in under five seconds', async () => {
+  const silent = { '*': 'silent' };
+  const { dig: ask } = await start({ faults: [silent, silent, silent], timeoutMs: 1200 });
+  const reply = await ask('a.test', 'A', '+time=6');
+  expect(reply.status).toBe('SERVFAIL');
+  expect(reply.ms).toBeLessThan(5000);
+});
+
+test('a port nobody listens on is a network error, at once', async () => {
+  const proxy = await only({ address: '127.77.0.4', port: 9 });
+  const reply = await dig('127.77.0.2', proxy.port, ['a.test', 'A']);
+  expect(reply.status).toBe('SERVFAIL');
+  expect(reply.text).toMatch(/EDE: 23 .*ECONNREFUSED/);
+  expect(reply.ms).toBeLessThan(500);
+  await proxy.close();
+});
+
+test('when all refuse the client gets SERVFAIL with the reason', async () => {
+  const { dig: ask } = await start({ faults: [{ '*': 'refused' }] });
+  const reply = await ask('a.test', 'A');
+  expect(reply.status).toBe('SERVFAIL');
+  expect(reply.text).toContain('answered REFUSED');
+});
+
+test('the extended error of an upstream reaches the client', async () => {
+  const { dig: ask, lookups } = await start({ faults: [{ '*': 'servfail:signature expired' }] });
+  expect((await ask('a.test', 'A')).text).toContain('signature expired');
+  expect(lookups[0]).toMatchObject({ rcode: 'SERVFAIL', ede: { text: 'signature expired' } });
+});
+
+test('a server that was silent is asked last for a while', async () => {
+  const { dig: ask } = await start({ faults: [{ '*': 'silent' }, {}] });
+  expect((await ask('a.test', 'A')).ms).toBeGreaterThan(300);
+  expect((await ask('a.test', 'A')).ms).toBeLessThan(250);
+});
+
+test('every question has a port and an id of its own', async () => {
+  const { dig: ask, servers } = await start({ faults: [{}] });
+  for (let i = 0; i < 8; i++) await ask('a.test', 'A', '+qid=7');
+  const queries = servers[0]?.queries ?? [];
+  expect(new Set(queries.map((query) => query.port)).size).toBeGreaterThan(6);
+  expect(new Set(queries.map((query) => query.id)).size).toBeGreaterThan(6);
+});
+
+test('a run that floods is failed beyond its share, and answered again after', async () => {
+  const faults = { 'slow.test': 'silent' };
+  const { dig: ask, proxy } = await start({ faults: [faults], timeoutMs: 400 });
+  const socket = createSocket('udp4');
+  let failed = 0;
+  socket.on('message', () => {
+    failed += 1;
+  });
+  const bytes = dnsPacket.encode({ type: 'query', id: 1, questions: [{ name: 'slow.test', type: 'A' }] });
+  for (let i = 0; i < 300; i++) socket.send(bytes, proxy.port, '127.77.0.2');
+  await expect.poll(() => proxy.counters.queries).toBe(300);
+  expect(proxy.counters).toMatchObject({ overloaded: 44, forwarded: 256 });
+  await expect.poll(() => failed, { timeout: 5000 }).toBe(300);
+  expect((await ask('a.test', 'A')).status).toBe('NOERROR');
+  socket.close();
+});
+
+test('closing ends the questions under way', async () => {
+  const running = await start({ faults: [{ '*': 'silent' }], timeoutMs: 4000 });
+  const pending = running.dig('a.test', 'A', '+time=1');
+  await expect.poll(() => running.servers[0]?.queries.length).toBe(1);
+  const began = performance.now();
+  await running.close();
+  expect(performance.now() - began).toBeLessThan(200);
+  await pending;
+  bench = null;
+});
+
+function only(server: { address: string; port: number }) {
+  return startProxy({
+    addresses: ['127.77.0.2'],
+    servers: [server],
+    timeoutMs: 300,
+    hooks: {
+      identify: () => ({ run: 'r', context: null }),
+      judge: () => ({ denied: false, onDeny: 'nxdomain', reason: '' }),
+      learn: () => true,
+      report: () => {},
+    },
+  });
+}
