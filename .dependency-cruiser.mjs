@@ -10,7 +10,7 @@ const LAYERS = [
   },
   {
     folder: 'wire',
-    may: ['model/name'],
+    may: ['model'],
     why: 'wire decodes bytes of strangers; alone, it can be fuzzed and replayed without the rest.',
   },
   {

@@ -11,6 +11,9 @@
 #define DNS_PORT 53
 #define NANOSECONDS 1000000000ull
 #define HEARTBEAT_LIMIT (2 * NANOSECONDS)
+/* How long a first denial waits to be told: far below what a caller notices, above what telling takes. */
+#define TELL_LIMIT (NANOSECONDS / 100)
+#define TELL_ROUNDS (1 << 20)
 /* 127.86.0.1, where the DNS proxy listens for IPv4. */
 #define PROXY_IPV4 0x7f560001
 
@@ -33,9 +36,54 @@ static __always_inline void proxy_address(__u8 *address, int ipv4)
 	}
 }
 
+static __always_inline int engine_alive(const struct engine *words)
+{
+	return bpf_ktime_get_ns() < words->heartbeat + HEARTBEAT_LIMIT;
+}
+
+/* A ticket for the first denial of a destination; 0 for the repeats of a retry loop. */
+static __always_inline __u32 take_ticket(const struct call *call, __u64 run)
+{
+	struct denial_key key = {.run = run, .port = call->to.port, .protocol = call->to.protocol};
+	struct engine *words = the_engine();
+	__u8 yes = 1;
+
+	copy_address(key.address, call->to.address);
+	if (!words || bpf_map_lookup_elem(&denials, &key))
+		return 0;
+	bpf_map_update_elem(&denials, &key, &yes, BPF_ANY);
+	return __sync_fetch_and_add(&words->tickets, 1) + 1;
+}
+
+struct waiting {
+	__u64 until;
+	__u32 ticket;
+};
+
+static long still_untold(__u32 round, struct waiting *waiting)
+{
+	struct engine *words = the_engine();
+
+	return !words || (__s32)(words->told - waiting->ticket) >= 0 || bpf_ktime_get_ns() > waiting->until;
+}
+
+/*
+ * The reason must be on the terminal before the command's own error. Nothing here can sleep, so the caller
+ * spins while user space writes: once for a destination, a fraction of a millisecond, never past the limit.
+ */
+static __always_inline void await_told(__u32 ticket)
+{
+	struct waiting waiting = {.until = bpf_ktime_get_ns() + TELL_LIMIT, .ticket = ticket};
+	struct engine *words = the_engine();
+
+	if (ticket && words && engine_alive(words))
+		bpf_loop(TELL_ROUNDS, still_untold, &waiting, 0);
+}
+
 static __always_inline void tell(const struct call *call, __u64 run, const struct judgement *verdict)
 {
 	int denied = verdict->decision == DECISION_DENY;
+	__u32 ticket = denied ? take_ticket(call, run) : 0;
 	struct attempt_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
 	if (!event) {
@@ -56,8 +104,10 @@ static __always_inline void tell(const struct call *call, __u64 run, const struc
 	event->cause = verdict->cause;
 	event->errno = denied ? verdict->errno : 0;
 	event->socket_type = call->type;
+	event->ticket = ticket;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
-	bpf_ringbuf_submit(event, submit_flags(denied));
+	bpf_ringbuf_submit(event, submit_flags(ticket != 0));
+	await_told(ticket);
 }
 
 static __always_inline int refuse(__u16 errno)
@@ -72,7 +122,7 @@ static __always_inline __u8 proxy_fault(const struct engine *words, __u64 netns)
 {
 	if (netns != words->netns)
 		return CAUSE_DNS_OTHER_NETNS;
-	if (!words->proxy_port || bpf_ktime_get_ns() > words->heartbeat + HEARTBEAT_LIMIT)
+	if (!words->proxy_port || !engine_alive(words))
 		return CAUSE_DNS_PROXY_DOWN;
 	return CAUSE_POLICY;
 }

@@ -101,7 +101,9 @@ struct attempt_event {
 	__u8 cause;
 	__u16 source_port;
 	__u8 socket_type;
-	__u8 pad[5];
+	__u8 pad;
+	/* Not 0: the caller waits, a moment at most, until engine.told says this was told. */
+	__u32 ticket;
 	__u8 source[16];
 	char comm[COMM_SIZE];
 };
@@ -142,6 +144,9 @@ struct engine {
 	__u32 proxy_port;
 	__u32 wakeup;
 	__u32 level;
+	/* Tickets handed out, and the latest that was told. */
+	__u32 tickets;
+	__u32 told;
 	__u32 pad;
 };
 
@@ -201,6 +206,13 @@ struct client {
 	__u16 original_port;
 	__u16 pad;
 	__u8 original[16];
+};
+
+struct denial_key {
+	__u64 run;
+	__u8 address[16];
+	__u32 port;
+	__u32 protocol;
 };
 
 struct peer_key {

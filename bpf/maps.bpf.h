@@ -14,6 +14,7 @@
 #define MAX_ENTRIES 1048576
 #define MAX_CLIENTS 131072
 #define MAX_PEERS 65536
+#define MAX_DENIALS 8192
 
 /* What a socket is known by. Only allowed destinations are recorded, so a torn record opens nothing. */
 struct socket {
@@ -110,6 +111,14 @@ struct {
 	__type(key, struct peer_key);
 	__type(value, __u8);
 } peers __weak SEC(".maps");
+
+/* Destinations a run was denied lately: the first denial is told before the caller goes on, a loop is not. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_DENIALS);
+	__type(key, struct denial_key);
+	__type(value, __u8);
+} denials __weak SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

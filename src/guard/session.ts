@@ -128,7 +128,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const stream = new RecordStream(
     { events: programs.map('events'), processes: programs.map('processes') },
     words,
-    (record) => dispatch(record, { processes, facts, recorder, onEvent: options.onEvent }),
+    (record) => dispatch(record, { words, processes, facts, recorder, onEvent: options.onEvent }),
   );
   undo.add('record stream', () => stream.close());
 
@@ -214,9 +214,15 @@ function installPolicy(programs: Programs, options: SessionOptions, run: bigint)
 
 function dispatch(
   record: KernelRecord,
-  to: { processes: ProcessTable; facts: Facts; recorder: Recorder; onEvent: SessionOptions['onEvent'] },
+  to: {
+    words: EngineWords;
+    processes: ProcessTable;
+    facts: Facts;
+    recorder: Recorder;
+    onEvent: SessionOptions['onEvent'];
+  },
 ): void {
-  const { processes, facts, recorder, onEvent } = to;
+  const { words, processes, facts, recorder, onEvent } = to;
   switch (record.type) {
     case 'fork':
     case 'exec':
@@ -234,6 +240,7 @@ function dispatch(
     case 'attempt':
       if (record.decision === 'deny') endSilentSocket(record);
       onEvent(recorder.attempt(record));
+      if (record.ticket !== 0) words.told(record.ticket);
   }
 }
 

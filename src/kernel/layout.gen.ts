@@ -26,6 +26,7 @@ export const attemptEvent = {
   cause: { offset: 79, size: 1 },
   sourcePort: { offset: 80, size: 2 },
   socketType: { offset: 82, size: 1 },
+  ticket: { offset: 84, size: 4 },
   source: { offset: 88, size: 16 },
   comm: { offset: 104, size: 16 },
 } as const;
@@ -62,12 +63,14 @@ export const execEvent = {
 } as const;
 
 export const engine = {
-  size: 32,
+  size: 40,
   heartbeat: { offset: 0, size: 8 },
   netns: { offset: 8, size: 8 },
   proxyPort: { offset: 16, size: 4 },
   wakeup: { offset: 20, size: 4 },
   level: { offset: 24, size: 4 },
+  tickets: { offset: 28, size: 4 },
+  told: { offset: 32, size: 4 },
 } as const;
 
 export const runState = {

@@ -27,6 +27,8 @@ export interface AttemptRecord {
   /** Errno the caller got; 0 when let through. */
   readonly errno: number;
   readonly cookie: bigint;
+  /** Not 0: the caller waits until this is told (EngineWords.told). */
+  readonly ticket: number;
   /** Source of a packet seen at egress, to find its socket by. */
   readonly source: { address: Address; port: number } | null;
 }
@@ -182,6 +184,7 @@ function decodeAttempt(bytes: Buffer, kind: 'connect' | 'send'): AttemptRecord |
     fact: bytes.readUInt32LE(at.fact.offset),
     errno: bytes.readUInt16LE(at.errno.offset),
     cookie: bytes.readBigUInt64LE(at.cookie.offset),
+    ticket: bytes.readUInt32LE(at.ticket.offset),
     source:
       hook === layout.hook.HOOK_EGRESS
         ? { address: address(bytes, at.source), port: bytes.readUInt16LE(at.sourcePort.offset) }

@@ -32,6 +32,11 @@ export class EngineWords {
     this.#words[layout.engine.level.offset >> 2] = level;
   }
 
+  /** The denial with this ticket is on the terminal: its caller may go on. */
+  told(ticket: number): void {
+    this.#words[layout.engine.told.offset >> 2] = ticket;
+  }
+
   /** Asks the programs to wake the reader at their next record. They take the wish back when they do. */
   askToBeWoken(): void {
     this.#words[layout.engine.wakeup.offset >> 2] = 1;

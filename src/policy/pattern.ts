@@ -55,7 +55,7 @@ function refuseNumbers(text: string, below: boolean): Fault {
 function refuse(text: string): Fault {
   const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
   if (url) return fault('bad-host', `\`${text}\` is a URL, not a host name`, hostOfUrl(text));
-  if (text.includes('*')) {
+  if (text.replace(/^\*\./, '').includes('*')) {
     const message = `\`${text}\` has a wildcard elsewhere than in front: \`*.\` and a name`;
     return fault('bad-host', message, withWildcardInFront(text));
   }
