@@ -101,7 +101,7 @@ struct map {
 
 /** The dup of a descriptor with FD_CLOEXEC, or -1 with errno. */
 int dup_cloexec(int fd);
-/** Whether a descriptor is a "bpf-map" or "bpf_link": what is pinned under a path can be of any kind. */
+/** Whether a descriptor is a BPF "map" or "link": what is pinned under a path can be of any kind. */
 bool is_bpf_fd(int fd, const char *kind);
 
 // Watches: a descriptor polled on Node's loop, with a JavaScript callback.

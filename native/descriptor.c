@@ -14,6 +14,7 @@ int dup_cloexec(int fd)
 
 bool is_bpf_fd(int fd, const char *kind)
 {
+	static const char prefix[] = "anon_inode:bpf";
 	char path[64], target[64];
 	ssize_t length;
 
@@ -22,5 +23,7 @@ bool is_bpf_fd(int fd, const char *kind)
 	if (length < 0)
 		return false;
 	target[length] = '\0';
-	return !strcmp(target + strcspn(target, ":") + (strchr(target, ':') != NULL), kind);
+	// A link is bpf_link when made and bpf-link when opened again.
+	return !strncmp(target, prefix, sizeof(prefix) - 1) && target[sizeof(prefix) - 1] &&
+	       !strcmp(target + sizeof(prefix), kind);
 }

@@ -157,7 +157,7 @@ static napi_value link_open_pinned(struct call *c)
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		err = errno;
-	else if (!is_bpf_fd(fd, "bpf_link"))
+	else if (!is_bpf_fd(fd, "link"))
 		err = EINVAL;
 	if (err) {
 		if (fd >= 0)

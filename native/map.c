@@ -89,7 +89,7 @@ static napi_value map_open_pinned(struct call *c)
 	fd = bpf_obj_get(path);
 	if (fd < 0) {
 		throw_errno(c, errno, "%s", path);
-	} else if (!is_bpf_fd(fd, "bpf-map")) {
+	} else if (!is_bpf_fd(fd, "map")) {
 		throw_errno(c, EINVAL, "%s is no map", path);
 		close(fd);
 		fd = -1;

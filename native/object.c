@@ -221,7 +221,7 @@ static napi_value object_reuse_map(struct call *c)
 		free(path);
 		return NULL;
 	}
-	if (!is_bpf_fd(fd, "bpf-map"))
+	if (!is_bpf_fd(fd, "map"))
 		err = EINVAL;
 	else if (bpf_obj_get_info_by_fd(fd, &info, &size))
 		err = errno;

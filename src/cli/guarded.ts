@@ -146,7 +146,7 @@ function makePlan(options: RunOptions, output: Output): Plan {
       `--require enforce, but ${loaded ? `the policy puts this deployment in ${policy.mode}` : 'there is no policy to enforce'}`,
       loaded ? 'set `mode: enforce` in the policy, or give --enforce' : 'give a policy with -p',
     );
-  for (const warning of loaded?.warnings ?? []) output.say('warning', [`acyclic: ${formatProblem(warning)}`]);
+  for (const warning of loaded?.warnings ?? []) output.say('warning', formatProblem(warning).split('\n'));
   for (const notice of loaded?.notices ?? []) output.say('warning', [`acyclic: ${notice}`]);
   return {
     id: ulid(),

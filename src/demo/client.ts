@@ -58,6 +58,8 @@ export class Client {
   readonly home: string;
   readonly env: Readonly<Record<string, string>>;
   readonly #etc: string;
+  readonly #children = new Set<ChildProcess>();
+  #closed = false;
 
   private constructor(namespace: Namespace, dir: string, env: Readonly<Record<string, string>>) {
     this.namespace = namespace;
@@ -88,6 +90,16 @@ export class Client {
     return client;
   }
 
+  /** Refuses further commands. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Commands started here that have not ended; each may still be on its way into the namespace. */
+  pids(): number[] {
+    return [...this.#children].flatMap(({ pid }) => pid ?? []);
+  }
+
   /**
    * Starts a command; the child's pid is the command's own. It leads a session and process group of its own
    * unless `detached` is false.
@@ -96,8 +108,9 @@ export class Client {
     argv: readonly string[],
     options: CommandOptions & Pick<SpawnOptions, 'stdio' | 'detached'> & { merge?: boolean } = {},
   ): ChildProcess {
+    if (this.#closed) throw new SandboxError('the sandbox is stopped');
     const merge = options.merge ? 'merge' : '';
-    return spawn(
+    const child = spawn(
       'nsenter',
       [
         `--net=${this.namespace.path}`,
@@ -119,10 +132,15 @@ export class Client {
         detached: options.detached ?? true,
       },
     );
+    if (child.pid !== undefined) {
+      this.#children.add(child);
+      child.once('exit', () => this.#children.delete(child));
+    }
+    return child;
   }
 
   /** Runs a command to its end and collects its output. */
-  run(argv: readonly string[], options: RunOptions = {}): Promise<CommandResult> {
+  async run(argv: readonly string[], options: RunOptions = {}): Promise<CommandResult> {
     const start = performance.now();
     const child = this.spawn(argv, { ...options, stdio: 'pipe' });
     const out: Buffer[] = [];

@@ -4,6 +4,9 @@ import { readdir, readlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SandboxError } from './sandbox-error.ts';
 
+/** How long processes may take to be gone after SIGKILL. */
+const FORCE_MS = 5000;
+
 /**
  * A network namespace without a name: it lives as long as a process in it does. Its first process ends when
  * its standard input closes, so the namespace ends with whoever holds it, however that one dies.
@@ -71,33 +74,38 @@ async function pidsIn(namespace: Namespace): Promise<number[]> {
   return found.filter((pid) => pid !== null && pid !== namespace.pid) as number[];
 }
 
-function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, signal);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-    }
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 
 /**
  * Ends every process in the namespace but its holder: politely at first, so that a guarded run among them can
  * put its cgroup and pins away; by force after `patienceMs`.
+ *
+ * @param entering Processes that are on their way into the namespace, or in it.
  */
-export async function emptyNamespace(namespace: Namespace, patienceMs: number): Promise<void> {
+export async function emptyNamespace(
+  namespace: Namespace,
+  patienceMs: number,
+  entering: () => readonly number[],
+): Promise<void> {
   const deadline = performance.now() + patienceMs;
-  let signal: NodeJS.Signals = 'SIGTERM';
-  for (let round = 0; ; round++) {
-    const pids = await pidsIn(namespace);
-    if (pids.length === 0) return;
-    if (round === 0) signalAll(pids, signal);
-    else if (performance.now() > deadline) {
-      if (performance.now() > deadline + 5000) {
-        throw new SandboxError(`processes outlived SIGKILL in the sandbox: ${pids.join(', ')}`);
-      }
-      signal = 'SIGKILL';
-      signalAll(pids, signal);
+  const asked = new Set<number>();
+  for (;;) {
+    const pids = new Set([...entering(), ...(await pidsIn(namespace))]);
+    if (pids.size === 0) return;
+    const late = performance.now() - deadline;
+    if (late > FORCE_MS) {
+      throw new SandboxError(`processes outlived SIGKILL in the sandbox: ${[...pids].join(', ')}`);
+    }
+    for (const pid of pids) {
+      if (late > 0) signal(pid, 'SIGKILL');
+      else if (!asked.has(pid)) signal(pid, 'SIGTERM');
+      asked.add(pid);
     }
     await sleep(10);
   }

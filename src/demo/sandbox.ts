@@ -58,10 +58,14 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     undo.push(async () => {
       holder.process.stdin?.end();
     });
-    undo.push(() => emptyNamespace(holder.namespace, PATIENCE_MS));
     await connectNamespaces(holder.namespace, world.namespace, options.network);
     await world.open(plan);
-    return { client: await Client.create(holder.namespace, dir, options.client(dir)), world, dir, stop };
+    const client = await Client.create(holder.namespace, dir, options.client(dir));
+    undo.push(() => {
+      client.close();
+      return emptyNamespace(holder.namespace, PATIENCE_MS, () => client.pids());
+    });
+    return { client, world, dir, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -31,7 +31,7 @@ export const STORIES: readonly Story[] = [
     goodDay: 'it works, and nobody thinks of it again',
     badDay: 'github.com needs mysql, the repair of mysql needs github.com',
     survives: false,
-    guarded: 'stopped at the call, with the line to change, on a day when it costs nothing',
+    guarded: 'stopped at the call, with what to use instead, on a day when it costs nothing',
   },
   {
     kind: 'hidden',
@@ -42,7 +42,7 @@ export const STORIES: readonly Story[] = [
     goodDay: 'the tool even replaced itself in the middle of the deploy',
     badDay: 'the update check fails, and takes the restart of mysql with it',
     survives: true,
-    guarded: 'the tool is named, was refused at once, and went on without: the deploy succeeds',
+    guarded: 'the tool is named, was refused at once, and went on without',
   },
   {
     kind: 'transient',

@@ -129,7 +129,7 @@ export class Upstream {
 }
 
 /** `10.0.0.2:53`, `[2001:db8::1]:53`. */
-export function serverName(server: Server): string {
+function serverName(server: Server): string {
   const { address, port } = server;
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -14,10 +14,6 @@ export class Clock {
     this.#offset = realtime - monotonic;
   }
 
-  now(): bigint {
-    return this.#read().monotonic;
-  }
-
   /** RFC 3339, UTC, nanoseconds. */
   wall(monotonic: bigint): string {
     const realtime = monotonic + this.#offset;

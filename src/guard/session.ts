@@ -160,7 +160,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     },
     async finish() {
       stream.drain();
-      const leftover = processesIn(cgroup.path).map((pid) => describeLeft(processes, pid, clock.now()));
+      const leftover = processesIn(cgroup.path).map(describeLeft);
       if (options.leftover === 'kill') await kill(cgroup.path);
       stream.drain();
       const lost = lossesOf(programs, stream, recorder);
@@ -268,9 +268,17 @@ function lossesOf(programs: Programs, stream: RecordStream, recorder: Recorder):
   return lost;
 }
 
-function describeLeft(processes: ProcessTable, pid: number, now: bigint): LeftProcess {
-  const process = processes.at(pid, now);
-  return { pid, comm: process?.comm ?? null, argv: process?.argv ?? null };
+/** A process that still runs, as /proc has it now: it may have been forked or have run another program since. */
+function describeLeft(pid: number): LeftProcess {
+  const read = (file: string) => {
+    try {
+      return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+    } catch {
+      return null;
+    }
+  };
+  const argv = read('cmdline')?.replace(/\0$/, '').split('\0') ?? null;
+  return { pid, comm: read('comm')?.trimEnd() ?? null, argv };
 }
 
 function readHostsFile(): ReturnType<typeof parseHosts> {

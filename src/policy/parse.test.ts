@@ -25,7 +25,7 @@ describe('every mistake is told with its place and what was meant', () => {
     ['another version', 'version: 2', 'a.yaml:1:10 bad-version → 1'],
     ['a number for a host', `${v}services:\n  a: { hosts: [1.1] }`, 'a.yaml:3:16 wrong-type → "1.1"'],
     ['a word for a list', `${v}services:\n  a: { hosts: x.y }`, 'a.yaml:3:15 wrong-type → [x.y]'],
-    ['nothing for a list', `${v}services:\n  a:\n    hosts:\n`, 'a.yaml:4:5 wrong-type → null'],
+    ['nothing for a list', `${v}services:\n  a:\n    hosts:\n`, 'a.yaml:4:11 wrong-type → null'],
     ['a key twice', `${v}services:\n  a:\n    owner: x\n    owner: y\n`, 'a.yaml:5:5 duplicate-key → null'],
     ['a service twice', `${v}services:\n  a: {}\n  a: {}\n`, 'a.yaml:4:3 duplicate-object → null'],
     ['a name in capitals', `${v}services:\n  MySQL: {}\n`, 'a.yaml:3:3 bad-name → mysql'],
@@ -145,7 +145,7 @@ test('files are merged by object; one defined in two names both places', () => {
 
 test('an unreadable file hides no mistake of another, and invents none', () => {
   expect(mistakes(`${v}services: { a: { depends_on: [b] }, c: { hosts: [a..b] } }`, '{')).toEqual([
-    'a.yaml:2:51 bad-host → null',
+    'a.yaml:2:50 bad-host → null',
     expect.stringContaining('b.yaml:1:2 yaml'),
   ]);
 });

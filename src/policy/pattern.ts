@@ -27,7 +27,7 @@ export function hostHolds(pattern: HostPattern, name: string): boolean {
 }
 
 /** A name as it is matched: lower case, no trailing dot. */
-export function foldName(name: string): string {
+function foldName(name: string): string {
   return (name.endsWith('.') ? name.slice(0, -1) : name).toLowerCase();
 }
 

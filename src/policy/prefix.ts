@@ -45,8 +45,3 @@ function refuse(text: string): Fault {
   const hint = looksLikeName ? ': give a name as a host' : '';
   return fault('bad-address', `\`${text}\` is not an IP address or prefix${hint}`);
 }
-
-/** Whether the prefix is one address. */
-export function isLone(prefix: Prefix): boolean {
-  return prefix.length === 128;
-}

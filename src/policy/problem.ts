@@ -25,8 +25,6 @@ export const problemCodes = {
   'bad-rule': 'a rule does not say what it is about',
   'bad-dest': 'a destination cannot be read',
   'unknown-service': 'a service is not defined',
-  'unknown-deployment': 'a deployment is not defined',
-  'choose-deployment': 'the policy has several deployments, and none was chosen',
   'nothing-deployed': 'a deployment deploys no service, so nothing is circular',
   'idle-waiver': 'a waiver waives nothing',
   'closed-ports': "a rule's ports and its service's ports have none in common",
@@ -69,7 +67,7 @@ export function isFault(value: unknown): value is Fault {
 const LONGEST_SHOWN = 80;
 
 /** User text for a terminal: one line, at most 80 characters, control characters as `\x1b`. */
-export function printable(text: string): string {
+function printable(text: string): string {
   const line = text.split('\n', 1)[0] ?? '';
   const short = line.length > LONGEST_SHOWN ? `${line.slice(0, LONGEST_SHOWN)}…` : line;
   return escapeControls(short);

@@ -47,7 +47,7 @@ export function readFile({ path, text }: PolicySource, problems: Problem[]): Rea
     prettyErrors: false,
     uniqueKeys: false,
     schema: 'core',
-    logLevel: 'silent',
+    logLevel: 'error',
   });
   const places = new Places(document, lines, text);
   const faulty = yamlProblems(path, document, places, text);

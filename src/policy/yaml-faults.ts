@@ -1,4 +1,4 @@
-import { type Alias, type Document, isScalar, type Node, visit, type YAMLMap } from 'yaml';
+import { type Alias, type Document, isAlias, isMap, isScalar, type Node, visit, type YAMLMap } from 'yaml';
 import { type Path, type Places, problemAt } from './place.ts';
 import { type Fault, fault, type Problem } from './problem.ts';
 
@@ -11,14 +11,13 @@ export function yamlProblems(file: string, document: Document, places: Places, t
   if (problems.length > 0) return problems;
   const anchors = new Set<string>();
   visit(document, {
-    Node(_, node) {
-      if ('anchor' in node && node.anchor) anchors.add(node.anchor);
-    },
-    Alias(_, node) {
-      if (!anchors.has(node.source)) problems.push(lostAlias(file, node, places));
-    },
-    Map(_, map, ancestors) {
-      problems.push(...keyProblems(file, map, places, pathTo([...ancestors, map])));
+    Node(_, node, ancestors) {
+      if (isAlias(node)) {
+        if (!anchors.has(node.source)) problems.push(lostAlias(file, node, places));
+        return;
+      }
+      if (node.anchor) anchors.add(node.anchor);
+      if (isMap(node)) problems.push(...keyProblems(file, node, places, pathTo([...ancestors, node])));
     },
   });
   return problems;

@@ -27,7 +27,7 @@ export function u16(bytes: Uint8Array, at: number): number {
 }
 
 /** 32 bits unsigned, network order; the caller has checked the bounds. */
-export function u32(bytes: Uint8Array, at: number): number {
+function u32(bytes: Uint8Array, at: number): number {
   return u16(bytes, at) * 0x10000 + u16(bytes, at + 2);
 }
 

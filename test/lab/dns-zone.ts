@@ -121,7 +121,7 @@ function encodeHint(parameter: string): Buffer {
 }
 
 /** An uncompressed name as it goes into a message. */
-export function encodeName(name: string): Buffer {
+function encodeName(name: string): Buffer {
   const labels = name.split('.').filter((label) => label !== '');
   return Buffer.concat([
     ...labels.map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label, 'latin1')])),
