@@ -45,7 +45,7 @@ clean:
 
 # Packages are checked before anything is compiled, but having checked them makes nothing stale.
 $(modules): package-lock.json | setup-build
-	npm ci --no-audit --no-fund
+	npm install --no-save --ignore-scripts --loglevel=error
 	@touch $@
 
 $(addon): $(wildcard native/*.c native/*.h) native/build.sh $(modules)

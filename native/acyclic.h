@@ -46,7 +46,7 @@ bool arg_fd(struct call *c, napi_value v, const char *what, int *out);
 bool arg_bool(struct call *c, napi_value v, const char *what, bool *out);
 /** A 64-bit mask or cookie: a non-negative bigint, or a safe non-negative integer. */
 bool arg_u64(struct call *c, napi_value v, const char *what, uint64_t *out);
-/** A string (or the bytes of one) without NUL, of at most `max` bytes; the caller frees. */
+/** A string (or the bytes of one) without NUL, of at most `max` bytes; the caller frees. NULL on failure. */
 bool arg_string(struct call *c, napi_value v, const char *what, size_t max, char **out);
 /** The live memory of a Uint8Array; valid until JavaScript runs again. */
 bool arg_bytes(struct call *c, napi_value v, const char *what, uint8_t **data, size_t *length);

@@ -73,6 +73,7 @@ static bool bytes_to_string(struct call *c, napi_value v, const char *what, size
 	uint8_t *data;
 	size_t length;
 
+	*out = NULL;
 	if (!arg_bytes(c, v, what, &data, &length))
 		return false;
 	if (length > max) {
@@ -90,6 +91,7 @@ static bool bytes_to_string(struct call *c, napi_value v, const char *what, size
 	if (strlen(*out) == length)
 		return true;
 	free(*out);
+	*out = NULL;
 	throw_type(c, "%s holds a NUL byte", what);
 	return false;
 }
@@ -99,6 +101,7 @@ bool arg_string(struct call *c, napi_value v, const char *what, size_t max, char
 	size_t length, copied;
 	bool typed = false;
 
+	*out = NULL;
 	if (napi_is_typedarray(c->env, v, &typed) == napi_ok && typed)
 		return bytes_to_string(c, v, what, max, out);
 	if (!has_type(c, v, napi_string) ||
@@ -119,6 +122,7 @@ bool arg_string(struct call *c, napi_value v, const char *what, size_t max, char
 	    strlen(*out) == length)
 		return true;
 	free(*out);
+	*out = NULL;
 	throw_type(c, "%s holds a NUL byte", what);
 	return false;
 }

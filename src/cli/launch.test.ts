@@ -11,25 +11,29 @@ const launchModule = new URL('./launch.ts', import.meta.url).href;
 
 describe('launchState', () => {
   it('reads the mask of ignored signals and the soft limit of files', () => {
-    expect(launchState({ ACYCLIC_LAUNCH: 'sigign=0000000000001001;nofile=1024;fds=0,2,7;environ=' })).toEqual(
-      {
-        ignoredSignals: 0x1001n,
-        nofileSoft: 1024,
-        fds: [0, 2, 7],
-      },
-    );
+    expect(
+      launchState({ ACYCLIC_LAUNCH: 'pid=7;sigign=0000000000001001;nofile=1024;fds=0,2,7;environ=' }, 7),
+    ).toEqual({
+      ignoredSignals: 0x1001n,
+      nofileSoft: 1024,
+      fds: [0, 2, 7],
+    });
   });
 
-  it.each([undefined, '', 'rubbish', 'sigign=zz;nofile=unlimited;fds=1,x', 'sigign=;nofile='])(
-    'changes nothing for %j',
-    (value) => {
-      expect(launchState({ ACYCLIC_LAUNCH: value })).toEqual({
-        ignoredSignals: 0n,
-        nofileSoft: -1,
-        fds: [0, 1, 2],
-      });
-    },
-  );
+  it.each([
+    undefined,
+    '',
+    'rubbish',
+    'pid=7;sigign=zz;nofile=unlimited;fds=1,x',
+    'pid=7;sigign=;nofile=',
+    'pid=8;sigign=1;nofile=9',
+  ])('changes nothing for %j', (value) => {
+    expect(launchState({ ACYCLIC_LAUNCH: value }, 7)).toEqual({
+      ignoredSignals: 0n,
+      nofileSoft: -1,
+      fds: [0, 1, 2],
+    });
+  });
 });
 
 describe('commandEnvironment', () => {

@@ -21,11 +21,12 @@ export interface LaunchState {
   readonly fds: readonly number[];
 }
 
-/** The state the launcher was started in; neutral where it recorded nothing that can be read. */
-export function launchState(env: Environment): LaunchState {
-  const sigign = field(env, 'sigign');
-  const nofile = field(env, 'nofile');
-  const fds = field(env, 'fds');
+/** The state this process `pid` was started in; neutral where the launcher recorded nothing of it. */
+export function launchState(env: Environment, pid: number = process.pid): LaunchState {
+  const recorded = isRecordedFor(env, pid) ? env : {};
+  const sigign = field(recorded, 'sigign');
+  const nofile = field(recorded, 'nofile');
+  const fds = field(recorded, 'fds');
   return {
     ignoredSignals: /^[0-9a-f]{1,16}$/i.test(sigign) ? BigInt(`0x${sigign}`) : 0n,
     nofileSoft: /^\d{1,10}$/.test(nofile) ? Number(nofile) : -1,
@@ -34,20 +35,43 @@ export function launchState(env: Environment): LaunchState {
 }
 
 /**
- * The environment for the command, as `NAME=value`: exactly the launcher's own, in its order, where that was
- * recorded for this process `pid`; otherwise ours with the moved variables put back. Nothing of the launcher's
- * is in it.
+ * The environment for the command, as `NAME=value`: exactly the launcher's own, in its order and bytes, where
+ * that was recorded for this process `pid`; otherwise ours with the moved variables put back. Nothing of the
+ * launcher's is in it.
  */
-export function commandEnvironment(env: Environment, pid: number = process.pid): string[] {
-  const own = field(env, 'pid') === String(pid);
-  const recorded = own ? Buffer.from(field(env, 'environ'), 'base64').toString('utf8') : '';
-  if (recorded !== '') return recorded.split('\0').filter((entry) => entry !== '' && !isOurs(entry));
+export function commandEnvironment(env: Environment, pid: number = process.pid): (string | Buffer)[] {
+  const environ = isRecordedFor(env, pid) ? Buffer.from(field(env, 'environ'), 'base64') : Buffer.alloc(0);
+  if (environ.length > 0)
+    return splitAtNul(environ).filter((entry) => entry.length > 0 && !isOurs(String(entry)));
   const entries: string[] = [];
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined || name === LAUNCH) continue;
     entries.push(`${name.startsWith(MOVED) ? name.slice(MOVED.length) : name}=${value}`);
   }
   return entries;
+}
+
+/** The last arguments of this process as the kernel has them: Node loses bytes that are not UTF-8. */
+export function exactArguments(args: readonly string[], cmdline: Buffer): (string | Buffer)[] {
+  if (!args.some((arg) => arg.includes('\ufffd'))) return [...args];
+  return splitAtNul(cmdline).slice(-args.length - 1, -1);
+}
+
+/** Pieces as text where they are text, otherwise as bytes. */
+function splitAtNul(bytes: Buffer): (string | Buffer)[] {
+  const pieces: (string | Buffer)[] = [];
+  for (let at = 0; at <= bytes.length; ) {
+    const end = bytes.indexOf(0, at);
+    const piece = bytes.subarray(at, end < 0 ? bytes.length : end);
+    const text = piece.toString('utf8');
+    pieces.push(Buffer.from(text).equals(piece) ? text : piece);
+    at += piece.length + 1;
+  }
+  return pieces;
+}
+
+function isRecordedFor(env: Environment, pid: number): boolean {
+  return field(env, 'pid') === String(pid);
 }
 
 function field(env: Environment, name: string): string {

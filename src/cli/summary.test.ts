@@ -12,6 +12,7 @@ const summary: RunSummary = {
   deployment: 'mysql',
   policy: '3f9c2a1',
   mode: 'enforce',
+  labels: {},
   calls: 14,
   destinations: 5,
   denials: 3,

@@ -1,14 +1,17 @@
 import { readFileSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { isatty } from 'node:tty';
+import type { Text } from '../kernel/binding.ts';
 import { type Cgroup, processesIn, withCgroupFd } from '../kernel/cgroup.ts';
 import { native } from '../kernel/native.ts';
 
 /** The guarded command, as it was asked for. */
 export interface CommandSpec {
-  readonly argv: readonly [string, ...string[]];
+  /** The command as it is looked for, and argv; bytes where they are not UTF-8. */
+  readonly name: string;
+  readonly argv: readonly Text[];
   /** `NAME=value`. */
-  readonly env: readonly string[];
+  readonly env: readonly Text[];
   /** As SigIgn in /proc/PID/status: signals the command starts with ignored. */
   readonly ignoredSignals: bigint;
   /** Soft limit of open files; -1 leaves it. */
@@ -44,6 +47,14 @@ export interface Running {
   readonly pid: number;
   /** Exit status, 128+n for signal n. */
   readonly ended: Promise<{ status: number; timedOut: boolean }>;
+}
+
+/** PATH in an environment; undefined when it is not set. */
+export function pathOf(env: readonly Text[]): string | undefined {
+  return env
+    .map(String)
+    .find((entry) => entry.startsWith('PATH='))
+    ?.slice('PATH='.length);
 }
 
 /** The file execvp(3) would run. Throws CommandFailure 126 or 127. */
@@ -90,8 +101,7 @@ function checked(file: string, name: string): string {
 
 /** Starts the command in the cgroup, in this process's own process group, and watches over it. */
 export function startCommand(spec: CommandSpec, cgroup: Cgroup | null, timeoutMs: number | null): Running {
-  const path = spec.env.find((entry) => entry.startsWith('PATH='))?.slice(5);
-  const file = resolveCommand(spec.argv[0], path);
+  const file = resolveCommand(spec.name, pathOf(spec.env));
   const { pid, pidfd } = cgroup
     ? withCgroupFd(cgroup, (fd) => launch(spec, file, fd))
     : launch(spec, file, -1);
@@ -127,7 +137,7 @@ export function startCommand(spec: CommandSpec, cgroup: Cgroup | null, timeoutMs
 }
 
 function launch(spec: CommandSpec, file: string, cgroupFd: number): { pid: number; pidfd: number } {
-  const start = (program: string, args: readonly string[]) =>
+  const start = (program: string, args: readonly Text[]) =>
     native().spawn({
       file: program,
       args,
@@ -147,14 +157,14 @@ function launch(spec: CommandSpec, file: string, cgroupFd: number): { pid: numbe
     if (stage === 'exec' && code === 'ENOENT')
       throw new CommandFailure(
         127,
-        `cannot run '${spec.argv[0]}': its interpreter is missing`,
+        `cannot run '${spec.name}': its interpreter is missing`,
         'check the first line of the script',
         { cause: error },
       );
     if (stage === 'exec')
       throw new CommandFailure(
         126,
-        `cannot run '${spec.argv[0]}': ${(error as Error).message}`,
+        `cannot run '${spec.name}': ${(error as Error).message}`,
         'check the file and its permissions',
         { cause: error },
       );

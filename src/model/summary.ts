@@ -13,6 +13,8 @@ export interface RunSummary {
   readonly policy: string | null;
   /** `unguarded`: broken glass, with no guard to be had. */
   readonly mode: 'enforce' | 'audit' | 'unguarded';
+  /** As given by `--label`. */
+  readonly labels: Readonly<Record<string, string>>;
   /** Outbound attempts, repeats counted. */
   readonly calls: number;
   /** Distinct destinations. */

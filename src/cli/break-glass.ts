@@ -1,0 +1,100 @@
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { hostname, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { ulid } from 'ulid';
+import type { AuditEvent } from '../model/event.ts';
+import { harmless, type Output } from './output.ts';
+import { makePlan, observePlan, type Plan } from './plan.ts';
+import type { RunOptions } from './run-options.ts';
+
+const STATE = '/var/lib/acyclic';
+
+/**
+ * `--break-glass`: the command runs whatever is broken, in audit where that can be had. Never automatic, and
+ * never silent: it is said, and goes on record in the journal and the audit trail before the command starts.
+ */
+export function breakGlass(options: RunOptions, output: Output): { plan: Plan; event: AuditEvent } {
+  const audit: RunOptions = { ...options, mode: 'audit', requireEnforce: false, allowInherited: true };
+  let plan: Plan;
+  let fault: string | null = null;
+  try {
+    plan = makePlan(audit, output);
+  } catch (error) {
+    fault = (error as Error).message;
+    plan = observePlan(audit);
+  }
+  const reason = harmless(options.breakGlass ?? '');
+  const lines = [`acyclic: BREAK GLASS: nothing is denied to this run: ${reason}`];
+  if (fault) lines.push(...`the policy is not used: ${fault}`.split('\n'));
+  output.say('warning', lines);
+  const event = eventOf(options, plan);
+  const text = `break glass by ${who()}: run ${plan.id} of ${options.command.map(harmless).join(' ')}: ${reason}`;
+  const failures = [toJournal(text), toTrail(event)].filter((failure) => failure !== null);
+  for (const failure of failures)
+    output.say('warning', [`acyclic: breaking the glass could not be put on record: ${failure}`]);
+  return { plan, event };
+}
+
+function who(): string {
+  const { username, uid } = userInfo();
+  const asked = process.env.SUDO_USER;
+  return asked ? `${harmless(asked)} (as ${username})` : `${username} (uid ${uid})`;
+}
+
+function eventOf(options: RunOptions, plan: Plan): AuditEvent {
+  return {
+    v: 1,
+    id: ulid(),
+    time: new Date().toISOString(),
+    host: hostname(),
+    run: plan.id,
+    deployment: plan.deployment,
+    policy: plan.policyId,
+    count: 1,
+    kind: 'policy',
+    destination: null,
+    process: {
+      pid: process.pid,
+      start: null,
+      uid: process.getuid?.() ?? null,
+      comm: 'acyclic',
+      exe: process.execPath,
+      argv: ['acyclic', 'run', '--break-glass', options.breakGlass ?? '', '--', ...options.command],
+      ancestry: [],
+    },
+    verdict: null,
+    rule: { source: '--break-glass', kind: 'option', reason: options.breakGlass, owner: who() },
+    dependency: null,
+    outcome: null,
+    hook: null,
+  };
+}
+
+/** The system's log by logger(1), else the kernel's, which the journal reads too. Null: it is there. */
+function toJournal(text: string): string | null {
+  try {
+    execFileSync('logger', ['-t', 'acyclic', '-p', 'authpriv.warning', '--socket-errors=on', '--', text], {
+      stdio: 'ignore',
+      timeout: 2000,
+    });
+    return null;
+  } catch {
+    try {
+      writeFileSync('/dev/kmsg', `<4>acyclic: ${text}\n`);
+      return null;
+    } catch (error) {
+      return `in the journal: ${(error as Error).message}`;
+    }
+  }
+}
+
+function toTrail(event: AuditEvent): string | null {
+  try {
+    mkdirSync(STATE, { recursive: true, mode: 0o750 });
+    appendFileSync(join(STATE, 'break-glass.jsonl'), `${JSON.stringify(event)}\n`, { mode: 0o600 });
+    return null;
+  } catch (error) {
+    return `in the audit trail: ${(error as Error).message}`;
+  }
+}

@@ -1,0 +1,64 @@
+import type { Recorded } from '../guard/recorder.ts';
+import type { ReportFile } from '../guard/report.ts';
+import type { Swept } from '../guard/sweep.ts';
+import { Tally } from '../guard/tally.ts';
+import { createFold, type Fold } from './fold.ts';
+import { type DenialView, formatDenial, formatTarget } from './message.ts';
+import type { Output } from './output.ts';
+
+/** Puts every event into the report and the tally, and tells the denied ones at once, repeats folded. */
+export class Teller {
+  readonly tally = new Tally();
+  readonly fold: Fold = createFold();
+  readonly #output: Output;
+  readonly #report: ReportFile | null;
+
+  constructor(output: Output, report: ReportFile | null) {
+    this.#output = output;
+    this.#report = report;
+  }
+
+  tell(recorded: Recorded): void {
+    const { event, rule, cycle, saw } = recorded;
+    this.#report?.write(event);
+    this.tally.add(event, formatTarget(event));
+    if (event.kind === 'escape') {
+      const who = event.process ? `${event.process.comm}[${event.process.pid}]` : 'a process';
+      this.#output.say(
+        'denial',
+        [`acyclic: ${who} left the run's cgroup: what it calls from now on is not guarded`],
+        event,
+      );
+      return;
+    }
+    if (event.verdict !== 'deny' || rule === null) return;
+    const view: DenialView = {
+      event,
+      rule,
+      cycle,
+      dependency: event.dependency,
+      saw: saw ?? '',
+      lineage: [...(event.process?.ancestry ?? [])].reverse(),
+      instead: rule.instead,
+      repeats: 0,
+      more: null,
+    };
+    if (this.fold.first(view, performance.now()))
+      this.#output.say('denial', formatDenial(view, this.#output.width), event);
+  }
+
+  tellRepeats(): void {
+    for (const line of this.fold.due(performance.now())) this.#output.say('denial', [line]);
+  }
+}
+
+/** What was found of runs whose Acyclic was killed. */
+export function tellSwept(output: Output, { id, state, processes }: Swept): void {
+  const pids = processes.join(', ');
+  const said = {
+    cleared: `cleared what run ${id} left when Acyclic was killed${pids ? `; it left running: ${pids}` : ''}`,
+    guarded: `run ${id} lost Acyclic and goes on under its last policy, without names: ${pids}`,
+    stuck: `run ${id} lost Acyclic, and its cgroup cannot be cleared: ${pids}`,
+  }[state];
+  output.say(state === 'cleared' ? 'info' : 'warning', [`acyclic: ${said}`]);
+}
