@@ -1,14 +1,14 @@
 import { hostname } from 'node:os';
 import { ulid } from 'ulid';
 import { pathOf, type Running, resolveCommand, startCommand } from '../guard/command.ts';
+import { HeldSignals } from '../guard/held-signals.ts';
 import type { ReportFile } from '../guard/report.ts';
 import { type Finished, type Session, startSession } from '../guard/session.ts';
 import { sweep } from '../guard/sweep.ts';
 import type { Tally } from '../guard/tally.ts';
 import type { RunSummary } from '../model/summary.ts';
 import { breakGlass } from './break-glass.ts';
-import type { Output } from './output.ts';
-import { createOutput } from './output.ts';
+import { createOutput, type Output } from './output.ts';
 import { checkInherited, commandSpec, makePlan, openReport, type Plan } from './plan.ts';
 import type { RunOptions } from './run-options.ts';
 import { formatOpening, formatSummary } from './summary.ts';
@@ -30,8 +30,16 @@ export async function guardCommand(options: RunOptions): Promise<number> {
   const report = options.report === null ? null : openReport(options.report);
   if (glass) report?.write(glass.event);
   const teller = new Teller(output, report);
-  const session = await guard(options, plan, teller, output);
-  return conduct({ options, plan, session, teller, output, report });
+  const held = new HeldSignals();
+  try {
+    const session = await guard(options, plan, teller, output);
+    if (held.exit === null) return await conduct({ options, plan, session, teller, output, report });
+    await session?.finish();
+    report?.close();
+    return held.exit;
+  } finally {
+    held.release();
+  }
 }
 
 /** The guard; null when the glass is broken and there is none to be had. Throws SetupFailure otherwise. */

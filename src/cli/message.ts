@@ -37,7 +37,8 @@ export function formatDenial(view: DenialView, width = 200): string[] {
   };
   add('cycle', cycle?.join(ARROW) ?? null, formatDependency(view.dependency));
   add('rule', formatRule(rule), rule.owner === null ? null : `owner ${rule.owner}`);
-  add('reason', rule.reason);
+  // A cycle says its reason itself.
+  add('reason', cycle === null ? rule.reason : null);
   add('process', formatLineage(view));
   add('saw', saw);
   add('instead', instead);

@@ -12,8 +12,8 @@ export interface NetworkPlan {
 }
 
 /** The two ends of the wire. */
-export const CLIENT_ADDRESSES = ['10.86.255.2', '2001:db8:86:ffff::2'] as const;
-export const WORLD_ADDRESSES = ['10.86.255.1', '2001:db8:86:ffff::1'] as const;
+const CLIENT_ADDRESSES = ['10.86.255.2', '2001:db8:86:ffff::2'] as const;
+const WORLD_ADDRESSES = ['10.86.255.1', '2001:db8:86:ffff::1'] as const;
 
 /** One `ip` process for a list of commands; the first that fails fails them all. */
 async function ip(namespace: Namespace, family: '-4' | '-6', commands: readonly string[]): Promise<void> {

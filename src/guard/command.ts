@@ -21,7 +21,7 @@ export interface CommandSpec {
 }
 
 /** The command could not be started. */
-export class CommandFailure extends Error {
+class CommandFailure extends Error {
   /** 126 not executable, 127 not found, 125 anything else (design §2). */
   readonly exit: number;
   readonly remedy: string;
@@ -116,7 +116,7 @@ export function startCommand(spec: CommandSpec, cgroup: Cgroup | null, timeoutMs
       signalAll(targets, 'SIGCONT');
       killer = setTimeout(() => signalAll(groupOf(pid, cgroup), 'SIGKILL'), KILL_AFTER_MS);
     };
-    forwardSignals(pid);
+    const stopForwarding = forwardSignals(pid);
     const reap = () => {
       for (let state = native().waitChild(pid); state; state = native().waitChild(pid)) {
         if (state.state === 'stopped') stopWithCommand();
@@ -124,7 +124,7 @@ export function startCommand(spec: CommandSpec, cgroup: Cgroup | null, timeoutMs
         if (timer) clearTimeout(timer);
         if (killer) clearTimeout(killer);
         process.off('SIGCHLD', reap);
-        native().signalUnwatch();
+        stopForwarding();
         native().closeFd(pidfd);
         resolve({ status: state.state === 'exited' ? state.value : 128 + state.value, timedOut });
         return;
@@ -177,15 +177,23 @@ function launch(spec: CommandSpec, file: string, cgroupFd: number): { pid: numbe
   }
 }
 
-/** Passes signals on, but what the terminal sent: that reached the command's process group by itself. */
-function forwardSignals(pid: number): void {
+/**
+ * Passes signals on, but what the terminal sent: that reached the command's process group by itself. Returns
+ * what ends it.
+ */
+function forwardSignals(pid: number): () => void {
   const numbers = FORWARDED.map((name) => constants.signals[name]);
   native().signalWatch(numbers, (signal, code) => {
     if (code !== SI_KERNEL) signalAll([pid], signal);
   });
-  process.on('SIGCONT', () => signalAll([pid], 'SIGCONT'));
+  const resume = () => signalAll([pid], 'SIGCONT');
+  process.on('SIGCONT', resume);
   // The command may own the terminal; a line from the background must not stop us.
   native().signalIgnore(constants.signals.SIGTTOU);
+  return () => {
+    native().signalUnwatch();
+    process.off('SIGCONT', resume);
+  };
 }
 
 function signalAll(pids: readonly number[], signal: NodeJS.Signals | number): void {

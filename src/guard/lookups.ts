@@ -42,7 +42,7 @@ export function proxyHooks(options: {
         reason: explain(rule, cycle),
       };
     },
-    learn: (_, learned) => learned.every(({ address, names }) => facts.learn(address, names)),
+    learn: (_, learned) => learned.map(({ address, names }) => facts.learn(address, names)).every(Boolean),
     report(requester, lookup) {
       const { pid, time } = askerOf(requester);
       record({

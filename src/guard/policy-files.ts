@@ -8,7 +8,7 @@ import { formatProblem, type Problem } from '../policy/problem.ts';
 import { MAX_POLICY_BYTES, type PolicySource } from '../policy/read-file.ts';
 
 /** Where an administrator installs policy. */
-export const INSTALLED = '/etc/acyclic';
+const INSTALLED = '/etc/acyclic';
 
 /** Folders of a policy directory, as the files in them are named in messages. */
 const FOLDERS = ['', 'services', 'deployments'] as const;
@@ -25,7 +25,7 @@ export interface LoadedPolicy {
 }
 
 /** A policy that cannot be read or does not hold; nothing was run. */
-export class PolicyFailure extends Error {
+class PolicyFailure extends Error {
   readonly code = 'policy';
   readonly remedy: string | null;
 

@@ -51,7 +51,7 @@ const PROTOCOL_NAMES: Record<number, string> = {
 const DNS_PORT = 53;
 
 /** How the verdict speaks of a protocol number; the same in bpf/verdict.bpf.h. */
-export function transportOf(protocol: number): Transport {
+function transportOf(protocol: number): Transport {
   return protocol === 6 ? 'tcp' : protocol === 17 ? 'udp' : 'other';
 }
 

@@ -30,7 +30,7 @@ async function clear(entry: RunEntry): Promise<Swept> {
 }
 
 /** Ends a run's guard for good; null when its cgroup would not go. Returns whom it released or killed. */
-export async function clearRun(entry: RunEntry): Promise<number[] | null> {
+async function clearRun(entry: RunEntry): Promise<number[] | null> {
   if (entry.leftover === 'kill') {
     const killed = await kill(entry.cgroup);
     removePins(pinDirectory(entry.id));

@@ -77,7 +77,7 @@ export function withCgroupFd<T>(cgroup: Cgroup, use: (fd: number) => T): T {
 }
 
 /** The cgroup and all below it, deepest first. Empty when it is gone. */
-export function subtree(path: string): string[] {
+function subtree(path: string): string[] {
   let names: string[];
   try {
     names = readdirSync(path, { withFileTypes: true })
@@ -108,15 +108,6 @@ export function moveProcess(pid: number, to: string): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
     throw error;
-  }
-}
-
-/** Stops every process of the subtree, so that none forks while it is worked on; or lets them go on. */
-export function freeze(path: string, frozen: boolean): void {
-  try {
-    writeFileSync(join(path, 'cgroup.freeze'), frozen ? '1' : '0');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }
 

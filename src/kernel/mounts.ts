@@ -9,7 +9,7 @@ export const BPFFS = '/sys/fs/bpf';
 const BPF_FS_MAGIC = 0xcafe4a11;
 
 /** The mount point of the cgroup v2 hierarchy, from the text of /proc/self/mountinfo; null when there is none. */
-export function cgroup2MountPoint(mountinfo: string): string | null {
+function cgroup2MountPoint(mountinfo: string): string | null {
   for (const line of mountinfo.split('\n')) {
     const [before, after] = line.split(' - ');
     if (!before || !after?.startsWith('cgroup2 ')) continue;
@@ -32,7 +32,7 @@ export function findCgroup2(): string {
 }
 
 /** Whether bpffs is mounted at its place. */
-export function hasBpffs(): boolean {
+function hasBpffs(): boolean {
   try {
     return statfsSync(BPFFS).type === BPF_FS_MAGIC;
   } catch {

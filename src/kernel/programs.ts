@@ -12,7 +12,7 @@ import { native } from './native.ts';
 const LAYOUT_VERSION = 1;
 
 /** Where this build's pins are kept. */
-export const PIN_ROOT = join(BPFFS, 'acyclic');
+const PIN_ROOT = join(BPFFS, 'acyclic');
 const PIN_DIRECTORY = join(PIN_ROOT, `v${LAYOUT_VERSION}`);
 
 const OBJECT_PATH = fileURLToPath(new URL('../../build/acyclic.bpf.o', import.meta.url));

@@ -88,7 +88,7 @@ export function maskBytes(bytes: Uint8Array, length: number): Uint8Array {
 }
 
 /** Whether 16 bytes in network order are a v4-mapped address, that is, IPv4. */
-export function isMapped(bytes: Uint8Array): boolean {
+function isMapped(bytes: Uint8Array): boolean {
   return bytes[10] === 0xff && bytes[11] === 0xff && bytes.subarray(0, 10).every((byte) => byte === 0);
 }
 

@@ -44,7 +44,7 @@ export interface CompiledPolicy {
 }
 
 /** The policy cannot be put to this use. */
-export class CompileFailure extends Error {
+class CompileFailure extends Error {
   readonly code = 'policy';
   readonly remedy: string;
 
@@ -186,18 +186,26 @@ function circularClauses(
     const waiver = deployment.waivers.find(
       (candidate) => candidate.service === name && now.getTime() < candidate.until.end,
     );
-    const cycle = [path.at(-1) ?? name, ...path];
+    const deployed = path.at(-1) ?? name;
+    const through = path.slice(1, -1);
     const rule: RuleReference = {
       kind: waiver ? 'waiver' : 'circular',
       source: waiver?.source ?? service.source,
       id: null,
       service: name,
-      reason: waiver?.reason ?? null,
-      owner: waiver?.owner ?? service.owner,
+      reason: waiver ? waiver.reason : `${name} needs ${[...through, deployed].join(', which needs ')}`,
+      // Who deploys is asked, and may waive; the service's own owner where they have not said who they are.
+      owner: waiver?.owner ?? services.get(deployed)?.owner ?? service.owner,
       instead: service.instead,
     };
     const answer = waiver ? ('allow' as const) : ('deny' as const);
-    return patternsOf(service).map((pattern) => ({ ...pattern, answer, ports: null, rule, cycle }));
+    return patternsOf(service).map((pattern) => ({
+      ...pattern,
+      answer,
+      ports: null,
+      rule,
+      cycle: [deployed, ...path],
+    }));
   });
 }
 

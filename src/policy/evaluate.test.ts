@@ -53,7 +53,7 @@ describe('circular', () => {
       kind: 'circular',
       source: 'acyclic.yaml:4',
       service: 'github',
-      owner: '@web',
+      owner: '@db',
       instead: 'use mirror.internal/tools',
     });
     expect(verdict(evaluate(policy, to('192.0.2.7')))).toBe('deny by circular');

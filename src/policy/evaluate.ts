@@ -96,7 +96,7 @@ function settle(
 ): Decision {
   const wouldDeny = answer === 'audit' || (answer === 'deny' && policy.mode === 'audit');
   const verdict = wouldDeny ? 'would-deny' : answer;
-  return { verdict, answer, rule, service: serviceOf(policy, identities), cycle };
+  return { verdict, answer, rule, service: rule.service ?? serviceOf(policy, identities), cycle };
 }
 
 /** Why the default does not deny this address; null when it does. */

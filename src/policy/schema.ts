@@ -88,10 +88,7 @@ const deployment = z.strictObject({
 export const policyFile = z.strictObject({
   version: z.literal(1),
   services: z.record(z.string(), service).optional(),
-  floor: z
-    .strictObject({ allow: rules.optional(), audit: rules.optional(), deny: rules.optional() })
-    .optional()
-    .describe('nobody below may loosen this'),
+  floor: z.strictObject({ deny: rules.optional() }).optional().describe('nobody below may loosen this'),
   deployments: z.record(z.string(), deployment).optional(),
   roles: z
     .strictObject({

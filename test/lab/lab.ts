@@ -11,7 +11,7 @@ import { makeContent } from './content.ts';
 import { LAB_ADDRESSES, LAB_HOSTS, UNREACHABLE_PREFIXES } from './places.ts';
 import type { LabPlan } from './services.ts';
 
-export type { CommandOptions, CommandResult, RunOptions } from '../../src/demo/client.ts';
+export type { CommandResult, RunOptions } from '../../src/demo/client.ts';
 export type { WorldRecord } from '../../src/demo/world.ts';
 
 export interface LabOptions {

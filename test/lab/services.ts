@@ -21,10 +21,10 @@ export interface LabPlan {
   readonly extra: readonly string[];
 }
 
-export const ECHO_PORT = 7;
-export const SPEAKS_FIRST_PORT = 22;
+const ECHO_PORT = 7;
+const SPEAKS_FIRST_PORT = 22;
 export const VAULT_PORT = 8200;
-export const GREETING = 'SSH-2.0-lab\r\n';
+const GREETING = 'SSH-2.0-lab\r\n';
 
 /** The demo's servers with content to fetch on the web ones, and echoes. */
 export function labServices(plan: LabPlan, record: Recorder): ReadonlyMap<string, StartServer> {

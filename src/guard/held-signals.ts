@@ -1,0 +1,25 @@
+import { constants } from 'node:os';
+
+const HELD = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGALRM'] as const;
+const ENDING: readonly string[] = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'];
+
+/** While there is a guard to take away, no signal ends this process: the first that would is kept instead. */
+export class HeldSignals {
+  #first: NodeJS.Signals | null = null;
+  readonly #hold = (signal: NodeJS.Signals) => {
+    if (ENDING.includes(signal)) this.#first ??= signal;
+  };
+
+  constructor() {
+    for (const signal of HELD) process.on(signal, this.#hold);
+  }
+
+  /** 128+n for the signal that came before the command could have it; null when none did. */
+  get exit(): number | null {
+    return this.#first === null ? null : 128 + constants.signals[this.#first];
+  }
+
+  release(): void {
+    for (const signal of HELD) process.off(signal, this.#hold);
+  }
+}

@@ -1,0 +1,55 @@
+import { describe, expect, test } from 'vitest';
+import type { ExecRecord } from '../kernel/records.ts';
+import { Clock } from './clock.ts';
+import { ProcessTable } from './processes.ts';
+
+const clock = new Clock(() => ({ monotonic: 0n, realtime: 1_000_000_000_000_000_000n }));
+
+function fork(time: number, pid: number, parent: number) {
+  return { type: 'fork', time: BigInt(time), pid, parent, uid: 0, comm: 'bash' } as const;
+}
+
+function exec(time: number, pid: number, argv: string[], parent = 1): ExecRecord {
+  const [exe = ''] = argv;
+  return { type: 'exec', time: BigInt(time), pid, parent, uid: 0, comm: exe, exe, argv, truncated: false };
+}
+
+describe('ProcessTable', () => {
+  test('names the caller by the program it ran at that time, with its ancestry', () => {
+    const table = new ProcessTable(clock);
+    table.apply(exec(1, 100, ['/bin/bash', 'deploy.sh']));
+    table.apply(fork(2, 101, 100));
+    table.apply(exec(4, 101, ['/usr/bin/curl', 'https://github.com/']));
+    expect(table.at(101, 3n)).toMatchObject({ exe: '/bin/bash', ancestry: [{ pid: 100, exe: '/bin/bash' }] });
+    expect(table.at(101, 5n)).toMatchObject({
+      exe: '/usr/bin/curl',
+      argv: ['/usr/bin/curl', 'https://github.com/'],
+      start: '2001-09-09T01:46:40.000000002Z',
+    });
+  });
+
+  test('a pid used again is another process, before and after', () => {
+    const table = new ProcessTable(clock);
+    table.apply(fork(1, 7, 1));
+    table.apply(exec(2, 7, ['/bin/one']));
+    table.apply({ type: 'exit', time: 3n, pid: 7 });
+    table.apply(fork(4, 7, 1));
+    table.apply(exec(5, 7, ['/bin/two']));
+    expect(table.at(7, 2n)?.exe).toBe('/bin/one');
+    expect(table.at(7, 6n)?.exe).toBe('/bin/two');
+  });
+
+  test('ancestors that have exited are still named', () => {
+    const table = new ProcessTable(clock);
+    table.apply(exec(1, 10, ['/bin/parent']));
+    table.apply(fork(2, 11, 10));
+    table.apply({ type: 'exit', time: 3n, pid: 10 });
+    table.apply(exec(4, 11, ['/bin/child']));
+    table.apply({ type: 'exit', time: 60_000_000_000n, pid: 11 });
+    expect(table.at(11, 5n)?.ancestry).toMatchObject([{ pid: 10, exe: '/bin/parent' }]);
+  });
+
+  test('who was never seen is unknown', () => {
+    expect(new ProcessTable(clock).at(5, 1n)).toBeNull();
+  });
+});
