@@ -104,10 +104,39 @@ static __always_inline void tell(const struct call *call, __u64 run, const struc
 	event->cause = verdict->cause;
 	event->errno = denied ? verdict->errno : 0;
 	event->socket_type = call->type;
+	event->count = 1;
 	event->ticket = ticket;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	bpf_ringbuf_submit(event, submit_flags(ticket != 0));
 	await_told(ticket);
+}
+
+/* Sends to the destination on record are counted, and told together when it changes or the socket ends. */
+static __always_inline void tell_repeats(struct socket *socket)
+{
+	struct attempt_event *event;
+
+	if (!socket->repeats || socket->redirected)
+		return;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		count_loss(LOSS_EVENTS);
+		return;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	fill_header(&event->header, EVENT_SEND, socket->run);
+	event->header.pid = socket->pid;
+	copy_address(event->address, socket->address);
+	event->port = socket->port;
+	event->protocol = socket->protocol;
+	event->generation = socket->generation;
+	event->fact = socket->fact;
+	event->decision = socket->decision;
+	event->count = socket->repeats;
+	event->hook = is_mapped(socket->address) ? HOOK_SENDMSG4 : HOOK_SENDMSG6;
+	event->socket_type = SOCK_DGRAM;
+	socket->repeats = 0;
+	bpf_ringbuf_submit(event, submit_flags(0));
 }
 
 static __always_inline int refuse(__u16 errno)
@@ -180,8 +209,12 @@ static __always_inline enum outcome outbound(struct bpf_sock_addr *ctx, struct c
 			socket->pid = bpf_get_current_pid_tgid() >> 32;
 	}
 	settle_unspecified(call->to.address);
-	if (call->kind == EVENT_SEND && socket && on_record(socket, &call->to))
+	if (call->kind == EVENT_SEND && socket && on_record(socket, &call->to)) {
+		__sync_fetch_and_add(&socket->repeats, 1);
 		return PASSED;
+	}
+	if (socket)
+		tell_repeats(socket);
 	call->cookie = bpf_get_socket_cookie(ctx);
 	if (call->kind == EVENT_SEND) {
 		struct peer_key key = {.cookie = call->cookie, .port = call->to.port};
@@ -195,7 +228,7 @@ static __always_inline enum outcome outbound(struct bpf_sock_addr *ctx, struct c
 	if (state && asks_dns(&call->to, state)) {
 		verdict.generation = state->generation;
 		if (redirect(call, socket, &verdict)) {
-			record(socket, &call->to, verdict.generation);
+			record(socket, &call->to, &verdict);
 			return REDIRECTED;
 		}
 		verdict.decision = DECISION_DENY;
@@ -216,7 +249,7 @@ static __always_inline enum outcome outbound(struct bpf_sock_addr *ctx, struct c
 		return REFUSED;
 	}
 	if (socket)
-		record(socket, &call->to, verdict.generation);
+		record(socket, &call->to, &verdict);
 	return PASSED;
 }
 

@@ -22,14 +22,17 @@ int sock_create(struct bpf_sock *ctx)
 	return 1;
 }
 
-/* A port handed back must not name its last user to the DNS proxy. */
+/* The last word on a socket's sends; and a port handed back must not name its last user to the DNS proxy. */
 SEC("cgroup/sock_release")
 int sock_release(struct bpf_sock *ctx)
 {
 	struct socket *socket = bpf_sk_storage_get(&sockets, ctx, 0, 0);
 	struct client_key key = {};
 
-	if (!socket || !socket->client_port)
+	if (!socket)
+		return 1;
+	tell_repeats(socket);
+	if (!socket->client_port)
 		return 1;
 	key.protocol = socket->protocol;
 	key.family = is_mapped(socket->address) ? 4 : 6;

@@ -102,6 +102,8 @@ struct attempt_event {
 	__u16 source_port;
 	__u8 socket_type;
 	__u8 pad;
+	/* Identical attempts this record stands for. */
+	__u32 count;
 	/* Not 0: the caller waits, a moment at most, until engine.told says this was told. */
 	__u32 ticket;
 	__u8 source[16];

@@ -21,6 +21,10 @@ struct socket {
 	__u64 run;
 	__u32 pid;
 	__u32 generation;
+	/* What was decided of the destination, and how often it was sent to since that was told. */
+	__u32 fact;
+	__u32 decision;
+	__u32 repeats;
 	__u8 address[16];
 	__u16 port;
 	__u8 protocol;

@@ -123,6 +123,7 @@ static __always_inline void tell_packet(const struct packet *packet, __u64 run, 
 	event->cookie = cookie;
 	event->generation = verdict->generation;
 	event->fact = verdict->fact;
+	event->count = 1;
 	event->hook = HOOK_EGRESS;
 	event->decision = verdict->decision;
 	event->cause = verdict->cause;
@@ -206,7 +207,7 @@ int egress(struct __sk_buff *skb)
 		return 1;
 	tell_packet(&packet, run, pid, cookie, type, &verdict);
 	if (socket)
-		record(socket, &packet.to, verdict.generation);
+		record(socket, &packet.to, &verdict);
 	return 1;
 }
 

@@ -169,12 +169,16 @@ static __always_inline int on_record(const struct socket *socket, const struct d
 	return state && state->generation == socket->generation;
 }
 
-static __always_inline void record(struct socket *socket, const struct destination *to, __u32 generation)
+static __always_inline void record(struct socket *socket, const struct destination *to,
+				   const struct judgement *verdict)
 {
 	copy_address(socket->address, to->address);
 	socket->port = to->port;
 	socket->protocol = to->protocol;
-	socket->generation = generation;
+	socket->generation = verdict->generation;
+	socket->fact = verdict->fact;
+	socket->decision = verdict->decision;
+	socket->repeats = 0;
 }
 
 #endif

@@ -132,7 +132,7 @@ static int on_print(enum libbpf_print_level level, const char *fmt, va_list ap)
 		keep_log(line);
 	} else if (level == LIBBPF_WARN) {
 		const char *text = strncmp(line, "libbpf: ", 8) ? line : line + 8;
-		// The first warning of the last stage is nearest the cause; these only repeat that something failed.
+		// The last warning wins, but for these, which only repeat that something failed.
 		bool echo = strstr(text, "failed to load object") || strstr(text, "failed to load program");
 
 		if (!echo)

@@ -107,6 +107,7 @@ export class Recorder {
       saw: errno ? `${record.kind === 'connect' ? 'connect' : 'send'}() = ${errno}` : null,
       comm: record.comm,
       uid: record.uid,
+      count: record.count,
     });
   }
 
@@ -126,6 +127,7 @@ export class Recorder {
       saw: seen.denied ? `lookup = ${seen.rcode}` : null,
       comm: null,
       uid: null,
+      count: 1,
     });
   }
 
@@ -137,6 +139,7 @@ export class Recorder {
       saw: null,
       comm: null,
       uid: null,
+      count: 1,
     });
   }
 
@@ -156,6 +159,7 @@ export class Recorder {
       saw: string | null;
       comm: string | null;
       uid: number | null;
+      count: number;
     },
   ): Recorded {
     const { saw, comm, uid, ...fields } = detail;
@@ -171,7 +175,6 @@ export class Recorder {
         id: this.#nextId(),
         time: this.#clock.wall(at.time),
         ...this.#common,
-        count: 1,
         kind,
         process: at.pid === 0 ? null : process,
         verdict,

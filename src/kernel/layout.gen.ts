@@ -11,7 +11,7 @@ export const eventHeader = {
 } as const;
 
 export const attemptEvent = {
-  size: 120,
+  size: 128,
   header: { offset: 0, size: 32 },
   address: { offset: 32, size: 16 },
   cookie: { offset: 48, size: 8 },
@@ -26,9 +26,10 @@ export const attemptEvent = {
   cause: { offset: 79, size: 1 },
   sourcePort: { offset: 80, size: 2 },
   socketType: { offset: 82, size: 1 },
-  ticket: { offset: 84, size: 4 },
-  source: { offset: 88, size: 16 },
-  comm: { offset: 104, size: 16 },
+  count: { offset: 84, size: 4 },
+  ticket: { offset: 88, size: 4 },
+  source: { offset: 92, size: 16 },
+  comm: { offset: 108, size: 16 },
 } as const;
 
 export const dnsEvent = {

@@ -20,7 +20,7 @@ const OBJECT_PATH = fileURLToPath(new URL('../../build/acyclic.bpf.o', import.me
 /** Programs on the cgroup, and when each is needed: nothing is attached that has nothing to do. */
 const CGROUP_PROGRAMS: readonly { name: string; modes: readonly Mode[] }[] = [
   { name: 'sock_create', modes: ['enforce', 'audit'] },
-  { name: 'sock_release', modes: ['enforce'] },
+  { name: 'sock_release', modes: ['enforce', 'audit'] },
   { name: 'connect4', modes: ['enforce', 'audit'] },
   { name: 'connect6', modes: ['enforce', 'audit'] },
   { name: 'sendmsg4', modes: ['enforce', 'audit'] },

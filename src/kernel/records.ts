@@ -27,6 +27,8 @@ export interface AttemptRecord {
   /** Errno the caller got; 0 when let through. */
   readonly errno: number;
   readonly cookie: bigint;
+  /** Identical attempts this stands for; at least 1. */
+  readonly count: number;
   /** Not 0: the caller waits until this is told (EngineWords.told). */
   readonly ticket: number;
   /** Source of a packet seen at egress, to find its socket by. */
@@ -184,6 +186,7 @@ function decodeAttempt(bytes: Buffer, kind: 'connect' | 'send'): AttemptRecord |
     fact: bytes.readUInt32LE(at.fact.offset),
     errno: bytes.readUInt16LE(at.errno.offset),
     cookie: bytes.readBigUInt64LE(at.cookie.offset),
+    count: bytes.readUInt32LE(at.count.offset),
     ticket: bytes.readUInt32LE(at.ticket.offset),
     source:
       hook === layout.hook.HOOK_EGRESS
