@@ -181,6 +181,20 @@ static napi_value link_update(struct call *c)
 	return NULL;
 }
 
+/** Whether its program is still where it was attached: a cgroup link can be detached by force (BPF_LINK_DETACH). */
+static napi_value link_attached(struct call *c)
+{
+	struct link *l = arg_handle(c, c->arg[0], KIND_LINK);
+	struct bpf_link_info info = {};
+	uint32_t size = sizeof(info);
+
+	if (!l)
+		return NULL;
+	if (bpf_obj_get_info_by_fd(l->fd, &info, &size))
+		return throw_errno(c, errno, "link");
+	return from_bool(c, info.type != BPF_LINK_TYPE_CGROUP || info.cgroup.cgroup_id != 0);
+}
+
 static napi_value link_close(struct call *c)
 {
 	struct link *l = arg_handle_any(c, c->arg[0], KIND_LINK);
@@ -199,6 +213,7 @@ const struct export link_exports[] = {
 	{ "linkPin", link_pin },
 	{ "linkOpenPinned", link_open_pinned },
 	{ "linkUpdate", link_update },
+	{ "linkAttached", link_attached },
 	{ "linkClose", link_close },
 	{},
 };

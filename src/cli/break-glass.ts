@@ -27,12 +27,12 @@ export function breakGlass(options: RunOptions, output: Output): { plan: Plan; e
   const reason = harmless(options.breakGlass ?? '');
   const lines = [`acyclic: BREAK GLASS: nothing is denied to this run: ${reason}`];
   if (fault) lines.push(...`the policy is not used: ${fault}`.split('\n'));
-  output.say('warning', lines);
+  output.say('error', lines);
   const event = eventOf(options, plan);
   const text = `break glass by ${who()}: run ${plan.id} of ${options.command.map(harmless).join(' ')}: ${reason}`;
   const failures = [toJournal(text), toTrail(event)].filter((failure) => failure !== null);
   for (const failure of failures)
-    output.say('warning', [`acyclic: breaking the glass could not be put on record: ${failure}`]);
+    output.say('error', [`acyclic: breaking the glass could not be put on record: ${failure}`]);
   return { plan, event };
 }
 

@@ -15,6 +15,7 @@ import { formatOpening, formatSummary } from './summary.ts';
 import { Teller, tellSwept } from './teller.ts';
 
 const TIMED_OUT = 124;
+const GUARD_LOST = 125;
 const FOUND = 122;
 const REPEATS_EVERY_MS = 1000;
 
@@ -60,11 +61,16 @@ async function guard(
       policyId: plan.policyId,
       leftover: options.leftover,
       onEvent: (recorded) => teller.tell(recorded),
+      onLost: () =>
+        output.say('error', [
+          "acyclic: the guard is lost: somebody took its programs off the run's cgroup",
+          'the command goes on unguarded; exit will be 125',
+        ]),
     });
   } catch (error) {
     if (options.breakGlass === null) throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    output.say('warning', ['acyclic: UNGUARDED: the glass is broken, and no guard can be had', reason]);
+    output.say('error', ['acyclic: UNGUARDED: the glass is broken, and no guard can be had', reason]);
     return null;
   }
 }
@@ -78,7 +84,7 @@ interface Conducted {
   readonly report: ReportFile | null;
 }
 
-const UNGUARDED: Finished = { leftover: [], lost: {}, failures: [] };
+const UNGUARDED: Finished = { leftover: [], lost: {}, guardLost: false, failures: [] };
 
 /** The guard is in place: the command runs, ends, and all is told. */
 async function conduct(run: Conducted): Promise<number> {
@@ -100,7 +106,7 @@ async function conduct(run: Conducted): Promise<number> {
   const finished = (await session?.finish()) ?? UNGUARDED;
   if (timedOut)
     output.say('error', [`acyclic: the command timed out after ${(options.timeoutMs ?? 0) / 1000} s`]);
-  const acyclic = exitStatus(options, status, timedOut, teller.tally);
+  const acyclic = finished.guardLost ? GUARD_LOST : exitStatus(options, status, timedOut, teller.tally);
   tellEnd(run, finished, summarize(run, finished, { command: status, acyclic }, performance.now() - started));
   return acyclic;
 }
@@ -122,6 +128,8 @@ function tellEnd(
 ): void {
   const lines = formatSummary(summary, {
     denied: teller.fold.totals(),
+    wouldDeny: teller.wouldDeny.totals(),
+    seen: teller.tally.byDestination,
     leftover: options.leftover,
     report: options.report,
     suggest: null,
@@ -134,7 +142,7 @@ function tellEnd(
     output.say('error', [
       `acyclic: ${report.lost} lines of the report ${report.path} were lost: ${report.fault}`,
     ]);
-  for (const failure of finished.failures) output.say('warning', [`acyclic: left behind: ${failure}`]);
+  for (const failure of finished.failures) output.say('error', [`acyclic: left behind: ${failure}`]);
 }
 
 /** The command's own status, unless it timed out, or succeeded and `--fail-on` found something. */

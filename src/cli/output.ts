@@ -3,11 +3,11 @@ import { isatty } from 'node:tty';
 import { styleText } from 'node:util';
 import type { Environment } from './launch.ts';
 
-/** What a message is for. `--quiet` leaves `denial`, `warning` and `error`. */
+/** What a message is for. `--quiet` leaves `denial` and `error`. */
 export type Level = 'info' | 'denial' | 'warning' | 'error';
 
 export interface OutputOptions {
-  /** Leave out `info`. */
+  /** Leave out `info` and `warning`. */
   readonly quiet: boolean;
   /** Each message is one JSON object on one line. */
   readonly json: boolean;
@@ -40,7 +40,7 @@ export function createOutput(options: OutputOptions): Output {
   return {
     width: columns >= 40 && columns < WIDEST ? columns : WIDEST,
     say(level, lines, data) {
-      if (lines.length === 0 || (quiet && level === 'info')) return;
+      if (lines.length === 0 || (quiet && (level === 'info' || level === 'warning'))) return;
       const clean = lines.map(harmless);
       const text = json ? jsonLine(level, clean, data) : clean.map(textLine(level, colour)).join('\n');
       writeAll(fd, `${text}\n`);

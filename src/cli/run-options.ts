@@ -55,7 +55,7 @@ export function addRunOptions(command: Command): Command {
     .option('--leftover <what>', 'what the command leaves running: release or kill', 'release')
     .option('--report <file>', 'write every event, and a summary last, as JSON Lines')
     .option('--json', 'make the lines on standard error JSON objects')
-    .option('--quiet', 'leave only errors, warnings and denials')
+    .option('--quiet', 'leave only errors and denials')
     .option(
       '--fail-on <what>',
       'exit 122 if the command succeeds but there was a: deny, cycle, or never',

@@ -24,7 +24,14 @@ const summary: RunSummary = {
   duration_ms: 12_340,
   leftover: [],
 };
-const context: SummaryContext = { denied: [], leftover: 'release', report: null, suggest: null };
+const context: SummaryContext = {
+  denied: [],
+  wouldDeny: [],
+  seen: [],
+  leftover: 'release',
+  report: null,
+  suggest: null,
+};
 
 describe('formatOpening', () => {
   it('says what is guarded, how, by which policy, in which run', () => {

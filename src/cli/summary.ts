@@ -24,6 +24,10 @@ export function formatOpening({ deployment, mode, policy, run }: Opening): strin
 /** What the caller knows beyond the summary itself. */
 export interface SummaryContext {
   readonly denied: readonly FoldTotal[];
+  /** Denied by the rules and let through: audit mode, or an `audit` rule. */
+  readonly wouldDeny: readonly FoldTotal[];
+  /** Everything called, most often first; shown where there is no policy to speak of it. */
+  readonly seen: readonly (readonly [target: string, calls: number])[];
   /** Whether what was left running was put back, or killed. */
   readonly leftover: 'release' | 'kill';
   /** The file of `--report`. */
@@ -51,7 +55,13 @@ export function formatSummary(summary: RunSummary, context: SummaryContext): str
     'cycles',
     summary.cycles.map((path) => path.join(' → ')),
   );
-  add(summary.denials > 0 ? 'denied' : 'seen', context.denied.map(formatTotal));
+  add('denied', context.denied.map(formatTotal));
+  add('would be', context.wouldDeny.map(formatTotal));
+  if (summary.policy === null)
+    add(
+      'seen',
+      context.seen.map(([target, calls]) => `${target}${calls > 1 ? ` ×${calls}` : ''}`),
+    );
   add('waiting', summary.waiting.filter((wait) => wait.wait_ms + wait.retry_ms >= 1000).map(formatWait));
   add(
     'lost',

@@ -10,6 +10,8 @@ import type { Output } from './output.ts';
 export class Teller {
   readonly tally = new Tally();
   readonly fold: Fold = createFold();
+  /** What only the summary tells: calls that went through and a rule would deny. */
+  readonly wouldDeny: Fold = createFold();
   readonly #output: Output;
   readonly #report: ReportFile | null;
 
@@ -31,7 +33,7 @@ export class Teller {
       );
       return;
     }
-    if (event.verdict !== 'deny' || rule === null) return;
+    if (event.verdict === null || event.verdict === 'allow' || rule === null) return;
     const view: DenialView = {
       event,
       rule,
@@ -43,7 +45,8 @@ export class Teller {
       repeats: 0,
       more: null,
     };
-    if (this.fold.first(view, performance.now()))
+    if (event.verdict === 'would-deny') this.wouldDeny.first(view, performance.now());
+    else if (this.fold.first(view, performance.now()))
       this.#output.say('denial', formatDenial(view, this.#output.width), event);
   }
 

@@ -41,6 +41,8 @@ export interface SessionOptions {
   readonly leftover: 'release' | 'kill';
   /** Every event, as it happens; for a denied lookup before its answer leaves. */
   readonly onEvent: (recorded: Recorded) => void;
+  /** The programs were taken off by somebody else: what the run calls from now on is not guarded. */
+  readonly onLost: () => void;
 }
 
 /** A guard in place. The command is started in `cgroup`, and `finish` ends it all. */
@@ -56,6 +58,8 @@ export interface Finished {
   readonly leftover: readonly LeftProcess[];
   /** Events lost, by cause. */
   readonly lost: Readonly<Record<string, number>>;
+  /** Somebody took the programs off while the run went on. */
+  readonly guardLost: boolean;
   /** What could not be taken away, by name. */
   readonly failures: readonly string[];
 }
@@ -146,9 +150,16 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     words.setProxy(proxy.port);
   }
   words.beat();
+  let lost = false;
+  const checkGuard = () => {
+    if (lost || programs.intact()) return;
+    lost = true;
+    options.onLost();
+  };
   const heart = setInterval(() => {
     words.beat();
     clock.refresh();
+    checkGuard();
   }, HEARTBEAT_MS);
   undo.add('heartbeat', () => clearInterval(heart));
   programs.attach(cgroup, id);
@@ -159,16 +170,17 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       writeEntry({ ...entry, command: identify(pid) });
     },
     async finish() {
+      checkGuard();
       stream.drain();
       const leftover = processesIn(cgroup.path).map(describeLeft);
       if (options.leftover === 'kill') await kill(cgroup.path);
       stream.drain();
-      const lost = lossesOf(programs, stream, recorder);
+      const losses = lossesOf(programs, stream, recorder);
       // The guard goes before what it guards is let go: a released process is not half guarded.
       tables.forgetRun(cgroup.id);
       programs.detach();
       await release(cgroup.path, origin.path);
-      return { leftover, lost, failures: await undo.run() };
+      return { leftover, lost: losses, guardLost: lost, failures: await undo.run() };
     },
   };
 }

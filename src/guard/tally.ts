@@ -16,7 +16,7 @@ export class Tally {
   calls = 0;
   denials = 0;
   wouldDeny = 0;
-  readonly #destinations = new Set<string>();
+  readonly #destinations = new Map<string, number>();
   readonly #cycles = new Map<string, readonly string[]>();
   readonly #denied = new Map<string, Denied>();
 
@@ -24,7 +24,9 @@ export class Tally {
   add(event: AuditEvent, target: string): void {
     if (event.verdict === null) return;
     this.calls += event.count;
-    if (this.#destinations.size < MOST_DESTINATIONS) this.#destinations.add(target);
+    const before = this.#destinations.get(target);
+    if (before !== undefined || this.#destinations.size < MOST_DESTINATIONS)
+      this.#destinations.set(target, (before ?? 0) + event.count);
     if (event.verdict === 'allow') return;
     if (event.dependency) this.#cycles.set(event.dependency.path.join(' '), event.dependency.path);
     if (event.verdict === 'would-deny') {
@@ -42,6 +44,11 @@ export class Tally {
 
   get destinations(): number {
     return this.#destinations.size;
+  }
+
+  /** Destinations and how often each was called, most often first. */
+  get byDestination(): (readonly [target: string, calls: number])[] {
+    return [...this.#destinations].sort(([, a], [, b]) => b - a);
   }
 
   /** Each cycle a call would have closed, once. */

@@ -153,6 +153,8 @@ export interface Binding {
   linkAttach(object: BpfObject, program: string): BpfLink;
   linkPin(link: BpfLink, path: Text): void;
   linkOpenPinned(path: Text): BpfLink;
+  /** False: the program was taken off by force, or its cgroup is gone. */
+  linkAttached(link: BpfLink): boolean;
   linkUpdate(link: BpfLink, object: BpfObject, program: string): void;
   /** Detaches the program, unless the link is pinned or open elsewhere. */
   linkClose(link: BpfLink): void;

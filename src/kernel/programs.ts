@@ -41,6 +41,8 @@ export interface Programs {
   map(name: string): BpfMap;
   /** Attaches to the cgroup and pins the links, so that they outlive this process. */
   attach(cgroup: Cgroup, pinName: string): void;
+  /** Whether every program is still where `attach` put it. */
+  intact(): boolean;
   /** Takes the programs off the cgroup and the tracepoints, and their pins away. Twice is no error. */
   detach(): void;
   /** Detaches and unloads. */
@@ -62,6 +64,7 @@ export function loadPrograms(modes: readonly Mode[]): Programs {
     for (const link of links.splice(0)) native().linkClose(link);
   };
   return {
+    intact: () => links.every((link) => native().linkAttached(link)),
     detach,
     map(name) {
       const map = maps.get(name) ?? native().mapOpen(object, name);
