@@ -234,9 +234,9 @@ static __always_inline enum outcome outbound(struct bpf_sock_addr *ctx, struct c
 		verdict.decision = DECISION_DENY;
 		verdict.errno = state->flags >> RUN_ERRNO_SHIFT & 0xff;
 	} else {
-		judge(run, &call->to, call->netns, &verdict);
+		judge(run, state, &call->to, call->netns, &verdict);
 		if (task && task != run && verdict.decision != DECISION_DENY) {
-			judge(task, &call->to, call->netns, &second);
+			judge(task, bpf_map_lookup_elem(&runs, &task), &call->to, call->netns, &second);
 			if (second.decision == DECISION_DENY) {
 				verdict = second;
 				run = task;

@@ -162,28 +162,18 @@ static __always_inline int answers_peer(const struct packet *packet, __u64 cooki
 	return bpf_map_lookup_elem(&peers, &key) != NULL;
 }
 
-SEC("cgroup_skb/egress")
-int egress(struct __sk_buff *skb)
+/* What no call hook has spoken about: 1 lets it go, 0 drops it. */
+static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *sk, __u32 type)
 {
-	struct packet packet = {};
-	struct judgement verdict = {};
-	struct bpf_sock *sk = skb->sk;
+	__u32 protocol = sk->protocol, pid = 0;
 	struct engine *words = the_engine();
+	struct judgement verdict = {};
+	struct packet packet = {};
 	struct socket *socket;
 	__u64 run = 0, cookie;
-	__u32 type, protocol, pid = 0;
 
-	if (!sk || !words)
-		return 1;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk)
-		return 1;
-	type = sk->type;
-	protocol = sk->protocol;
-	if (type == SOCK_STREAM && sk->state != BPF_TCP_SYN_SENT)
-		return 1;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!read_packet(skb, &packet))
+	if (!words || !read_packet(skb, &packet))
 		return 0;
 	if (socket) {
 		run = socket->run;
@@ -198,7 +188,7 @@ int egress(struct __sk_buff *skb)
 	cookie = bpf_get_socket_cookie(skb);
 	if (protocol == IPPROTO_UDP && type == SOCK_DGRAM && answers_peer(&packet, cookie))
 		return 1;
-	judge(run, &packet.to, bpf_get_netns_cookie(skb), &verdict);
+	judge(run, bpf_map_lookup_elem(&runs, &run), &packet.to, bpf_get_netns_cookie(skb), &verdict);
 	if (verdict.decision == DECISION_DENY) {
 		tell_packet(&packet, run, pid, cookie, type, &verdict);
 		return 0;
@@ -209,6 +199,23 @@ int egress(struct __sk_buff *skb)
 	if (socket)
 		record(socket, &packet.to, &verdict);
 	return 1;
+}
+
+SEC("cgroup_skb/egress")
+int egress(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	__u32 type;
+
+	if (!sk)
+		return 1;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 1;
+	type = sk->type;
+	if (type == SOCK_STREAM && sk->state != BPF_TCP_SYN_SENT)
+		return 1;
+	return judge_packet(skb, sk, type);
 }
 
 SEC("cgroup_skb/ingress")

@@ -122,12 +122,12 @@ static __always_inline __u32 by_fact(const struct destination *to, __u64 run, st
 }
 
 /*
- * Judges a destination for one run. In audit mode nothing is looked up: the call goes through, and user
+ * Judges a destination for one run, whose state is NULL when it is over. In audit mode nothing is looked up: the call goes through, and user
  * space computes the verdict with every name learned up to then.
  */
-static __always_inline void judge(__u64 run, struct destination *to, __u64 netns, struct judgement *verdict)
+static __always_inline void judge(__u64 run, const struct run_state *state, const struct destination *to,
+				  __u64 netns, struct judgement *verdict)
 {
-	struct run_state *state = bpf_map_lookup_elem(&runs, &run);
 	struct engine *words = the_engine();
 	__u32 decision;
 

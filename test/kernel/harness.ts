@@ -1,0 +1,189 @@
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:os';
+import { Clock } from '../../src/guard/clock.ts';
+import { Facts } from '../../src/guard/facts.ts';
+import { ProcessTable } from '../../src/guard/processes.ts';
+import { type Recorded, Recorder } from '../../src/guard/recorder.ts';
+import type { BpfMap } from '../../src/kernel/binding.ts';
+import { type Cgroup, createCgroup, ownCgroup, removeCgroup } from '../../src/kernel/cgroup.ts';
+import * as layout from '../../src/kernel/layout.gen.ts';
+import { readLosses } from '../../src/kernel/losses.ts';
+import { ensureBpffs } from '../../src/kernel/mounts.ts';
+import { native } from '../../src/kernel/native.ts';
+import { loadPrograms, type Programs } from '../../src/kernel/programs.ts';
+import type { AttemptRecord, KernelRecord } from '../../src/kernel/records.ts';
+import { RecordStream } from '../../src/kernel/stream.ts';
+import { Tables } from '../../src/kernel/tables.ts';
+import { EngineWords } from '../../src/kernel/words.ts';
+import type { Address } from '../../src/model/address.ts';
+import type { Name } from '../../src/model/name.ts';
+import type { CompiledPolicy } from '../../src/policy/compile.ts';
+import { addressTable, segmentsOfPrefix } from '../../src/policy/flatten.ts';
+import { type Attempt, buildDialler, Dialler, type Island, makeIsland } from './harness-dial.ts';
+import { until } from './fixtures/fixture.ts';
+
+/** What to put in force, as the guard does. */
+export interface Installation {
+  readonly policy: CompiledPolicy;
+  /** Compiled without this host's addresses: what holds in other network namespaces. */
+  readonly policyElsewhere: CompiledPolicy;
+  /** What is learned, in this order. */
+  readonly learned: readonly (readonly [Address, readonly Name[]])[];
+  /** Whether the caller is in the engine's network namespace. */
+  readonly here: boolean;
+}
+
+/** One attempt, as its caller and as the record saw it. */
+export interface Seen {
+  readonly record: AttemptRecord;
+  readonly recorded: Recorded;
+}
+
+/** The real programs on a throw-away cgroup, and a child in it that makes attempts where nothing can leave. */
+export class Harness {
+  readonly run: Cgroup;
+  readonly words: EngineWords;
+  readonly dialler: Dialler;
+  readonly #programs: Programs;
+  readonly #tables: Tables;
+  readonly #stream: RecordStream;
+  readonly #clock = new Clock(() => native().clocks());
+  readonly #processes = new ProcessTable(this.#clock);
+  readonly #seen: Seen[] = [];
+  readonly #undo: (() => void | Promise<void>)[];
+  #generation = 0;
+  #facts: Facts | null = null;
+  #recorder: Recorder | null = null;
+
+  private constructor(options: {
+    run: Cgroup;
+    programs: Programs;
+    dialler: Dialler;
+    words: EngineWords;
+    undo: (() => void | Promise<void>)[];
+  }) {
+    const { programs } = options;
+    this.run = options.run;
+    this.words = options.words;
+    this.dialler = options.dialler;
+    this.#programs = programs;
+    this.#undo = options.undo;
+    this.#tables = new Tables({
+      addresses: programs.map('addresses'),
+      ports: programs.map('ports'),
+      facts: programs.map('facts'),
+      factEntries: programs.map('fact_entries'),
+      runs: programs.map('runs'),
+    });
+    this.#stream = new RecordStream(
+      { events: programs.map('events'), processes: programs.map('processes') },
+      this.words,
+      (record) => this.#take(record),
+    );
+  }
+
+  static async start(): Promise<Harness> {
+    ensureBpffs();
+    const undo: (() => void | Promise<void>)[] = [];
+    const name = `acyclic-test-${randomUUID().slice(0, 8)}`;
+    const run = createCgroup(ownCgroup(), name);
+    undo.push(() => until(() => removeCgroup(run.path), `${run.path} to be empty`));
+    const program = buildDialler();
+    undo.push(() => program.remove());
+    const island: Island = await makeIsland();
+    undo.push(() => island.close());
+    const programs = loadPrograms(['enforce']);
+    undo.push(() => programs.close());
+    const words = new EngineWords(programs.map('engine'));
+    words.setLevel(run.level);
+    words.beat();
+    programs.attach(run, name);
+    const dialler = await Dialler.start(program.path, island.namespace, run.path);
+    undo.push(() => dialler.close());
+    const beating = setInterval(() => words.beat(), 500);
+    undo.push(() => clearInterval(beating));
+    return new Harness({ run, programs, dialler, words, undo });
+  }
+
+  /** The next generation: tables first, then what is known, then the one word that publishes it. */
+  install({ policy, policyElsewhere, learned, here }: Installation): void {
+    this.#generation++;
+    this.#forgetFacts();
+    this.words.setNetns(here ? this.dialler.netns : this.dialler.netns + 1n);
+    this.#tables.installPolicy(
+      this.#generation,
+      addressTable(policy).map(({ prefix, segments, ownAddress }) => ({
+        prefix,
+        answers: segments,
+        elsewhere: ownAddress ? segmentsOfPrefix(policyElsewhere, prefix) : null,
+      })),
+    );
+    const facts = new Facts({
+      tables: this.#tables,
+      policy,
+      run: this.run.id,
+      generation: this.#generation,
+    });
+    this.#facts = facts;
+    for (const [address, names] of learned) facts.learn(address, names);
+    this.#recorder = new Recorder({
+      policy,
+      clock: this.#clock,
+      processes: this.#processes,
+      facts,
+      common: { host: 'test', run: 'test', deployment: policy.deployment, policy: null },
+      nextId: () => '',
+    });
+    this.#tables.publish(
+      this.run.id,
+      this.#generation,
+      policy.mode,
+      constants.errno[policy.onDeny],
+    );
+  }
+
+  /** Makes the attempts; `seen` is every attempt recorded meanwhile. */
+  async dial(attempts: readonly Attempt[]): Promise<{ errnos: number[]; seen: Seen[] }> {
+    this.#seen.length = 0;
+    const errnos = await this.dialler.dial(attempts);
+    this.#stream.drain();
+    return { errnos, seen: [...this.#seen] };
+  }
+
+  get disagreements(): number {
+    return this.#recorder?.disagreements ?? 0;
+  }
+
+  /** By cause; empty when nothing was lost. */
+  get lost(): Record<string, number> {
+    const faults: Record<string, number> = this.#stream.faults > 0 ? { faults: this.#stream.faults } : {};
+    return { ...readLosses(this.#programs.map('losses')), ...faults };
+  }
+
+  async stop(): Promise<void> {
+    this.#facts?.close();
+    this.#stream.close();
+    for (const undo of this.#undo.reverse()) await undo();
+  }
+
+  #take(record: KernelRecord): void {
+    if (record.type === 'fork' || record.type === 'exec' || record.type === 'exit')
+      this.#processes.apply(record);
+    if (record.type !== 'attempt' || !this.#recorder) return;
+    this.#seen.push({ record, recorded: this.#recorder.attempt(record) });
+    if (record.ticket !== 0) this.words.told(record.ticket);
+  }
+
+  /** The guard keeps facts for a whole run; here each generation begins with none. */
+  #forgetFacts(): void {
+    this.#facts?.close();
+    const tables: [BpfMap, number][] = [
+      [this.#programs.map('facts'), layout.factKey.size],
+      [this.#programs.map('fact_entries'), layout.factEntryKey.size],
+    ];
+    for (const [map, size] of tables) {
+      const keys = native().mapKeys(map, 1 << 20);
+      if (keys.length > 0) native().mapDeleteBatch(map, keys, keys.length / size);
+    }
+  }
+}
