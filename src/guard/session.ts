@@ -23,6 +23,7 @@ import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
 import { proxyHooks, readReply } from './lookups.ts';
+import { outsideResolver } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
 import { type Recorded, Recorder } from './recorder.ts';
 import { identify, type RunEntry, removeEntry, writeEntry } from './registry.ts';
@@ -137,6 +138,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   undo.add('record stream', () => stream.close());
 
   if (policy.mode === 'enforce') {
+    refuseOutsideResolver();
     const proxy = await startDns(options, {
       run: cgroup.id,
       clients: new ClientTable(programs.map('clients')),
@@ -294,11 +296,27 @@ function describeLeft(pid: number): LeftProcess {
 }
 
 function readHostsFile(): ReturnType<typeof parseHosts> {
+  return parseHosts(readIfThere(HOSTS));
+}
+
+/** The text of a file; empty where there is none. */
+function readIfThere(path: string): string {
   try {
-    return parseHosts(readFileSync(HOSTS, 'utf8'));
+    return readFileSync(path, 'utf8');
   } catch {
-    return [];
+    return '';
   }
+}
+
+/** Names asked outside the run would be unknown here, and their addresses wrongly judged. */
+function refuseOutsideResolver(): void {
+  const found = outsideResolver(readIfThere('/etc/nsswitch.conf'), readIfThere('/proc/net/unix'));
+  if (found)
+    throw new SetupFailure(
+      'outside-resolver',
+      `${found.name} would answer the run's lookups from outside, where they cannot be guarded`,
+      found.remedy,
+    );
 }
 
 async function startDns(

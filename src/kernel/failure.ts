@@ -26,4 +26,5 @@ export type SetupFailureCode =
   | 'attach-refused'
   | 'dns-proxy'
   | 'inherited-socket'
+  | 'outside-resolver'
   | 'state';
