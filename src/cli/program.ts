@@ -1,3 +1,4 @@
+import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { demoCommand } from './demo.ts';
@@ -30,6 +31,10 @@ Examples:
   sudo acyclic run -p acyclic.yaml ./deploy.sh   guard it
   sudo acyclic doctor                            what this host can do`;
 
+const COMPLETION_EXAMPLE = `
+Example:
+  acyclic completion bash | sudo tee /etc/bash_completion.d/acyclic`;
+
 /** The whole command line. An action sets process.exitCode, or throws; commander's own errors are thrown too. */
 export function createProgram(commands: readonly (() => Command)[] = COMMANDS): Command {
   const program = new Command('acyclic')
@@ -39,11 +44,21 @@ export function createProgram(commands: readonly (() => Command)[] = COMMANDS): 
     .addHelpText('after', EXAMPLES);
   for (const create of commands) program.addCommand(create());
   for (const name of NOT_BUILT) program.addCommand(notBuilt(name), { hidden: true });
+  tab(program, { completionCommandName: 'completion' });
+  named(program, 'completion')
+    .description('print the completion script of a shell: bash, zsh or fish')
+    .addHelpText('after', COMPLETION_EXAMPLE);
   for (const command of [program, ...program.commands]) {
     // Errors are told by main.ts, in our manner; help and version still go to standard output.
     command.exitOverride().configureOutput({ writeErr: () => {} });
   }
   return program;
+}
+
+function named(program: Command, name: string): Command {
+  const found = program.commands.find((command) => command.name() === name);
+  if (!found) throw new Error(`no command ${name}`);
+  return found;
 }
 
 function notBuilt(name: string): Command {

@@ -1,0 +1,15 @@
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+const acyclic = fileURLToPath(new URL('../../bin/acyclic', import.meta.url));
+const say = (...args: string[]) => execFileSync(acyclic, args, { encoding: 'utf8' });
+
+test('options and commands are completed with what they mean', () => {
+  expect(say('complete', '--', 'run', '--le')).toContain('--leftover\twhat the command leaves running');
+  expect(say('complete', '--', 'do')).toContain('doctor\t');
+});
+
+test('the script for bash is one that bash can read', () => {
+  execFileSync('bash', ['-n'], { input: say('completion', 'bash') });
+});
