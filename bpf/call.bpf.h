@@ -104,6 +104,7 @@ static __always_inline void tell(const struct call *call, __u64 run, const struc
 	event->cause = verdict->cause;
 	event->errno = denied ? verdict->errno : 0;
 	event->socket_type = call->type;
+	event->elsewhere = verdict->elsewhere;
 	event->count = 1;
 	event->ticket = ticket;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
@@ -135,6 +136,7 @@ static __always_inline void tell_repeats(struct socket *socket)
 	event->count = socket->repeats;
 	event->hook = is_mapped(socket->address) ? HOOK_SENDMSG4 : HOOK_SENDMSG6;
 	event->socket_type = SOCK_DGRAM;
+	event->elsewhere = socket->elsewhere;
 	socket->repeats = 0;
 	bpf_ringbuf_submit(event, submit_flags(0));
 }
@@ -209,6 +211,9 @@ static __always_inline enum outcome outbound(struct bpf_sock_addr *ctx, struct c
 			socket->pid = bpf_get_current_pid_tgid() >> 32;
 	}
 	settle_unspecified(call->to.address);
+	/* A ping socket's address may hold any number; a packet of it holds none. */
+	if (call->to.protocol != IPPROTO_TCP && call->to.protocol != IPPROTO_UDP)
+		call->to.port = 0;
 	if (call->kind == EVENT_SEND && socket && on_record(socket, &call->to)) {
 		__sync_fetch_and_add(&socket->repeats, 1);
 		return PASSED;
@@ -224,6 +229,8 @@ static __always_inline enum outcome outbound(struct bpf_sock_addr *ctx, struct c
 			return PASSED;
 	}
 	call->netns = bpf_get_netns_cookie(ctx);
+	if (socket)
+		socket->netns = call->netns;
 	state = bpf_map_lookup_elem(&runs, &run);
 	if (state && asks_dns(&call->to, state)) {
 		verdict.generation = state->generation;

@@ -18,6 +18,7 @@ int sock_create(struct bpf_sock *ctx)
 		return 1;
 	}
 	socket->run = run;
+	socket->netns = bpf_get_netns_cookie(ctx);
 	socket->pid = bpf_get_current_pid_tgid() >> 32;
 	return 1;
 }

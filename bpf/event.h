@@ -101,7 +101,8 @@ struct attempt_event {
 	__u8 cause;
 	__u16 source_port;
 	__u8 socket_type;
-	__u8 pad;
+	/* The caller's network namespace is not the engine's. */
+	__u8 elsewhere;
 	/* Identical attempts this record stands for. */
 	__u32 count;
 	/* Not 0: the caller waits, a moment at most, until engine.told says this was told. */
@@ -189,9 +190,11 @@ struct fact {
 	__u32 used;
 };
 
+/* elsewhere: for callers in other network namespaces, where they are told other answers. */
 struct fact_entry_key {
 	__u32 generation;
 	__u32 fact;
+	__u32 elsewhere;
 };
 
 struct client_key {

@@ -19,6 +19,8 @@
 /* What a socket is known by. Only allowed destinations are recorded, so a torn record opens nothing. */
 struct socket {
 	__u64 run;
+	/* Cookie of its network namespace: packet programs cannot ask (before 6.15). */
+	__u64 netns;
 	__u32 pid;
 	__u32 generation;
 	/* What was decided of the destination, and how often it was sent to since that was told. */
@@ -29,6 +31,7 @@ struct socket {
 	__u16 port;
 	__u8 protocol;
 	__u8 redirected;
+	__u8 elsewhere;
 	__u16 original_port;
 	/* Its source port as the DNS proxy knows it; 0: it never asked. */
 	__u16 client_port;

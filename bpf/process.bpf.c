@@ -61,7 +61,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	return 0;
 }
 
-/* room: a constant, for the verifier: how much of argv the record can hold. */
+/* room: a constant power of two, for the verifier: the record holds less than that of argv. */
 static __always_inline void tell_exec(const __u32 room, __u64 run, struct task_struct *task,
 				      struct linux_binprm *bprm, unsigned long start, unsigned long length)
 {
@@ -77,9 +77,12 @@ static __always_inline void tell_exec(const __u32 room, __u64 run, struct task_s
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	if (bpf_probe_read_kernel_str(event->exe, PATH_SIZE, BPF_CORE_READ(bprm, interp)) < 0)
 		event->exe[0] = 0;
-	event->truncated = length > room;
-	if (length > room)
-		length = room;
+	event->truncated = length >= room;
+	if (length >= room)
+		length = room - 1;
+	// Less than room already; said so that the verifier of 6.1 sees it.
+	barrier_var(length);
+	length &= room - 1;
 	if (!bpf_probe_read_user(event->argv, length, (void *)start))
 		event->argv_length = length;
 	bpf_ringbuf_submit(event, submit_flags(0));
@@ -96,7 +99,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	tag(task, run);
 	start = BPF_CORE_READ(task, mm, arg_start);
 	length = BPF_CORE_READ(task, mm, arg_end) - start;
-	if (length <= ARGV_SMALL)
+	if (length < ARGV_SMALL)
 		tell_exec(ARGV_SMALL, run, task, bprm, start, length);
 	else
 		tell_exec(ARGV_SIZE, run, task, bprm, start, length);

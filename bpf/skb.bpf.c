@@ -129,6 +129,7 @@ static __always_inline void tell_packet(const struct packet *packet, __u64 run, 
 	event->cause = verdict->cause;
 	event->errno = denied ? EPERM : 0;
 	event->socket_type = type;
+	event->elsewhere = verdict->elsewhere;
 	bpf_ringbuf_submit(event, submit_flags(denied));
 }
 
@@ -170,14 +171,16 @@ static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *
 	struct judgement verdict = {};
 	struct packet packet = {};
 	struct socket *socket;
-	__u64 run = 0, cookie;
+	__u64 run = 0, netns = 0, cookie;
 
 	socket = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!words || !read_packet(skb, &packet))
 		return 0;
+	settle_unspecified(packet.to.address);
 	if (socket) {
 		run = socket->run;
 		pid = socket->pid;
+		netns = socket->netns;
 		if (on_record(socket, &packet.to))
 			return socket->redirected && packet.to.port == words->proxy_port
 				       ? note_client(socket, &packet)
@@ -188,7 +191,7 @@ static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *
 	cookie = bpf_get_socket_cookie(skb);
 	if (protocol == IPPROTO_UDP && type == SOCK_DGRAM && answers_peer(&packet, cookie))
 		return 1;
-	judge(run, bpf_map_lookup_elem(&runs, &run), &packet.to, bpf_get_netns_cookie(skb), &verdict);
+	judge(run, bpf_map_lookup_elem(&runs, &run), &packet.to, netns, &verdict);
 	if (verdict.decision == DECISION_DENY) {
 		tell_packet(&packet, run, pid, cookie, type, &verdict);
 		return 0;
@@ -261,12 +264,13 @@ int ingress(struct __sk_buff *skb)
 	event->port = packet.from_port;
 	event->protocol = packet.to.protocol;
 	length = skb->len - offset;
-	barrier_var(length);
 	event->truncated = length > DNS_SIZE;
 	if (length > DNS_SIZE)
 		length = DNS_SIZE;
+	// 1 to DNS_SIZE already; said so that the verifier of 6.1 sees it.
 	barrier_var(length);
-	if (length == 0 || bpf_skb_load_bytes(skb, offset, event->payload, length)) {
+	length = ((length - 1) & (DNS_SIZE - 1)) + 1;
+	if (bpf_skb_load_bytes(skb, offset, event->payload, length)) {
 		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
 		return 1;
 	}

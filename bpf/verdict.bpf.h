@@ -21,6 +21,7 @@ struct judgement {
 	__u32 decision;
 	__u8 cause;
 	__u8 enforce;
+	__u8 elsewhere;
 	__u16 errno;
 };
 
@@ -101,7 +102,8 @@ static __always_inline __u32 by_prefix(const struct destination *to, __u32 gener
 	return entry ? at_port(entry, to) : DECISION_NONE;
 }
 
-static __always_inline __u32 by_fact(const struct destination *to, __u64 run, struct judgement *verdict)
+static __always_inline __u32 by_fact(const struct destination *to, __u64 run, struct judgement *verdict,
+				     __u32 elsewhere)
 {
 	struct fact_entry_key entry_key = {};
 	struct fact_key key = {};
@@ -112,11 +114,12 @@ static __always_inline __u32 by_fact(const struct destination *to, __u64 run, st
 	copy_address(key.address, to->address);
 	fact = bpf_map_lookup_elem(&facts, &key);
 	if (!fact)
-		return by_prefix(to, verdict->generation, 0);
+		return by_prefix(to, verdict->generation, elsewhere);
 	fact->used = bpf_ktime_get_ns() >> 30;
 	verdict->fact = fact->id;
 	entry_key.generation = verdict->generation;
 	entry_key.fact = fact->id;
+	entry_key.elsewhere = elsewhere;
 	entry = bpf_map_lookup_elem(&fact_entries, &entry_key);
 	return entry ? at_port(entry, to) : DECISION_NONE;
 }
@@ -139,16 +142,16 @@ static __always_inline void judge(__u64 run, const struct run_state *state, cons
 		return;
 	}
 	verdict->generation = state->generation;
+	verdict->elsewhere = netns != words->netns;
 	if (!(state->flags & RUN_ENFORCE)) {
 		verdict->enforce = 0;
 		verdict->decision = DECISION_ALLOW;
 		return;
 	}
 	verdict->errno = state->flags >> RUN_ERRNO_SHIFT & 0xff;
-	decision = by_fact(to, run, verdict);
-	if (decision & DECISION_OWN_ADDRESS && netns != words->netns &&
-	    (decision & DECISION_MASK) != DECISION_DENY)
-		decision = by_prefix(to, verdict->generation, 1);
+	decision = by_fact(to, run, verdict, 0);
+	if (decision & DECISION_OWN_ADDRESS && verdict->elsewhere)
+		decision = by_fact(to, run, verdict, 1);
 	decision &= DECISION_MASK;
 	if (decision == DECISION_NONE)
 		verdict->cause = CAUSE_NO_ENTRY;
@@ -178,6 +181,7 @@ static __always_inline void record(struct socket *socket, const struct destinati
 	socket->generation = verdict->generation;
 	socket->fact = verdict->fact;
 	socket->decision = verdict->decision;
+	socket->elsewhere = verdict->elsewhere;
 	socket->repeats = 0;
 }
 

@@ -3,6 +3,7 @@ import type { Address } from '../model/address.ts';
 import type { Name } from '../model/name.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { segmentsOf } from '../policy/flatten.ts';
+import { settleUnspecified } from '../policy/tier.ts';
 
 /** How long a superseded fact's answers stay in the kernel, for a program that is reading it now. */
 const SUPERSEDED_MS = 1000;
@@ -20,6 +21,7 @@ interface Known {
 export class Facts {
   readonly #tables: Tables | null;
   readonly #policy: CompiledPolicy;
+  readonly #policyElsewhere: CompiledPolicy;
   readonly #run: bigint;
   readonly #generation: number;
   readonly #byAddress = new Map<Address, Known>();
@@ -27,15 +29,25 @@ export class Facts {
   readonly #retiring = new Set<NodeJS.Timeout>();
 
   /** `tables` is null where nothing is enforced: facts are then only for the record. */
-  constructor(options: { tables: Tables | null; policy: CompiledPolicy; run: bigint; generation: number }) {
+  constructor(options: {
+    tables: Tables | null;
+    policy: CompiledPolicy;
+    /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
+    policyElsewhere: CompiledPolicy;
+    run: bigint;
+    generation: number;
+  }) {
     this.#tables = options.tables;
     this.#policy = options.policy;
+    this.#policyElsewhere = options.policyElsewhere;
     this.#run = options.run;
     this.#generation = options.generation;
   }
 
   /** Adds names to an address; it is in the kernel when this returns. False: a table there is full. */
-  learn(address: Address, names: readonly Name[]): boolean {
+  learn(told: Address, names: readonly Name[]): boolean {
+    // A name that leads to `0.0.0.0` leads to loopback: that is where a call to it goes.
+    const address = settleUnspecified(told);
     const known = this.#byAddress.get(address);
     const fresh = names.filter((name) => !known?.names.includes(name));
     if (known && fresh.length === 0) return true;
@@ -46,7 +58,9 @@ export class Facts {
     if (this.#tables) {
       try {
         const answers = segmentsOf(this.#policy, address, fact.names);
-        this.#tables.setFactAnswers(this.#generation, fact.id, answers);
+        const own = this.#policy.ownAddresses.has(address);
+        const elsewhere = own ? segmentsOf(this.#policyElsewhere, address, fact.names) : null;
+        this.#tables.setFactAnswers(this.#generation, fact.id, answers, elsewhere);
         this.#tables.setFact(this.#run, address, fact.id);
       } catch (error) {
         if (isFull(error)) return false;
@@ -66,7 +80,7 @@ export class Facts {
 
   /** The names known for an address now. */
   namesAt(address: Address): readonly Name[] {
-    return this.#byAddress.get(address)?.names ?? [];
+    return this.#byAddress.get(settleUnspecified(address))?.names ?? [];
   }
 
   /** No more is written to the kernel. What was known stays readable. */

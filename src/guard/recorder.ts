@@ -58,6 +58,7 @@ function transportOf(protocol: number): Transport {
 /** Makes events of what the kernel and the DNS proxy tell. */
 export class Recorder {
   readonly #policy: CompiledPolicy;
+  readonly #policyElsewhere: CompiledPolicy;
   readonly #clock: Clock;
   readonly #processes: ProcessTable;
   readonly #facts: Facts;
@@ -68,6 +69,8 @@ export class Recorder {
 
   constructor(options: {
     policy: CompiledPolicy;
+    /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
+    policyElsewhere: CompiledPolicy;
     clock: Clock;
     processes: ProcessTable;
     facts: Facts;
@@ -75,6 +78,7 @@ export class Recorder {
     nextId: () => string;
   }) {
     this.#policy = options.policy;
+    this.#policyElsewhere = options.policyElsewhere;
     this.#clock = options.clock;
     this.#processes = options.processes;
     this.#facts = options.facts;
@@ -85,7 +89,7 @@ export class Recorder {
   attempt(record: AttemptRecord): Recorded {
     const enforced = this.#policy.mode === 'enforce';
     const names = enforced ? this.#facts.namesOf(record.fact) : this.#facts.namesAt(record.address);
-    const decision = evaluate(this.#policy, {
+    const decision = evaluate(record.elsewhere ? this.#policyElsewhere : this.#policy, {
       address: record.address,
       port: record.port,
       protocol: transportOf(record.protocol),

@@ -117,6 +117,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const facts = new Facts({
     tables: policy.mode === 'enforce' ? tables : null,
     policy,
+    policyElsewhere: options.policyElsewhere,
     run: cgroup.id,
     generation: GENERATION,
   });
@@ -124,6 +125,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   for (const { address, names } of readHostsFile()) facts.learn(address, names);
   const recorder = new Recorder({
     policy,
+    policyElsewhere: options.policyElsewhere,
     clock,
     processes,
     facts,

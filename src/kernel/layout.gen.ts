@@ -26,6 +26,7 @@ export const attemptEvent = {
   cause: { offset: 79, size: 1 },
   sourcePort: { offset: 80, size: 2 },
   socketType: { offset: 82, size: 1 },
+  elsewhere: { offset: 83, size: 1 },
   count: { offset: 84, size: 4 },
   ticket: { offset: 88, size: 4 },
   source: { offset: 92, size: 16 },
@@ -114,9 +115,10 @@ export const fact = {
 } as const;
 
 export const factEntryKey = {
-  size: 8,
+  size: 12,
   generation: { offset: 0, size: 4 },
   fact: { offset: 4, size: 4 },
+  elsewhere: { offset: 8, size: 4 },
 } as const;
 
 export const clientKey = {

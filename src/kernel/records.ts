@@ -17,6 +17,8 @@ export interface AttemptRecord {
   /** IP protocol number. */
   readonly protocol: number;
   readonly socketType: number;
+  /** Made in another network namespace than the engine's. */
+  readonly elsewhere: boolean;
   readonly hook: string;
   readonly decision: 'allow' | 'audit' | 'deny';
   /** Why, where no rule decided; null where one did. */
@@ -179,6 +181,7 @@ function decodeAttempt(bytes: Buffer, kind: 'connect' | 'send'): AttemptRecord |
     port: bytes.readUInt16LE(at.port.offset),
     protocol: bytes.readUInt8(at.protocol.offset),
     socketType: bytes.readUInt8(at.socketType.offset),
+    elsewhere: bytes.readUInt8(at.elsewhere.offset) !== 0,
     hook: HOOKS[hook] ?? String(hook),
     decision: decision === DECISION_ALLOW ? 'allow' : decision === DECISION_AUDIT ? 'audit' : 'deny',
     cause: CAUSES[bytes.readUInt8(at.cause.offset)] ?? null,

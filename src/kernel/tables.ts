@@ -107,13 +107,25 @@ export class Tables {
     native().mapDelete(this.#runs, runKey(run));
   }
 
-  /** What a generation says of a fact: an address with a set of names. Before `setFact` of the same id. */
-  setFactAnswers(generation: number, fact: number, answers: readonly PortAnswer[]): void {
-    native().mapUpdate(this.#factEntries, factEntryKey(generation, fact), this.#entry(answers, 0));
+  /**
+   * What a generation says of a fact: an address with a set of names. Before `setFact` of the same id.
+   * `elsewhere` as in PrefixAnswers.
+   */
+  setFactAnswers(
+    generation: number,
+    fact: number,
+    answers: readonly PortAnswer[],
+    elsewhere: readonly PortAnswer[] | null,
+  ): void {
+    const write = (key: Buffer, entry: Buffer) => native().mapUpdate(this.#factEntries, key, entry);
+    if (elsewhere) write(factEntryKey(generation, fact, 1), this.#entry(elsewhere, 0));
+    const own = elsewhere ? layout.decision.DECISION_OWN_ADDRESS : 0;
+    write(factEntryKey(generation, fact, 0), this.#entry(answers, own));
   }
 
   removeFactAnswers(generation: number, fact: number): void {
-    native().mapDelete(this.#factEntries, factEntryKey(generation, fact));
+    for (const elsewhere of [0, 1])
+      native().mapDelete(this.#factEntries, factEntryKey(generation, fact, elsewhere));
   }
 
   /** Which fact holds for an address, for one run. */
@@ -174,9 +186,10 @@ function factKey(run: bigint, address: Address): Buffer {
   return key;
 }
 
-function factEntryKey(generation: number, fact: number): Buffer {
+function factEntryKey(generation: number, fact: number, elsewhere: number): Buffer {
   const key = Buffer.alloc(layout.factEntryKey.size);
   key.writeUInt32LE(generation, layout.factEntryKey.generation.offset);
   key.writeUInt32LE(fact, layout.factEntryKey.fact.offset);
+  key.writeUInt32LE(elsewhere, layout.factEntryKey.elsewhere.offset);
   return key;
 }
