@@ -1,0 +1,45 @@
+import { describe, expect, test } from 'vitest';
+import { findKernel, runInVm } from './machine.ts';
+
+const POLICY = `version: 1
+services:
+  mysql: { hosts: ["*.mysql.internal"] }
+  github: { hosts: [github.com], addresses: [192.0.2.0/24], depends_on: [mysql] }
+deployments:
+  mysql: { allow: [{ address: 10.20.0.0/16, ports: [3306] }] }
+`;
+
+/** Every address of these prefixes is this machine: what is let through is refused at once, nothing leaves. */
+const SCRIPT = `ip route add local 192.0.2.0/24 dev lo; ip route add local 10.20.0.0/16 dev lo
+echo "kernel $(uname -r)"
+acyclic run -p /policy.yaml -- bash -c 'exec 3<>/dev/tcp/192.0.2.7/443' 2>&1; echo "by-address $?"
+acyclic run -p /policy.yaml -- curl -sS -m 5 http://github.com/ 2>&1; echo "by-name $?"
+acyclic run -p /policy.yaml -- bash -c 'exec 3<>/dev/tcp/10.20.0.1/3306' 2>&1; echo "allowed $?"
+acyclic run --report /report -- bash -c 'echo x > /dev/udp/10.20.0.1/9' 2>&1; echo "observed $?"
+cat /report
+ls /sys/fs/cgroup /sys/fs/bpf; echo end`;
+
+/** Series that are supported and are not this machine's own. */
+describe.each(['6.1', '6.12'])('on Linux %s', (series) => {
+  const kernel = findKernel(series);
+  const why = `the package archive has no cloud kernel ${series}`;
+
+  test.skipIf(kernel === null)(
+    `guards by address and by name, and observes${kernel ? '' : ` (${why})`}`,
+    { timeout: 300_000 },
+    () => {
+      const said = runInVm(kernel ?? '', SCRIPT, { 'policy.yaml': POLICY });
+      expect(said).toContain(`kernel ${series}`);
+      expect(said).toMatch(/bash: connect: Operation not permitted[\s\S]*by-address 1/);
+      expect(said).toMatch(/denied bash\[\d+\] → 192\.0\.2\.7:443\/tcp/);
+      expect(said).toMatch(
+        /denied curl\[\d+\] → github\.com \(dns\)[\s\S]*Could not resolve host: github\.com[\s\S]*by-name 6/,
+      );
+      expect(said).toMatch(/bash: connect: Connection refused[\s\S]*allowed 1/);
+      expect(said).toMatch(/observed 0/);
+      expect(said).toMatch(/"kind":"connect".*"address":"10\.20\.0\.1","port":9,"protocol":"udp"/);
+      expect(said.slice(said.indexOf('observed 0'))).not.toMatch(/\n.*acyclic-\w{26}/);
+      expect(said).toContain('\nend');
+    },
+  );
+});
