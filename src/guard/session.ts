@@ -7,8 +7,8 @@ import { type Cgroup, createCgroup, ownCgroup, processesIn } from '../kernel/cgr
 import { ClientTable } from '../kernel/clients.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import { readLosses } from '../kernel/losses.ts';
-import { ensureBpffs } from '../kernel/mounts.ts';
 import { native } from '../kernel/native.ts';
+import { preflight } from '../kernel/preflight.ts';
 import { loadPrograms, type Programs } from '../kernel/programs.ts';
 import type { AttemptRecord, KernelRecord } from '../kernel/records.ts';
 import { RecordStream } from '../kernel/stream.ts';
@@ -65,7 +65,8 @@ export interface Finished {
   readonly failures: readonly string[];
 }
 
-const PROXY_ADDRESSES = ['127.86.0.1', '::1'] as const;
+/** Where the DNS proxy of runs listens. */
+export const PROXY_ADDRESSES = ['127.86.0.1', '::1'] as const;
 const HEARTBEAT_MS = 500;
 /** A single policy is in force for the whole of an embedded run. */
 const GENERATION = 1;
@@ -97,7 +98,8 @@ export async function startSession(options: SessionOptions): Promise<Session> {
 
 async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> {
   const { policy, id } = options;
-  ensureBpffs();
+  preflight();
+  if (policy.mode === 'enforce') refuseOutsideResolver();
   const origin = ownCgroup();
   const entry = registerRun(options, origin);
   undo.add('run entry', () => removeEntry(id));
@@ -140,7 +142,6 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   undo.add('record stream', () => stream.close());
 
   if (policy.mode === 'enforce') {
-    refuseOutsideResolver();
     const proxy = await startDns(options, {
       run: cgroup.id,
       clients: new ClientTable(programs.map('clients')),
