@@ -34,7 +34,7 @@ export async function guardCommand(options: RunOptions): Promise<number> {
   const held = new HeldSignals();
   try {
     const session = await guard(options, plan, teller, output);
-    if (held.exit === null) return await conduct({ options, plan, session, teller, output, report });
+    if (held.exit === null) return await conduct({ options, plan, session, teller, output, report, held });
     await session?.finish();
     report?.close();
     return held.exit;
@@ -82,13 +82,14 @@ interface Conducted {
   readonly teller: Teller;
   readonly output: Output;
   readonly report: ReportFile | null;
+  readonly held: HeldSignals;
 }
 
 const UNGUARDED: Finished = { leftover: [], lost: {}, guardLost: false, failures: [] };
 
 /** The guard is in place: the command runs, ends, and all is told. */
 async function conduct(run: Conducted): Promise<number> {
-  const { options, plan, session, teller, output, report } = run;
+  const { options, plan, session, teller, output, report, held } = run;
   if (session) tellOpening(plan, output);
   const started = performance.now();
   let running: Running;
@@ -99,6 +100,7 @@ async function conduct(run: Conducted): Promise<number> {
     report?.close();
     throw error;
   }
+  held.handOver(running.pid);
   session?.commandStarted(running.pid);
   const repeats = setInterval(() => teller.tellRepeats(), REPEATS_EVERY_MS);
   const { status, timedOut } = await running.ended;

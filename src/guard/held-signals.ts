@@ -6,8 +6,10 @@ const ENDING: readonly string[] = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'];
 /** While there is a guard to take away, no signal ends this process: the first that would is kept instead. */
 export class HeldSignals {
   #first: NodeJS.Signals | null = null;
+  #heir: number | null = null;
   readonly #hold = (signal: NodeJS.Signals) => {
-    if (ENDING.includes(signal)) this.#first ??= signal;
+    if (this.#heir !== null) pass(this.#heir, signal);
+    else if (ENDING.includes(signal)) this.#first ??= signal;
   };
 
   constructor() {
@@ -19,7 +21,20 @@ export class HeldSignals {
     return this.#first === null ? null : 128 + constants.signals[this.#first];
   }
 
+  /** The command runs: a signal that was under way to us before it is passed on is its own. */
+  handOver(pid: number): void {
+    this.#heir = pid;
+  }
+
   release(): void {
     for (const signal of HELD) process.off(signal, this.#hold);
+  }
+}
+
+function pass(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
