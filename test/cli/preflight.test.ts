@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,7 +32,22 @@ describe('a run that cannot be guarded does not start: 125, what is missing, and
     [
       'as root without CAP_BPF',
       `exec setpriv --bounding-set=-bpf,-sys_admin ${RUN.slice(5)}`,
-      /lacks CAP_SYS_ADMIN, CAP_BPF/,
+      /root is not enough.*lacks CAP_SYS_ADMIN, CAP_BPF; .*--cap-add/,
+    ],
+    [
+      'as root of a user namespace',
+      `exec unshare --user --map-root-user ${RUN.slice(5)}`,
+      /user namespace only.*run it on the host/,
+    ],
+    [
+      'on a kernel that says it is old',
+      `exec setarch --uname-2.6 ${RUN.slice(5)}`,
+      /Linux 2\.6\.\d+\S* is too old.*boot Linux 6\.1 or later/,
+    ],
+    [
+      'where bpffs is absent and cannot be mounted',
+      `mount -t tmpfs none /sys/fs; mkdir /sys/fs/v2; mount -t cgroup2 none /sys/fs/v2; mount -o remount,ro /sys/fs; ${RUN}`,
+      /bpffs is not mounted.*mount -t bpf bpf/,
     ],
     ['without cgroup v2', `umount -a -t cgroup2; ${RUN}`, /no cgroup v2 hierarchy.*mount -t cgroup2/],
     ['without BTF', `mount -t tmpfs none /sys/kernel; ${RUN}`, /no BTF.*CONFIG_DEBUG_INFO_BTF/],
@@ -58,24 +73,27 @@ describe('a run that cannot be guarded does not start: 125, what is missing, and
   });
 });
 
-describe('acyclic doctor', () => {
-  test('says that a run can be guarded on this machine, and leaves nothing behind', () => {
-    const { status, stdout } = spawnSync(acyclic, ['doctor'], { encoding: 'utf8' });
-    expect(stdout).toMatch(/^ok +eBPF programs +load and attach in \d+ ms$/m);
-    expect(stdout).toMatch(/a run can be guarded here\n$/);
-    expect(status).toBe(0);
-    expect(
-      spawnSync('find', ['/sys/fs/cgroup', '-name', 'acyclic-probe-*'], { encoding: 'utf8' }).stdout,
-    ).toBe('');
-  });
-
-  test('exits 1 where it cannot, with a remedy for each missing thing', () => {
-    const { status, stdout } = inNamespace('umount -a -t cgroup2; exec "$1" doctor --json');
-    expect(status).toBe(1);
-    const { able, findings } = JSON.parse(stdout);
-    expect(able).toBe(false);
-    const missing = findings.filter((finding: { state: string }) => finding.state === 'missing');
-    expect(missing.map((finding: { name: string }) => finding.name)).toContain('cgroup v2');
-    for (const { remedy } of missing) expect(remedy).toBeTruthy();
-  });
+test.each([
+  ['acyclic.node', 'no-addon', /make build/],
+  ['acyclic.bpf.o', 'no-object', /make build/],
+])('without %s it is 125 and %s', (absent, code, remedy) => {
+  const tree = mkdtempSync(join(tmpdir(), 'acyclic-tree-'));
+  try {
+    mkdirSync(join(tree, 'build'));
+    for (const part of ['bin', 'build/cli', 'build/acyclic.node', 'build/acyclic.bpf.o'])
+      if (part !== `build/${absent}`) cpSync(join(root, part), join(tree, part), { recursive: true });
+    symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'));
+    const mark = join(tree, 'started');
+    const argv = ['run', '--json', '--', 'touch', mark];
+    const { status, stderr } = spawnSync(join(tree, 'bin/acyclic'), argv, { encoding: 'utf8' });
+    const said = JSON.parse(stderr);
+    expect({ status, code: said.code, started: existsSync(mark) }).toEqual({
+      status: 125,
+      code,
+      started: false,
+    });
+    expect(said.message).toMatch(remedy);
+  } finally {
+    rmSync(tree, { recursive: true });
+  }
 });
