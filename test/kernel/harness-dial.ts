@@ -17,13 +17,13 @@ interface Kind {
   /** IP protocol number on the wire. */
   readonly protocol: number;
   readonly hook: string;
-  /** Through a ring of io_uring. */
-  readonly ring: boolean;
+  /** Its send after the connect passes a hook of its own, and is told when the socket ends. */
+  readonly resent: string | null;
 }
 
-function kind(family: 4 | 6, protocol: number, hook: string, ring = false): Kind {
+function kind(family: 4 | 6, protocol: number, hook: string, resent: string | null = null): Kind {
   const transport = protocol === 6 ? 'tcp' : protocol === 17 ? 'udp' : 'other';
-  return { family, transport, protocol, hook, ring };
+  return { family, transport, protocol, hook, resent };
 }
 
 /** Every kind of attempt fixtures/dial.c knows. */
@@ -39,8 +39,8 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'mptcp-mapped': kind(4, 6, 'cgroup/connect6'),
   udp4: kind(4, 17, 'cgroup/connect4'),
   udp6: kind(6, 17, 'cgroup/connect6'),
-  'udp-mapped': kind(4, 17, 'cgroup/connect6'),
-  'udp-inet-on-inet6': kind(4, 17, 'cgroup/connect4'),
+  'udp-mapped': kind(4, 17, 'cgroup/connect6', 'cgroup/sendmsg4'),
+  'udp-inet-on-inet6': kind(4, 17, 'cgroup/connect4', 'cgroup/sendmsg4'),
   send4: kind(4, 17, 'cgroup/sendmsg4'),
   send6: kind(6, 17, 'cgroup/sendmsg6'),
   'send-mapped': kind(4, 17, 'cgroup/sendmsg4'),
@@ -57,13 +57,13 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'raw-icmp4': kind(4, 1, 'cgroup_skb/egress'),
   'raw-tcp6': kind(6, 6, 'cgroup_skb/egress'),
   'raw-udp6': kind(6, 17, 'cgroup_skb/egress'),
-  'uring-tcp4': kind(4, 6, 'cgroup/connect4', true),
-  'uring-tcp6': kind(6, 6, 'cgroup/connect6', true),
-  'uring-tcp-mapped': kind(4, 6, 'cgroup/connect6', true),
-  'uring-send4': kind(4, 17, 'cgroup/sendmsg4', true),
-  'uring-send6': kind(6, 17, 'cgroup/sendmsg6', true),
-  'uring-thread-tcp4': kind(4, 6, 'cgroup/connect4', true),
-  'uring-thread-send6': kind(6, 17, 'cgroup/sendmsg6', true),
+  'uring-tcp4': kind(4, 6, 'cgroup/connect4'),
+  'uring-tcp6': kind(6, 6, 'cgroup/connect6'),
+  'uring-tcp-mapped': kind(4, 6, 'cgroup/connect6'),
+  'uring-send4': kind(4, 17, 'cgroup/sendmsg4'),
+  'uring-send6': kind(6, 17, 'cgroup/sendmsg6'),
+  'uring-thread-tcp4': kind(4, 6, 'cgroup/connect4'),
+  'uring-thread-send6': kind(6, 17, 'cgroup/sendmsg6'),
 };
 
 export interface Attempt {
@@ -74,12 +74,18 @@ export interface Attempt {
 }
 
 /** A network namespace with only loopback, on which every address is the host's own: nothing can leave. */
-export interface Island {
-  readonly namespace: Namespace;
+export interface Ground {
+  /** A child that makes attempts in it, from a cgroup. */
+  dialler(cgroup: string): Promise<Dialler>;
   close(): Promise<void>;
 }
 
-export async function makeIsland(): Promise<Island> {
+/** Makes the namespace and compiles fixtures/dial.c. */
+export async function makeGround(): Promise<Ground> {
+  const directory = mkdtempSync(join(tmpdir(), 'acyclic-dial-'));
+  const program = join(directory, 'dial');
+  const source = fileURLToPath(new URL('fixtures/dial.c', import.meta.url));
+  execFileSync('cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', program, source]);
   const { namespace, process: holder } = await startHolder();
   const steps = [
     ['link', 'set', 'lo', 'up'],
@@ -88,34 +94,18 @@ export async function makeIsland(): Promise<Island> {
   ];
   for (const step of steps) await enter(namespace, ['ip', ...step]);
   return {
-    namespace,
+    dialler: (cgroup) => Dialler.start(program, namespace, cgroup),
     async close() {
       const exited = once(holder, 'exit');
       holder.stdin?.end();
       await exited;
+      rmSync(directory, { recursive: true });
     },
   };
 }
 
-/** Compiles fixtures/dial.c; `remove` takes it away. */
-export function buildDialler(): { path: string; remove(): void } {
-  const directory = mkdtempSync(join(tmpdir(), 'acyclic-dial-'));
-  const path = join(directory, 'dial');
-  const source = fileURLToPath(new URL('fixtures/dial.c', import.meta.url));
-  execFileSync('cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', path, source]);
-  return { path, remove: () => rmSync(directory, { recursive: true }) };
-}
-
 // $1 the cgroup.procs to enter, then the command.
 const JOIN = 'echo $$ > "$1" && shift && exec "$@"';
-
-/** Starts a command inside a namespace and, before it is executed, inside a cgroup. */
-export function spawnIn(namespace: Namespace, cgroup: string, argv: readonly string[]): ChildProcess {
-  const join_ = ['sh', '-c', JOIN, 'sh', join(cgroup, 'cgroup.procs')];
-  return spawn('nsenter', [`--net=${namespace.path}`, ...join_, ...argv], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-}
 
 /** The child that makes the attempts. */
 export class Dialler {
@@ -135,8 +125,10 @@ export class Dialler {
   }
 
   static async start(program: string, namespace: Namespace, cgroup: string): Promise<Dialler> {
-    const child = spawnIn(namespace, cgroup, [program]);
-    if (!child.stdout) throw new Error('no pipe from the dialler');
+    const argv = ['sh', '-c', JOIN, 'sh', join(cgroup, 'cgroup.procs'), program];
+    const child = spawn('nsenter', [`--net=${namespace.path}`, ...argv], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     return new Dialler(child, lines, await nextLine(lines));
   }

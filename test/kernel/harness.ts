@@ -19,8 +19,8 @@ import type { Address } from '../../src/model/address.ts';
 import type { Name } from '../../src/model/name.ts';
 import type { CompiledPolicy } from '../../src/policy/compile.ts';
 import { addressTable, segmentsOfPrefix } from '../../src/policy/flatten.ts';
-import { type Attempt, buildDialler, Dialler, type Island, makeIsland } from './harness-dial.ts';
 import { until } from './fixtures/fixture.ts';
+import { type Attempt, type Dialler, type Ground, KINDS } from './harness-dial.ts';
 
 /** What to put in force, as the guard does. */
 export interface Installation {
@@ -82,27 +82,28 @@ export class Harness {
     );
   }
 
-  static async start(): Promise<Harness> {
-    ensureBpffs();
+  static async start(ground: Ground): Promise<Harness> {
     const undo: (() => void | Promise<void>)[] = [];
-    const name = `acyclic-test-${randomUUID().slice(0, 8)}`;
-    const run = createCgroup(ownCgroup(), name);
-    undo.push(() => until(() => removeCgroup(run.path), `${run.path} to be empty`));
-    const program = buildDialler();
-    undo.push(() => program.remove());
-    const island: Island = await makeIsland();
-    undo.push(() => island.close());
-    const programs = loadPrograms(['enforce']);
-    undo.push(() => programs.close());
-    const words = new EngineWords(programs.map('engine'));
-    words.setLevel(run.level);
-    words.beat();
-    programs.attach(run, name);
-    const dialler = await Dialler.start(program.path, island.namespace, run.path);
-    undo.push(() => dialler.close());
-    const beating = setInterval(() => words.beat(), 500);
-    undo.push(() => clearInterval(beating));
-    return new Harness({ run, programs, dialler, words, undo });
+    try {
+      ensureBpffs();
+      const name = `acyclic-test-${randomUUID().slice(0, 8)}`;
+      const run = createCgroup(ownCgroup(), name);
+      undo.push(() => until(() => removeCgroup(run.path), `${run.path} to be empty`));
+      const programs = loadPrograms(['enforce']);
+      undo.push(() => programs.close());
+      const words = new EngineWords(programs.map('engine'));
+      words.setLevel(run.level);
+      words.beat();
+      programs.attach(run, name);
+      const dialler = await ground.dialler(run.path);
+      undo.push(() => dialler.close());
+      const beating = setInterval(() => words.beat(), 500);
+      undo.push(() => clearInterval(beating));
+      return new Harness({ run, programs, dialler, words, undo });
+    } catch (error) {
+      await undoAll(undo);
+      throw error;
+    }
   }
 
   /** The next generation: tables first, then what is known, then the one word that publishes it. */
@@ -121,6 +122,7 @@ export class Harness {
     const facts = new Facts({
       tables: this.#tables,
       policy,
+      policyElsewhere,
       run: this.run.id,
       generation: this.#generation,
     });
@@ -128,26 +130,38 @@ export class Harness {
     for (const [address, names] of learned) facts.learn(address, names);
     this.#recorder = new Recorder({
       policy,
+      policyElsewhere,
       clock: this.#clock,
       processes: this.#processes,
       facts,
       common: { host: 'test', run: 'test', deployment: policy.deployment, policy: null },
       nextId: () => '',
     });
-    this.#tables.publish(
-      this.run.id,
-      this.#generation,
-      policy.mode,
-      constants.errno[policy.onDeny],
-    );
+    this.#publish(policy);
+  }
+
+  /** The next generation with no tables at all, as if they had been lost. */
+  installNothing(policy: CompiledPolicy): void {
+    this.#generation++;
+    this.#publish(policy);
+  }
+
+  #publish(policy: CompiledPolicy): void {
+    this.#tables.publish(this.run.id, this.#generation, policy.mode, constants.errno[policy.onDeny]);
   }
 
   /** Makes the attempts; `seen` is every attempt recorded meanwhile. */
   async dial(attempts: readonly Attempt[]): Promise<{ errnos: number[]; seen: Seen[] }> {
+    this.#stream.drain();
     this.#seen.length = 0;
     const errnos = await this.dialler.dial(attempts);
     this.#stream.drain();
     return { errnos, seen: [...this.#seen] };
+  }
+
+  /** Kinds of attempts this kernel has; those it lacks were named on standard error. */
+  get kinds(): string[] {
+    return Object.keys(KINDS).filter((kind) => !this.dialler.missing.has(kind));
   }
 
   get disagreements(): number {
@@ -163,7 +177,7 @@ export class Harness {
   async stop(): Promise<void> {
     this.#facts?.close();
     this.#stream.close();
-    for (const undo of this.#undo.reverse()) await undo();
+    await undoAll(this.#undo);
   }
 
   #take(record: KernelRecord): void {
@@ -186,4 +200,17 @@ export class Harness {
       if (keys.length > 0) native().mapDeleteBatch(map, keys, keys.length / size);
     }
   }
+}
+
+/** Last first; one that fails does not keep the others from being done. */
+async function undoAll(steps: (() => void | Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps.reverse()) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'the harness could not be cleared away');
 }
