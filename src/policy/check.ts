@@ -1,5 +1,5 @@
 import { pathsTo } from '../graph/paths.ts';
-import type { Path } from './place.ts';
+import type { Path } from './path.ts';
 import type { Deployment, Service } from './policy.ts';
 import { intersectPorts, type PortSpec, readPorts } from './ports.ts';
 import { fault, isFault } from './problem.ts';

@@ -9,11 +9,9 @@ import {
   type Node,
   type Pair,
 } from 'yaml';
+import type { Path } from './path.ts';
 import type { Fault, Problem } from './problem.ts';
 import { pathKey, type Salvaged } from './salvage.ts';
-
-/** Keys and indices from the top of a file to a value. */
-export type Path = readonly (string | number)[];
 
 /** Where something stands in a file, and its text. */
 export interface Place {

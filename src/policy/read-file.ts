@@ -1,7 +1,8 @@
 import { isScalar, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { nearest } from './nearest.ts';
-import { type Path, type Place, Places, problemAt } from './place.ts';
+import type { Path } from './path.ts';
+import { type Place, Places, problemAt } from './place.ts';
 import { type Fault, fault, type Problem } from './problem.ts';
 import { salvage } from './salvage.ts';
 import { scan } from './scan.ts';

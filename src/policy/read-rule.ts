@@ -1,8 +1,9 @@
 import type { Prefix } from '../model/address.ts';
 import type { Answer } from '../model/verdict.ts';
+import type { Path } from './path.ts';
 import type { HostPattern } from './pattern.ts';
 import { readHost } from './pattern.ts';
-import { type Path, problemAt } from './place.ts';
+import { problemAt } from './place.ts';
 import type { Rule } from './policy.ts';
 import { type PortSpec, readPorts } from './ports.ts';
 import { readPrefix } from './prefix.ts';

@@ -1,4 +1,4 @@
-import type { Path } from './place.ts';
+import type { Path } from './path.ts';
 
 /** What remains of a file without its misshapen parts, and where its lists' entries stood before. */
 export interface Salvaged {

@@ -1,5 +1,6 @@
 import { type Alias, type Document, isAlias, isMap, isScalar, type Node, visit, type YAMLMap } from 'yaml';
-import { type Path, type Places, problemAt } from './place.ts';
+import type { Path } from './path.ts';
+import { type Places, problemAt } from './place.ts';
 import { type Fault, fault, type Problem } from './problem.ts';
 
 /** Everything wrong with a file as YAML; whoever reads on may rely on unique keys and aliases that lead somewhere. */
