@@ -176,10 +176,28 @@ static __always_inline int redirect(struct call *call, struct socket *socket, st
 		return 0;
 	copy_address(socket->original, call->to.address);
 	socket->original_port = call->to.port;
-	socket->redirected = 1;
 	proxy_address(call->to.address, is_mapped(call->to.address));
 	call->to.port = words->proxy_port;
 	return 1;
+}
+
+/*
+ * connect() of UDP sends nothing. getaddrinfo(3) does it on each address of a name, to sort them by the route
+ * (RFC 6724 §5), with the port that TCP will go to, or none. Where TCP may go there it is passed over, unrecorded:
+ * a datagram that should follow is judged at egress.
+ */
+static __always_inline int probes_route(const struct call *call, __u64 run, const struct run_state *state)
+{
+	struct judgement verdict = {};
+	struct destination as_tcp = call->to;
+
+	if (call->kind != EVENT_CONNECT || call->to.protocol != IPPROTO_UDP || call->type != SOCK_DGRAM || !state)
+		return 0;
+	if (!call->to.port)
+		return 1;
+	as_tcp.protocol = IPPROTO_TCP;
+	judge(run, state, &as_tcp, call->netns, &verdict);
+	return verdict.decision != DECISION_DENY;
 }
 
 enum outcome {
@@ -198,6 +216,7 @@ static __always_inline enum outcome outbound(struct bpf_sock_addr *ctx, struct c
 	struct bpf_sock *sk = ctx->sk;
 	struct socket *socket = NULL;
 	struct run_state *state;
+	struct engine *words = the_engine();
 	__u64 run, task = task_run();
 
 	if (sk)
@@ -205,6 +224,8 @@ static __always_inline enum outcome outbound(struct bpf_sock_addr *ctx, struct c
 	if (!socket)
 		count_loss(LOSS_SOCKETS);
 	run = socket && socket->run ? socket->run : task;
+	if (!run && words)
+		run = words->run;
 	if (socket) {
 		socket->run = run;
 		if (task)
@@ -236,6 +257,7 @@ static __always_inline enum outcome outbound(struct bpf_sock_addr *ctx, struct c
 		verdict.generation = state->generation;
 		if (redirect(call, socket, &verdict)) {
 			record(socket, &call->to, &verdict);
+			socket->redirected = 1;
 			return REDIRECTED;
 		}
 		verdict.decision = DECISION_DENY;
@@ -250,6 +272,13 @@ static __always_inline enum outcome outbound(struct bpf_sock_addr *ctx, struct c
 			}
 		}
 	}
+	if (sk && sk->bound_dev_if > LOOPBACK_IFINDEX && is_loopback(call->to.address)) {
+		verdict.decision = DECISION_DENY;
+		verdict.cause = CAUSE_LOOPBACK_BY_LINK;
+		verdict.errno = verdict.errno ? verdict.errno : EPERM;
+	}
+	if (verdict.decision == DECISION_DENY && verdict.cause == CAUSE_POLICY && probes_route(call, run, state))
+		return PASSED;
 	tell(call, run, &verdict);
 	if (verdict.decision == DECISION_DENY) {
 		*errno = verdict.errno;

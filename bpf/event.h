@@ -61,6 +61,7 @@ enum cause {
 	CAUSE_DNS_PROXY_DOWN = 3,
 	CAUSE_DNS_OTHER_NETNS = 4,
 	CAUSE_NO_MEMORY = 5,
+	CAUSE_LOOPBACK_BY_LINK = 6,
 };
 
 enum loss {
@@ -144,6 +145,8 @@ struct exec_event {
 struct engine {
 	__u64 heartbeat;
 	__u64 netns;
+	/* The run that sockets nobody stamped are of (MPTCP subflows of a kernel worker); 0: none. */
+	__u64 run;
 	__u32 proxy_port;
 	__u32 wakeup;
 	__u32 level;

@@ -68,7 +68,7 @@ static __always_inline int read_ipv6(struct __sk_buff *skb, struct packet *packe
 {
 	__u32 offset = sizeof(struct ipv6_header);
 	struct ipv6_header header;
-	__u8 extension[2];
+	__u8 extension[4];
 	__u8 next;
 
 	if (bpf_skb_load_bytes(skb, 0, &header, sizeof(header)))
@@ -82,6 +82,11 @@ static __always_inline int read_ipv6(struct __sk_buff *skb, struct packet *packe
 			break;
 		if (bpf_skb_load_bytes(skb, offset, extension, sizeof(extension)))
 			return 0;
+		if (next == IPPROTO_FRAGMENT && (extension[2] || extension[3] & 0xf8)) {
+			// A later fragment has no ports of its own.
+			packet->to.protocol = extension[0];
+			return 1;
+		}
 		offset += next == IPPROTO_FRAGMENT ? 8 : (extension[1] + 1) * 8;
 		next = extension[0];
 	}
@@ -127,7 +132,8 @@ static __always_inline void tell_packet(const struct packet *packet, __u64 run, 
 	event->hook = HOOK_EGRESS;
 	event->decision = verdict->decision;
 	event->cause = verdict->cause;
-	event->errno = denied ? EPERM : 0;
+	// Only UDP hears of the drop (udp_send_skb); what others see is not known here.
+	event->errno = denied && packet->to.protocol == IPPROTO_UDP ? EPERM : 0;
 	event->socket_type = type;
 	event->elsewhere = verdict->elsewhere;
 	bpf_ringbuf_submit(event, submit_flags(denied));
@@ -172,16 +178,18 @@ static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *
 	struct packet packet = {};
 	struct socket *socket;
 	__u64 run = 0, netns = 0, cookie;
+	int by_link;
 
 	socket = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!words || !read_packet(skb, &packet))
 		return 0;
 	settle_unspecified(packet.to.address);
+	by_link = skb->ifindex != LOOPBACK_IFINDEX && is_loopback(packet.to.address);
 	if (socket) {
 		run = socket->run;
 		pid = socket->pid;
 		netns = socket->netns;
-		if (on_record(socket, &packet.to))
+		if (!by_link && on_record(socket, &packet.to))
 			return socket->redirected && packet.to.port == words->proxy_port
 				       ? note_client(socket, &packet)
 				       : 1;
@@ -192,6 +200,10 @@ static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *
 	if (protocol == IPPROTO_UDP && type == SOCK_DGRAM && answers_peer(&packet, cookie))
 		return 1;
 	judge(run, bpf_map_lookup_elem(&runs, &run), &packet.to, netns, &verdict);
+	if (by_link && verdict.enforce) {
+		verdict.decision = DECISION_DENY;
+		verdict.cause = CAUSE_LOOPBACK_BY_LINK;
+	}
 	if (verdict.decision == DECISION_DENY) {
 		tell_packet(&packet, run, pid, cookie, type, &verdict);
 		return 0;

@@ -9,6 +9,9 @@
 
 #include "maps.bpf.h"
 
+/* The loopback interface of every network namespace (net/core/dev.c). */
+#define LOOPBACK_IFINDEX 1
+
 struct destination {
 	__u8 address[16];
 	__u16 port;
@@ -69,6 +72,15 @@ static __always_inline void settle_unspecified(__u8 *address)
 		words[3] = bpf_htonl(0x7f000001);
 	else if (!words[2] && !words[3])
 		words[3] = bpf_htonl(1);
+}
+
+static __always_inline int is_loopback(const __u8 *address)
+{
+	const __u32 *words = (const void *)address;
+
+	if (is_mapped(address))
+		return address[12] == 127;
+	return !words[0] && !words[1] && !words[2] && words[3] == bpf_htonl(1);
 }
 
 static __always_inline __u32 at_port(const struct entry *entry, const struct destination *to)
@@ -183,6 +195,7 @@ static __always_inline void record(struct socket *socket, const struct destinati
 	socket->decision = verdict->decision;
 	socket->elsewhere = verdict->elsewhere;
 	socket->repeats = 0;
+	socket->redirected = 0;
 }
 
 #endif

@@ -28,7 +28,8 @@ struct export {
 
 /** Tables of exported functions, each ended by an empty entry. */
 extern const struct export object_exports[], map_exports[], link_exports[], program_exports[], ring_exports[],
-	spawn_exports[], wait_exports[], signal_exports[], socket_exports[], diag_exports[], host_exports[];
+	spawn_exports[], wait_exports[], signal_exports[], socket_exports[], diag_exports[], host_exports[],
+	probe_exports[];
 
 // Errors: JavaScript Error with `code`, `errno` (positive) and `syscall`. All return NULL.
 

@@ -1,8 +1,11 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
-import { hostname, userInfo } from 'node:os';
+import { constants, hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { ulid } from 'ulid';
+import type { CommandSpec } from '../guard/command.ts';
+import type { HeldSignals } from '../guard/held-signals.ts';
+import { native } from '../kernel/native.ts';
 import type { AuditEvent } from '../model/event.ts';
 import { harmless, type Output } from './output.ts';
 import { makePlan, observePlan, type Plan } from './plan.ts';
@@ -34,6 +37,27 @@ export function breakGlass(options: RunOptions, output: Output): { plan: Plan; e
   for (const failure of failures)
     output.say('error', [`acyclic: breaking the glass could not be put on record: ${failure}`]);
   return { plan, event };
+}
+
+/** Whether the addon is there to start the command with. */
+export function canSpawn(): boolean {
+  try {
+    native();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The command without guard and addon, by Node alone: better than no command. Gives its exit status. */
+export function runBare(spec: CommandSpec, held: HeldSignals): Promise<number> {
+  const env = Object.fromEntries(spec.env.map(String).map((entry) => entry.split(/=(.*)/s)));
+  const child = spawn(spec.name, spec.argv.slice(1).map(String), { stdio: 'inherit', env });
+  if (child.pid !== undefined) held.handOver(child.pid);
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (status, signal) => resolve(status ?? 128 + (signal ? constants.signals[signal] : 0)));
+  });
 }
 
 function who(): string {

@@ -7,7 +7,7 @@ import { type Finished, type Session, startSession } from '../guard/session.ts';
 import { sweep } from '../guard/sweep.ts';
 import type { Tally } from '../guard/tally.ts';
 import type { RunSummary } from '../model/summary.ts';
-import { breakGlass } from './break-glass.ts';
+import { breakGlass, canSpawn, runBare } from './break-glass.ts';
 import { createOutput, type Output } from './output.ts';
 import { checkInherited, commandSpec, makePlan, openReport, type Plan } from './plan.ts';
 import type { RunOptions } from './run-options.ts';
@@ -27,13 +27,14 @@ export async function guardCommand(options: RunOptions): Promise<number> {
   const glass = options.breakGlass === null ? null : breakGlass(options, output);
   const plan = glass?.plan ?? makePlan(options, output);
   resolveCommand(spec.name, pathOf(spec.env));
-  checkInherited(options, plan.policy, spec, output);
+  if (!glass) checkInherited(options, plan.policy, spec, output);
   const report = options.report === null ? null : openReport(options.report);
   if (glass) report?.write(glass.event);
   const teller = new Teller(output, report);
   const held = new HeldSignals();
   try {
     const session = await guard(options, plan, teller, output);
+    if (held.exit === null && !session && !canSpawn()) return await runBare(spec, held);
     if (held.exit === null) return await conduct({ options, plan, session, teller, output, report, held });
     await session?.finish();
     report?.close();

@@ -1,14 +1,67 @@
 import { readFileSync } from 'node:fs';
 import { bindLoopback, closeListener } from '../dns/bind.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
-import { type Finding, probeHost } from '../kernel/probe.ts';
+import { SetupFailure } from '../kernel/failure.ts';
+import type { Finding } from '../kernel/probe.ts';
+import { GUARD_PROBES } from '../kernel/probe-guard.ts';
+import { HOST_PROBES } from '../kernel/probe-host.ts';
+import { type Cost, measureCost } from './cost.ts';
 import { outsideResolver } from './outside-resolver.ts';
 import { isAlive, readEntries } from './registry.ts';
-import { PROXY_ADDRESSES } from './session.ts';
+import { ownAddresses, PROXY_ADDRESSES } from './session.ts';
 
-/** What this kernel and host offer a run. */
-export async function checkup(): Promise<Finding[]> {
-  return [...probeHost(), await dnsProxy(), dnsServers(), lookups(), runs()];
+/** What this kernel and host offer a run, and what a run costs here; null when none can be had. */
+export interface Checkup {
+  readonly findings: readonly Finding[];
+  readonly cost: Cost | null;
+}
+
+const LO_UP = 'bring it up: ip link set lo up';
+const GUARDED_RUN = 'guarded run';
+
+/** Looks at all there is, then guards for real. Takes about a second, and leaves nothing behind. */
+export async function checkup(): Promise<Checkup> {
+  const findings: Finding[] = [];
+  for (const { find } of HOST_PROBES) findings.push(await find());
+  const powerless = findings.find(({ name, state }) => name === 'privileges' && state !== 'ok');
+  for (const probe of GUARD_PROBES) {
+    const state = probe.needed ? 'missing' : 'optional';
+    findings.push(powerless ? untried({ name: probe.name, state }, powerless) : await probe.find());
+  }
+  findings.push(await dnsProxy(), dnsServers(), lookups(), runs());
+  const told = withoutEchoes(findings);
+  const lacking = told.find(({ state }) => state === 'missing');
+  const { finding, cost } = lacking
+    ? { finding: untried({ name: GUARDED_RUN, state: 'missing' }, lacking), cost: null }
+    : await guardedRun();
+  return { findings: [...told, finding], cost };
+}
+
+function untried(what: Pick<Finding, 'name' | 'state'>, { name, remedy }: Finding): Finding {
+  return { ...what, detail: `not tried: see ${name}`, remedy };
+}
+
+/** What is not there for the reason another thing is missing has that reason told once. */
+function withoutEchoes(findings: readonly Finding[]): Finding[] {
+  return findings.map((finding, at) => {
+    const first = findings
+      .slice(0, at)
+      .find(({ detail, state }) => state === 'missing' && detail === finding.detail);
+    return first && !finding.detail.startsWith('not tried') ? untried(finding, first) : finding;
+  });
+}
+
+/** The one proof there is: a run of this very process. */
+async function guardedRun(): Promise<{ finding: Finding; cost: Cost | null }> {
+  try {
+    const cost = await measureCost();
+    const detail = `put up in ${Math.round(cost.setUpMs)} ms, taken down in ${Math.round(cost.finishMs)} ms`;
+    return { finding: { name: GUARDED_RUN, state: 'ok', detail, remedy: null }, cost };
+  } catch (error) {
+    const remedy = error instanceof SetupFailure ? error.remedy : null;
+    const detail = (error as Error).message;
+    return { finding: { name: GUARDED_RUN, state: 'missing', detail, remedy }, cost: null };
+  }
 }
 
 async function dnsProxy(): Promise<Finding> {
@@ -17,21 +70,38 @@ async function dnsProxy(): Promise<Finding> {
     const { listeners } = await bindLoopback(PROXY_ADDRESSES, 0);
     const bound = listeners.map(({ address }) => address);
     await Promise.all(listeners.map(closeListener));
-    return { name, state: 'ok', detail: `can listen on ${bound.join(' and ')}`, remedy: null };
+    if (!ownAddresses().some((address) => address === '127.0.0.1'))
+      return { name, state: 'optional', detail: 'lo is down: lookups of a run fail', remedy: LO_UP };
+    const absent = PROXY_ADDRESSES.filter((address) => !bound.includes(address));
+    if (absent.length === 0)
+      return { name, state: 'ok', detail: `can listen on ${bound.join(' and ')}`, remedy: null };
+    return {
+      name,
+      state: 'optional',
+      detail: `cannot listen on ${absent.join(' and ')}: lookups a run sends by that family fail`,
+      remedy: 'bring lo up with IPv6, or name no DNS server of that family',
+    };
   } catch (error) {
     return {
       name,
       state: 'missing',
       detail: (error as Error).message,
-      remedy: 'bring lo up: ip link set lo up',
+      remedy: LO_UP,
     };
   }
 }
 
 function dnsServers(): Finding {
   const name = 'DNS servers';
-  const { servers } = parseResolvConf(readText('/etc/resolv.conf'));
-  return { name, state: 'ok', detail: servers.map(({ address }) => address).join(', '), remedy: null };
+  const text = readText('/etc/resolv.conf');
+  const listed = parseResolvConf(text).servers.map(({ address }) => address);
+  if (/^nameserver\s/m.test(text)) return { name, state: 'ok', detail: listed.join(', '), remedy: null };
+  return {
+    name,
+    state: 'optional',
+    detail: `none in /etc/resolv.conf, so ${listed.join(', ')} is asked`,
+    remedy: 'name servers there, or under `dns` in the policy',
+  };
 }
 
 function lookups(): Finding {

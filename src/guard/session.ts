@@ -77,11 +77,15 @@ const SOCK_STREAM = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
 
+/** fe80::/10 means another host on each link: ours on one may be a neighbour's on the next. */
+const LINK_LOCAL = /^fe[89ab]/i;
+
 /** This host's own addresses, in this network namespace. */
 export function ownAddresses(): Address[] {
   const found = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   return found
-    .map(({ address }) => parseAddress(address.split('%', 1)[0] ?? ''))
+    .filter(({ address }) => !LINK_LOCAL.test(address))
+    .map(({ address }) => parseAddress(address))
     .filter((address) => address !== null);
 }
 
@@ -111,6 +115,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   undo.add('eBPF programs', () => programs.close());
   const words = new EngineWords(programs.map('engine'));
   words.setLevel(cgroup.level);
+  words.setRun(cgroup.id);
   words.setNetns(native().netnsCookie());
   const tables = installPolicy(programs, options, cgroup.id);
 
@@ -176,15 +181,16 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     },
     async finish() {
       checkGuard();
-      stream.drain();
+      stream.drainAll();
       const leftover = processesIn(cgroup.path).map(describeLeft);
       if (options.leftover === 'kill') await kill(cgroup.path);
-      stream.drain();
+      stream.drainAll();
       const losses = lossesOf(programs, stream, recorder);
       // The guard goes before what it guards is let go: a released process is not half guarded.
-      tables.forgetRun(cgroup.id);
       programs.detach();
-      await release(cgroup.path, origin.path);
+      undo.add('leftover processes', async () => {
+        await release(cgroup.path, origin.path);
+      });
       return { leftover, lost: losses, guardLost: lost, failures: await undo.run() };
     },
   };
@@ -267,15 +273,19 @@ function endSilentSocket(record: AttemptRecord): void {
   if (!source || socketType !== SOCK_STREAM) return;
   const ipv4 = !record.address.includes(':');
   const bytes = (address: Address) => addressBytes(address).subarray(ipv4 ? 12 : 0);
-  native().socketDestroy({
-    protocol: record.protocol,
-    family: ipv4 ? AF_INET : AF_INET6,
-    source: bytes(source.address),
-    sourcePort: source.port,
-    destination: bytes(record.address),
-    destinationPort: record.port,
-    cookie,
-  });
+  try {
+    native().socketDestroy({
+      protocol: record.protocol,
+      family: ipv4 ? AF_INET : AF_INET6,
+      source: bytes(source.address),
+      sourcePort: source.port,
+      destination: bytes(record.address),
+      destinationPort: record.port,
+      cookie,
+    });
+  } catch {
+    // It is gone already, or the kernel cannot end sockets: its caller then waits for the kernel's own time-out.
+  }
 }
 
 function lossesOf(programs: Programs, stream: RecordStream, recorder: Recorder): Record<string, number> {

@@ -1,4 +1,5 @@
 import { processesIn } from '../kernel/cgroup.ts';
+import { findCgroup2 } from '../kernel/mounts.ts';
 import { pinDirectory, removePins } from '../kernel/programs.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
 import { isAlive, type RunEntry, readEntries, removeEntry } from './registry.ts';
@@ -14,19 +15,34 @@ export interface Swept {
 /**
  * Clears what killed engines left: cgroup, pins, entry. A run whose command lives is left as it is, guarded
  * by its pinned programs; once the command has ended, what remains is released or killed as the run asked.
+ * Runs whose cgroups cannot be seen from here are left alone: nobody can tell whether they are empty. Throws
+ * SetupFailure `no-cgroup2`.
  */
 export async function sweep(): Promise<Swept[]> {
+  const visible = `${findCgroup2()}/`;
   const swept: Swept[] = [];
-  for (const entry of readEntries()) if (!isAlive(entry.engine)) swept.push(await clear(entry));
+  for (const entry of readEntries())
+    if (entry.cgroup.startsWith(visible) && !isAlive(entry.engine)) swept.push(await clear(entry));
   return swept;
 }
 
+/** One that cannot be cleared is told, and is in nobody's way. */
 async function clear(entry: RunEntry): Promise<Swept> {
   const inside = processesIn(entry.cgroup);
-  if (entry.command && inside.includes(entry.command.pid) && isAlive(entry.command))
-    return { id: entry.id, state: 'guarded', processes: inside };
-  const processes = await clearRun(entry);
-  return { id: entry.id, state: processes ? 'cleared' : 'stuck', processes: processes ?? inside };
+  if (mayBeRunning(entry, inside)) return { id: entry.id, state: 'guarded', processes: inside };
+  try {
+    const processes = await clearRun(entry);
+    if (processes) return { id: entry.id, state: 'cleared', processes };
+  } catch {
+    // Told by its state: what stopped it is found where its cgroup and pins are.
+  }
+  return { id: entry.id, state: 'stuck', processes: inside };
+}
+
+/** A command that was started and not yet put on file when the engine was killed may be any process inside. */
+function mayBeRunning({ command }: RunEntry, inside: readonly number[]): boolean {
+  if (!command) return inside.length > 0;
+  return inside.includes(command.pid) && isAlive(command);
 }
 
 /** Ends a run's guard for good; null when its cgroup would not go. Returns whom it released or killed. */

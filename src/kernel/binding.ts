@@ -113,6 +113,13 @@ export interface TestRunOptions {
   readonly repeat?: number;
 }
 
+/** A program on a cgroup. */
+export interface AttachedProgram {
+  readonly id: number;
+  /** At most 15 bytes. */
+  readonly name: string;
+}
+
 /** The addon (native/), one function of it a method; all throw NativeError. All are synchronous. */
 export interface Binding {
   objectOpen(path: Text): BpfObject;
@@ -219,6 +226,10 @@ export interface Binding {
   /** The effective set: bit n is capability n. */
   capabilities(): bigint;
   libbpfVersion(): string;
+  /** `attachType`: BPF_CGROUP_*. `flags`: BPF_F_ALLOW_*; the first 64 programs, an unknown name is empty. */
+  cgroupPrograms(cgroupFd: number, attachType: number): { flags: number; programs: AttachedProgram[] };
+  /** Nanoseconds, u32le, of `count` (to 4096) times socket, connect to 127.0.0.1 and close; who listens need not accept. */
+  connectTimes(port: number, count: number): Buffer;
 }
 
 /** The addon cannot be loaded; the message says what to do. */

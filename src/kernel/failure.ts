@@ -15,6 +15,7 @@ export class SetupFailure extends Error {
 /** The catalogue of set-up failures; docs/errors.md explains each. */
 export type SetupFailureCode =
   | 'not-root'
+  | 'no-capability'
   | 'old-kernel'
   | 'no-addon'
   | 'no-object'

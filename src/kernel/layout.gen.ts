@@ -65,14 +65,15 @@ export const execEvent = {
 } as const;
 
 export const engine = {
-  size: 40,
+  size: 48,
   heartbeat: { offset: 0, size: 8 },
   netns: { offset: 8, size: 8 },
-  proxyPort: { offset: 16, size: 4 },
-  wakeup: { offset: 20, size: 4 },
-  level: { offset: 24, size: 4 },
-  tickets: { offset: 28, size: 4 },
-  told: { offset: 32, size: 4 },
+  run: { offset: 16, size: 8 },
+  proxyPort: { offset: 24, size: 4 },
+  wakeup: { offset: 28, size: 4 },
+  level: { offset: 32, size: 4 },
+  tickets: { offset: 36, size: 4 },
+  told: { offset: 40, size: 4 },
 } as const;
 
 export const runState = {
@@ -179,6 +180,7 @@ export const cause = {
   CAUSE_DNS_PROXY_DOWN: 3,
   CAUSE_DNS_OTHER_NETNS: 4,
   CAUSE_NO_MEMORY: 5,
+  CAUSE_LOOPBACK_BY_LINK: 6,
 } as const;
 
 export const loss = {

@@ -5,6 +5,7 @@ import type { Mode } from '../model/verdict.ts';
 import type { BpfLink, BpfMap, BpfObject } from './binding.ts';
 import { type Cgroup, withCgroupFd } from './cgroup.ts';
 import { SetupFailure } from './failure.ts';
+import { describeForeign, foreignPrograms } from './foreign-programs.ts';
 import { BPFFS } from './mounts.ts';
 import { native } from './native.ts';
 
@@ -61,7 +62,8 @@ export function loadPrograms(modes: readonly Mode[]): Programs {
   const detach = () => {
     if (pins) removePins(pins);
     pins = null;
-    for (const link of links.splice(0)) native().linkClose(link);
+    // The last attached first: packets are let go before calls, so that none is judged by half a guard.
+    for (const link of links.splice(0).reverse()) native().linkClose(link);
   };
   return {
     intact: () => links.every((link) => native().linkAttached(link)),
@@ -130,11 +132,15 @@ function attachCgroup(object: BpfObject, name: string, cgroup: Cgroup): BpfLink 
     return withCgroupFd(cgroup, (fd) => native().linkAttachCgroup(object, name, fd));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
+    const foreign =
+      code === 'EPERM' ? foreignPrograms(cgroup, name).find(({ effect }) => effect === 'forbids') : undefined;
     throw new SetupFailure(
       'attach-refused',
-      `cannot attach ${name} to ${cgroup.path}: ${message}`,
-      code === 'EPERM'
-        ? 'another program on a cgroup above forbids more (attached without BPF_F_ALLOW_MULTI): bpftool cgroup tree names it'
+      foreign
+        ? `cannot attach ${name} to ${cgroup.path}: ${describeForeign(foreign)} forbids others below it`
+        : `cannot attach ${name} to ${cgroup.path}: ${message}`,
+      foreign
+        ? 'have its owner attach it with BPF_F_ALLOW_MULTI, or run acyclic in a cgroup that is not below it'
         : 'run acyclic doctor to see what this kernel lacks',
       { cause: error },
     );

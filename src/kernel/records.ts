@@ -111,6 +111,7 @@ const CAUSES: Record<number, string> = {
   [layout.cause.CAUSE_DNS_PROXY_DOWN]: 'dns-proxy-down',
   [layout.cause.CAUSE_DNS_OTHER_NETNS]: 'dns-other-netns',
   [layout.cause.CAUSE_NO_MEMORY]: 'no-memory',
+  [layout.cause.CAUSE_LOOPBACK_BY_LINK]: 'loopback-by-link',
 };
 
 const UNKNOWN_UID = 0xffffffff;

@@ -3,6 +3,9 @@ import { native } from './native.ts';
 import { decodeBatch, type KernelRecord } from './records.ts';
 import type { EngineWords } from './words.ts';
 
+/** A flood is read in slices, so that lookups, signals and the heartbeat have their turn. */
+const SLICE_MS = 10;
+const LAST_READ_MS = 5000;
 /** While records come, they are drained this often; a wake-up each would cost five times a record. */
 const DRAIN_INTERVAL_MS = 20;
 const BATCH_BYTES = 1 << 20;
@@ -33,15 +36,16 @@ export class RecordStream {
   }
 
   /**
-   * Reads all there is. Attempts are taken from their ring first and told last: every process an attempt
+   * Reads what there is, for a slice of time at most; true: there was something. Attempts are taken from their ring first and told last: every process an attempt
    * can name was written before it, so is in the other ring by then.
    */
   drain(): boolean {
     if (this.#draining) return false;
     this.#draining = true;
+    const until = performance.now() + SLICE_MS;
     try {
       let some = false;
-      for (;;) {
+      while (performance.now() < until) {
         const attempts = native().ringConsume(this.#events, BATCH_BYTES);
         let more = attempts.length > 0;
         for (;;) {
@@ -54,9 +58,16 @@ export class RecordStream {
         if (!more) return some;
         some = true;
       }
+      return true;
     } finally {
       this.#draining = false;
     }
+  }
+
+  /** Reads until there is nothing left, five seconds at most. */
+  drainAll(): void {
+    const until = performance.now() + LAST_READ_MS;
+    while (this.drain() && performance.now() < until);
   }
 
   close(): void {

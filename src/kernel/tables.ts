@@ -102,11 +102,6 @@ export class Tables {
     native().mapUpdate(this.#runs, runKey(run), state);
   }
 
-  /** Forgets a run: what is then still below its cgroup is denied, what leaves it is no escape. */
-  forgetRun(run: bigint): void {
-    native().mapDelete(this.#runs, runKey(run));
-  }
-
   /**
    * What a generation says of a fact: an address with a set of names. Before `setFact` of the same id.
    * `elsewhere` as in PrefixAnswers.

@@ -27,6 +27,11 @@ export class EngineWords {
     this.#longs[layout.engine.netns.offset >> 3] = cookie;
   }
 
+  /** The one run there is, for sockets nobody stamped. */
+  setRun(run: bigint): void {
+    this.#longs[layout.engine.run.offset >> 3] = run;
+  }
+
   /** Depth of the cgroups that are runs. */
   setLevel(level: number): void {
     this.#words[layout.engine.level.offset >> 2] = level;

@@ -21,6 +21,9 @@ function namesOf(learned: Case['learned'], address: Address): Name[] {
   return [...new Set(names)].sort();
 }
 
+const UDP = 17;
+const EGRESS = 'cgroup_skb/egress';
+
 /** What the policy says must be seen of an attempt: usually one record. */
 function demanded(policy: CompiledPolicy, learned: Case['learned'], { kind, address, port }: Attempt) {
   const how = KINDS[kind];
@@ -29,12 +32,17 @@ function demanded(policy: CompiledPolicy, learned: Case['learned'], { kind, addr
   const { transport, protocol, hook, resent } = how;
   const at = { address, port: transport === 'other' ? 0 : port, protocol: transport, names };
   const { answer, verdict, rule, cycle, service } = evaluate(policy, at);
-  const refusal = hook === 'cgroup_skb/egress' ? EPERM : constants.errno[policy.onDeny];
+  // connect() of UDP where TCP may go is a look at the route: its first datagram is what is judged.
+  const probes = protocol === UDP && hook.startsWith('cgroup/connect') && answer === 'deny';
+  const asTcp = evaluate(policy, { ...at, protocol: 'tcp' }).answer;
+  const judgedAt = probes && asTcp !== 'deny' ? (resent ?? EGRESS) : hook;
+  // At egress only UDP hears of the drop; what others see is not known to the record.
+  const refusal = judgedAt !== EGRESS ? constants.errno[policy.onDeny] : protocol === UDP ? EPERM : 0;
   const seen = {
     ...{ kind, address: asDialled(address), port: at.port, protocol, decision: answer, names },
     ...{ errno: answer === 'deny' ? refusal : 0, verdict, service, rule, cycle },
   };
-  const hooks = resent && answer !== 'deny' ? [hook, resent] : [hook];
+  const hooks = resent && answer !== 'deny' ? [hook, resent] : [judgedAt];
   return hooks.map((each) => ({ ...seen, hook: each }));
 }
 type Demanded = ReturnType<typeof demanded>[number];
@@ -51,7 +59,8 @@ function observed(kind: string, { record, recorded }: Seen): Demanded {
   };
 }
 
-function expectErrno(errno: number, { kind, decision, errno: refusal }: Demanded): void {
+function expectErrno(errno: number, { kind, decision, hook, errno: told }: Demanded): void {
+  const refusal = hook === EGRESS ? EPERM : told;
   // A connection of a ring waits for its end, and nobody listens: refused by the peer, not by the policy.
   const reached = kind.startsWith('uring') ? [0, EINPROGRESS, ECONNREFUSED] : [0, EINPROGRESS];
   // A ping socket of IPv6 forgets the error of its packet (icmpv6_push_pending_frames).

@@ -18,7 +18,7 @@ afterAll(async () => {
   await ground?.close();
 });
 
-const POLICIES = 3000;
+const POLICIES = 1500;
 
 test('the kernel and evaluate agree on generated policies, destinations and ways to call them', async () => {
   let attempts = 0;

@@ -24,7 +24,7 @@ const BOOT_LIMIT_MS = 280_000;
 /** Debian's newest cloud kernel of a series; null where the package archive has none. */
 export function findKernel(series: string): string | null {
   const listed = execFileSync('apt-cache', ['pkgnames', `linux-image-${series}`], { encoding: 'utf8' });
-  const name = new RegExp(`^linux-image-${series.replace('.', '\\.')}[0-9.+a-z~-]*-cloud-amd64$`);
+  const name = new RegExp(`^linux-image-${series.replace('.', '\\.')}\\.[0-9.+a-z~-]*-cloud-amd64$`);
   const packages = listed.split('\n').filter((line) => name.test(line));
   packages.sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   const newest = packages.at(-1);
