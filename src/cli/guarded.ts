@@ -91,7 +91,10 @@ const UNGUARDED: Finished = { leftover: [], lost: {}, guardLost: false, failures
 /** The guard is in place: the command runs, ends, and all is told. */
 async function conduct(run: Conducted): Promise<number> {
   const { options, plan, session, teller, output, report, held } = run;
-  if (session) tellOpening(plan, output);
+  if (session) {
+    teller.warm();
+    tellOpening(plan, output);
+  }
   const started = performance.now();
   let running: Running;
   try {

@@ -2,9 +2,10 @@ import type { Recorded } from '../guard/recorder.ts';
 import type { ReportFile } from '../guard/report.ts';
 import type { Swept } from '../guard/sweep.ts';
 import { Tally } from '../guard/tally.ts';
+import type { AuditEvent } from '../model/event.ts';
 import { createFold, type Fold } from './fold.ts';
 import { type DenialView, formatDenial, formatTarget } from './message.ts';
-import type { Output } from './output.ts';
+import { harmless, type Output } from './output.ts';
 
 /** Puts every event into the report and the tally, and tells the denied ones at once, repeats folded. */
 export class Teller {
@@ -48,6 +49,48 @@ export class Teller {
     if (event.verdict === 'would-deny') this.wouldDeny.first(view, performance.now());
     else if (this.fold.first(view, performance.now()))
       this.#output.say('denial', formatDenial(view, this.#output.width), event);
+  }
+
+  /** Goes once through what a denial needs: code that has never run takes the milliseconds a caller waits. */
+  warm(): void {
+    const event: AuditEvent = {
+      ...{
+        v: 1,
+        id: '',
+        time: '',
+        host: '',
+        run: '',
+        deployment: null,
+        policy: null,
+        count: 1,
+        kind: 'connect',
+      },
+      ...{
+        destination: null,
+        process: null,
+        verdict: 'deny',
+        rule: null,
+        dependency: null,
+        outcome: null,
+        hook: null,
+      },
+    };
+    const rule = {
+      kind: 'default',
+      source: null,
+      id: null,
+      service: null,
+      reason: null,
+      owner: null,
+      instead: null,
+    } as const;
+    const view: DenialView = {
+      ...{ event, rule, cycle: ['a', 'b', 'a'], dependency: null, saw: '', lineage: [], instead: null },
+      ...{ repeats: 0, more: null },
+    };
+    formatDenial(view, this.#output.width);
+    createFold().first(view, 0);
+    harmless(formatTarget(event));
   }
 
   tellRepeats(): void {

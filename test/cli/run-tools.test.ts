@@ -162,6 +162,19 @@ describe('tools of a deploy work where they are allowed, and fail promptly where
     expect(denied.summary.duration_ms).toBeLessThan(PROMPT_MS);
   });
 
+  test('the resolver looking at routes to several addresses is no call, so nothing is denied', async () => {
+    const own = path.join(lab.dir, 'routes.yaml');
+    await writeFile(
+      own,
+      POLICY.replace('[{ service: mirror }', '[{ host: tools.mirror.internal, ports: [80/tcp] }'),
+    );
+    const { code, stderr } = await lab.client.run([
+      ...[acyclic, 'run', '--quiet', '-p', own, '--fail-on', 'deny', '--'],
+      ...['curl', '-sS', 'http://tools.mirror.internal/'],
+    ]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
   test('apt-get', async () => {
     const source = (host: string) =>
       writeFile(path.join(lab.dir, 'apt/sources.list'), `deb [trusted=yes] http://${host}/debian ./\n`);

@@ -111,6 +111,26 @@ describe('bad input is one clear paragraph and 125', () => {
   });
 });
 
+test('loopback is loopback only by lo: by another link it is denied', () => {
+  const link = (...args: string[]) => place.bare(['ip', ...args]);
+  link('link', 'add', 'link0', 'type', 'veth', 'peer', 'name', 'link1');
+  link('link', 'set', 'link1', 'up');
+  link('addr', 'add', '10.99.0.1/24', 'dev', 'link0');
+  link('link', 'set', 'link0', 'up');
+  const program = `import socket
+for kind in socket.SOCK_DGRAM, socket.SOCK_STREAM:
+    s = socket.socket(socket.AF_INET, kind); s.settimeout(2)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"link0")
+    try: s.sendto(b"x", ("127.9.9.9", 9)) if kind == socket.SOCK_DGRAM else s.connect(("127.9.9.9", 9))
+    except OSError as e: print(e.errno)
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.sendto(b"x", ("127.9.9.9", 9)); print("sent")`;
+  const { stdout, stderr } = place.run(['run', '--quiet', '-p', policy, '--', 'python3', '-c', program]);
+  expect(stdout).toBe('1\n1\nsent\n');
+  expect(stderr).toMatch(/reason +loopback-by-link/);
+  link('link', 'del', 'link0');
+});
+
 describe('options add to the policy', () => {
   const dial = (address: string, ...options: string[]) =>
     place.run([
