@@ -12,8 +12,8 @@
 #define NANOSECONDS 1000000000ull
 #define HEARTBEAT_LIMIT (2 * NANOSECONDS)
 /* How long a first denial waits to be told: far below what a caller notices, above what telling takes. */
-#define TELL_LIMIT (NANOSECONDS / 16)
-#define TELL_ROUNDS (1 << 22)
+#define TELL_LIMIT (NANOSECONDS / 40)
+#define TELL_ROUNDS (1 << 21)
 /* 127.86.0.1, where the DNS proxy listens for IPv4. */
 #define PROXY_IPV4 0x7f560001
 
