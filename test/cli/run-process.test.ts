@@ -53,7 +53,8 @@ describe('the command finds everything as without Acyclic', () => {
       EMPTY: '',
     };
     const bare = place.bare(command, input, env);
-    expect(place.bare(guarded(...command), input, env).stdout).toBe(bare.stdout);
+    const { stdout, stderr } = place.bare(guarded(...command), input, env);
+    expect({ stdout, stderr }).toEqual({ stdout: bare.stdout, stderr: bare.stderr });
     expect(bare.stdout.length).toBeGreaterThan(0);
   });
 
