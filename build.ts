@@ -1,8 +1,20 @@
 /** Bundles the program into build/cli: what ships, and what starts fastest. Run by `make build`. */
 import { rmSync } from 'node:fs';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
 const outdir = 'build/cli';
+
+/**
+ * `import process from 'node:process'` makes Node open all three standard streams, and so set O_NONBLOCK on what
+ * the guarded command shares with us. The global is the same object and opens none.
+ */
+const globalProcess: Plugin = {
+  name: 'global-process',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(node:)?process$/ }, () => ({ path: 'process', namespace: 'global' }));
+    onLoad({ filter: /.*/, namespace: 'global' }, () => ({ contents: 'export default globalThis.process;' }));
+  },
+};
 
 rmSync(outdir, { recursive: true, force: true });
 await build({
@@ -23,4 +35,5 @@ await build({
     js: "import { createRequire as acyclicRequire } from 'node:module'; const require = acyclicRequire(import.meta.url);",
   },
   logLevel: 'warning',
+  plugins: [globalProcess],
 });

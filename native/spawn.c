@@ -146,6 +146,17 @@ static void child_join(const struct spawn *s)
 	close(fd);
 }
 
+/** Node makes standard streams non-blocking for itself; few programs expect that of theirs (libuv does the same). */
+static void child_block_stdio(void)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		int flags = fcntl(fd, F_GETFL);
+
+		if (flags >= 0 && flags & O_NONBLOCK)
+			fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+	}
+}
+
 static void child_run(const struct spawn *s)
 {
 	struct sigaction action = { .sa_handler = SIG_DFL };
@@ -168,6 +179,7 @@ static void child_run(const struct spawn *s)
 	for (uint32_t i = 0; i < s->fd_count; i++)
 		if (s->fds[i] != s->report_pipe[0] && s->fds[i] != s->report_pipe[1])
 			fcntl(s->fds[i], F_SETFD, 0);
+	child_block_stdio();
 	if (s->cwd && chdir(s->cwd))
 		child_fail(s, STAGE_CHDIR);
 	execve(s->file, s->args, s->env);

@@ -58,6 +58,16 @@ describe('the command finds everything as without Acyclic', () => {
     expect(bare.stdout.length).toBeGreaterThan(0);
   });
 
+  test('standard streams stay blocking, for the command and for whoever shares them', () => {
+    const flags = ['sh', '-c', 'cat /proc/self/fdinfo/0 /proc/self/fdinfo/1 | grep flags'];
+    const seen = place.bare(
+      ['sh', '-c', '"$@"; cat /proc/self/fdinfo/0 | grep flags', 'sh', ...guarded(...flags)],
+      'x',
+    );
+    const nonBlocking = seen.stdout.match(/\d+/g)?.map((text) => Number.parseInt(text, 8) & 0o4000);
+    expect(nonBlocking).toEqual([0, 0, 0]);
+  });
+
   test('a signal that was ignored stays ignored (nohup), a descriptor that was open stays open', () => {
     const script = `trap '' HUP; exec 7</dev/null; exec "$@"`;
     const look = ['sh', '-c', 'grep SigIgn /proc/self/status; readlink /proc/self/fd/7'];
