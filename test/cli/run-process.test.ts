@@ -84,7 +84,7 @@ send(b'sleep 100\\n'); read(0.6)
 send(b'\\x1a'); read(5, b'Stopped')
 send(b'fg\\n'); read(0.6)
 send(b'\\x03'); read(0.6)
-send(b'echo interrupted $?; exit 4\\n'); read(5, b'exit')`,
+send(b'echo interrupted $?; exit 4\\n'); read(5, b'interrupted 1'); read(0.5)`,
       guarded('env', 'PS1=$ ', 'bash', '--norc', '-i'),
     );
     expect(seen).toContain('Stopped');
