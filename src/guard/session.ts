@@ -18,7 +18,9 @@ import { type Address, addressBytes, parseAddress } from '../model/address.ts';
 import type { LeftProcess } from '../model/summary.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
+import { nameTable } from '../policy/flatten-names.ts';
 import { Clock } from './clock.ts';
+import { Connections } from './connections.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
@@ -129,7 +131,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     generation: GENERATION,
   });
   undo.add('facts', () => facts.close());
-  for (const { address, names } of readHostsFile()) facts.learn(address, names);
+  for (const { address, names } of readHostsFile()) for (const name of names) facts.learn(address, [name]);
   const recorder = new Recorder({
     policy,
     policyElsewhere: options.policyElsewhere,
@@ -139,10 +141,11 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     common: { host: options.host, run: id, deployment: options.deployment, policy: options.policyId },
     nextId: monotonicFactory(),
   });
+  const connections = new Connections({ recorder, audit: policy.mode === 'audit', tell: options.onEvent });
   const stream = new RecordStream(
     { events: programs.map('events'), processes: programs.map('processes') },
     words,
-    (record) => dispatch(record, { words, processes, facts, recorder, onEvent: options.onEvent }),
+    (record) => dispatch(record, { words, processes, facts, recorder, connections, onEvent: options.onEvent }),
   );
   undo.add('record stream', () => stream.close());
 
@@ -169,6 +172,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const heart = setInterval(() => {
     words.beat();
     clock.refresh();
+    connections.flush();
     checkGuard();
   }, HEARTBEAT_MS);
   undo.add('heartbeat', () => clearInterval(heart));
@@ -185,6 +189,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       const leftover = processesIn(cgroup.path).map(describeLeft);
       if (options.leftover === 'kill') await kill(cgroup.path);
       stream.drainAll();
+      connections.close();
       const losses = lossesOf(programs, stream, recorder);
       // The guard goes before what it guards is let go: a released process is not half guarded.
       programs.detach();
@@ -220,6 +225,8 @@ function installPolicy(programs: Programs, options: SessionOptions, run: bigint)
     facts: programs.map('facts'),
     factEntries: programs.map('fact_entries'),
     runs: programs.map('runs'),
+    names: programs.map('names'),
+    chains: programs.map('chains'),
   });
   if (policy.mode === 'enforce') {
     tables.installPolicy(
@@ -230,8 +237,14 @@ function installPolicy(programs: Programs, options: SessionOptions, run: bigint)
         elsewhere: ownAddress ? segmentsOfPrefix(options.policyElsewhere, prefix) : null,
       })),
     );
+    tables.installNames(GENERATION, nameTable(policy));
   }
-  tables.publish(run, GENERATION, policy.mode, constants.errno[policy.onDeny]);
+  tables.publish(run, GENERATION, {
+    mode: policy.mode,
+    errno: constants.errno[policy.onDeny],
+    defaultDeny: policy.fallback.answer === 'deny',
+    reads: policy.mode === 'enforce' && policy.denies,
+  });
   return tables;
 }
 
@@ -242,10 +255,11 @@ function dispatch(
     processes: ProcessTable;
     facts: Facts;
     recorder: Recorder;
+    connections: Connections;
     onEvent: SessionOptions['onEvent'];
   },
 ): void {
-  const { words, processes, facts, recorder, onEvent } = to;
+  const { words, processes, facts, recorder, connections, onEvent } = to;
   switch (record.type) {
     case 'fork':
     case 'exec':
@@ -262,8 +276,15 @@ function dispatch(
     }
     case 'attempt':
       if (record.decision === 'deny') endSilentSocket(record);
-      onEvent(recorder.attempt(record));
+      connections.attempt(record);
       if (record.ticket !== 0) words.told(record.ticket);
+      break;
+    case 'opening':
+      connections.opening(record);
+      if (record.attempt.ticket !== 0) words.told(record.attempt.ticket);
+      break;
+    case 'opening-piece':
+      connections.piece(record);
   }
 }
 

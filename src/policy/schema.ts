@@ -30,11 +30,11 @@ const service = z.strictObject({
   proxy: z
     .boolean()
     .optional()
-    .describe('the inner target of a request is the destination (not in force yet)'),
+    .describe('what a request names is the destination'),
   sniff: z
     .boolean()
     .optional()
-    .describe('an ambiguous connection waits for its first bytes (not in force yet)'),
+    .describe('a connection that could be for several names waits for its first bytes'),
 });
 
 const waiver = z.strictObject({
