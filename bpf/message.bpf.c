@@ -102,7 +102,7 @@ static __always_inline void tell_opening(const struct hearing *h, const struct j
 	event->attempt.count = 1;
 	event->attempt.ticket = ticket;
 	if (h->reading == READING_UNREADABLE)
-		says |= SAYS_UNREADABLE;
+		says = (says & (SAYS_TLS | SAYS_HTTP)) | SAYS_UNREADABLE;
 	if (h->reading == READING_NAMED) {
 		if (h->named->kind == AUTHORITY_NAME) {
 			says |= SAYS_NAME;

@@ -51,6 +51,7 @@ const PROTOCOL_NAMES: Record<number, string> = {
 };
 
 const DNS_PORT = 53;
+const EGRESS = 'cgroup_skb/egress';
 
 /** How the verdict speaks of a protocol number; the same in bpf/verdict.bpf.h. */
 function transportOf(protocol: number): Transport {
@@ -147,7 +148,8 @@ export class Recorder {
       uid: record.uid,
       count: record.count,
     });
-    if (!decision.ambiguous || verdict === 'allow') return recorded;
+    const ambiguous = decision.ambiguous || decision.opening === 'wait';
+    if (!ambiguous || verdict === 'allow') return recorded;
     return { ...recorded, event: { ...recorded.event, ambiguous: true } };
   }
 
@@ -186,10 +188,12 @@ export class Recorder {
   /** What happened is what the kernel did; where the policy says otherwise, that is counted. */
   #settle(record: AttemptRecord, decision: CallDecision, opening: AttemptRecord['opening']): Verdict {
     if (this.#policy.mode === 'audit') return decision.verdict;
-    // A connection that waits for its first bytes is let through so far.
-    const answer = decision.opening === 'wait' ? 'allow' : decision.answer;
+    // A connection that waits for its first bytes is let through so far; a packet has none.
+    const packet = record.hook === EGRESS;
+    const answer = decision.opening === 'wait' && !packet ? 'allow' : decision.answer;
     const denied = record.decision === 'deny';
-    if (record.decision !== answer || (!denied && opening !== decision.opening)) this.disagreements++;
+    if (record.decision !== answer || !(denied || packet || opening === decision.opening))
+      this.disagreements++;
     return denied ? 'deny' : record.decision === 'audit' ? 'would-deny' : 'allow';
   }
 
