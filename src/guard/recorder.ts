@@ -136,10 +136,11 @@ export class Recorder {
     const call = record.hook === 'sk_msg' || record.kind === 'send' ? 'send' : 'connect';
     const recorded = this.#recorded(record.kind, record, caused, verdict, {
       destination: {
-        port: transportOf(record.protocol) === 'other' ? null : record.port,
+        address: destination.address,
+        port: transportOf(record.protocol) === 'other' ? null : (destination.port ?? record.port),
         protocol: PROTOCOL_NAMES[record.protocol] ?? String(record.protocol),
+        names: destination.names,
         service: decision.service,
-        ...destination,
       },
       outcome: errno ? { errno, duration_us: null } : null,
       hook: record.hook,

@@ -211,14 +211,20 @@ export class Tables {
       keys.writeUInt32LE(table >>> 0, at + layout.addressKey.table.offset);
       keys.set(prefix.bytes, at + layout.addressKey.address.offset);
     });
-    native().mapUpdateBatch(this.#addresses, keys, Buffer.concat(rows.map(({ entry }) => entry)), rows.length);
+    native().mapUpdateBatch(
+      this.#addresses,
+      keys,
+      Buffer.concat(rows.map(({ entry }) => entry)),
+      rows.length,
+    );
   }
 
   /** The entry of a name by address: its own answers where the address is all one, else a table of places. */
   #places(places: NameAnswers['places']): Buffer {
     const [first] = places;
     if (!first) throw new RangeError('a name needs answers for its roots');
-    const alike = places.length === ROOTS && places.every(({ answers }) => !answers.some(({ joint }) => joint));
+    const alike =
+      places.length === ROOTS && places.every(({ answers }) => !answers.some(({ joint }) => joint));
     if (alike) return this.#entry(first.answers, 0);
     const table = ++this.#placeTables;
     this.#writeAddresses(

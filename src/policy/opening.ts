@@ -4,7 +4,17 @@ import type { Name } from '../model/name.ts';
 import type { Opening } from '../model/opening.ts';
 import type { RuleReference } from '../model/verdict.ts';
 import type { CompiledPolicy } from './compile.ts';
-import { type Decision, exemption, fallback, type Judgement, judge, locate, select, settle, strongest } from './evaluate.ts';
+import {
+  type Decision,
+  exemption,
+  fallback,
+  type Judgement,
+  judge,
+  locate,
+  select,
+  settle,
+  strongest,
+} from './evaluate.ts';
 import { type PortSpec, portsHold } from './ports.ts';
 import { type Identities, type Located, type Selection, winners } from './tier.ts';
 
@@ -51,7 +61,11 @@ interface Told {
 }
 
 /** Where an HTTP client or server is most likely: a connection there waits for its bytes. */
-export const WEB_SPECS: readonly PortSpec[] = [80, 443].map((port) => ({ protocol: 'tcp', from: port, to: port }));
+export const WEB_SPECS: readonly PortSpec[] = [80, 443].map((port) => ({
+  protocol: 'tcp',
+  from: port,
+  to: port,
+}));
 
 export function situate(policy: CompiledPolicy, address: Located, chains: Chains): Situation {
   const told = (names: readonly Name[]): Told => {
@@ -234,7 +248,14 @@ function clear({ answer, rule, cycle }: Judgement): Outcome {
 
 /** Denied since it cannot be told; by the rule that would deny one of its names, if there is one. */
 function unclear(first: CallJudgement, reason: string): Outcome {
-  const none = { kind: 'default', source: null, id: null, service: null, owner: null, instead: null } as const;
+  const none = {
+    kind: 'default',
+    source: null,
+    id: null,
+    service: null,
+    owner: null,
+    instead: null,
+  } as const;
   const rule: RuleReference = first.answer === 'deny' ? { ...first.rule, reason } : { ...none, reason };
   return { answer: 'deny', rule, cycle: first.answer === 'deny' ? first.cycle : null, ambiguous: true };
 }

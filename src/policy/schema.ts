@@ -27,10 +27,7 @@ const service = z.strictObject({
   depends_on: z.array(name).optional(),
   owner: z.string().optional(),
   instead: z.string().optional().describe('what to use instead, in messages'),
-  proxy: z
-    .boolean()
-    .optional()
-    .describe('what a request names is the destination'),
+  proxy: z.boolean().optional().describe('what a request names is the destination'),
   sniff: z
     .boolean()
     .optional()

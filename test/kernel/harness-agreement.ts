@@ -48,18 +48,26 @@ function demanded(policy: CompiledPolicy, learned: Case['learned'], { kind, addr
   // connect() of UDP where TCP may go is a look at the route: its first datagram is what is judged.
   const probes = protocol === UDP && hook.startsWith('cgroup/connect') && answer === 'deny';
   const asTcp = evaluateCall(policy, { ...at, protocol: 'tcp' });
-  const judgedAt = probes && (asTcp.answer !== 'deny' || asTcp.opening === 'wait') ? (resent ?? EGRESS) : hook;
+  const judgedAt =
+    probes && (asTcp.answer !== 'deny' || asTcp.opening === 'wait') ? (resent ?? EGRESS) : hook;
   // At egress only UDP hears of the drop; what others see is not known to the record.
   const refusal = judgedAt !== EGRESS ? constants.errno[policy.onDeny] : protocol === UDP ? EPERM : 0;
   const verdict: Verdict = answer === 'audit' ? 'would-deny' : answer;
   const seen = {
     ...{ kind, address: asDialled(address), port: at.port, protocol, decision: answer, opening },
-    ...{ names: [...new Set(chains.flat())].sort(), ambiguous: answer === 'deny' && (decision.ambiguous || opening === 'wait') },
+    ...{
+      names: [...new Set(chains.flat())].sort(),
+      ambiguous: answer === 'deny' && (decision.ambiguous || opening === 'wait'),
+    },
     ...{ errno: answer === 'deny' ? refusal : 0, verdict, service, rule, cycle },
   };
   const hooks = resent && answer !== 'deny' ? [hook, resent] : [judgedAt];
   // A packet has no first bytes of its own to be judged.
-  return hooks.map((each) => ({ ...seen, hook: each, opening: each === EGRESS ? ('none' as const) : opening }));
+  return hooks.map((each) => ({
+    ...seen,
+    hook: each,
+    opening: each === EGRESS ? ('none' as const) : opening,
+  }));
 }
 type Demanded = ReturnType<typeof demanded>[number];
 

@@ -188,9 +188,7 @@ export class Harness {
   }
 
   /** Connects and speaks; `heard` is every connection whose first bytes were judged meanwhile, `seen` every call. */
-  async speak(
-    speeches: readonly Speech[],
-  ): Promise<{ spoken: Spoken[]; heard: Heard[]; seen: Seen[] }> {
+  async speak(speeches: readonly Speech[]): Promise<{ spoken: Spoken[]; heard: Heard[]; seen: Seen[] }> {
     if (!this.#speaker) {
       const speaker = await this.#ground.speaker(this.run.path);
       this.#undo.push(() => speaker.close());

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openingOf } from '../../src/guard/first-bytes.ts';
 import { readFirstBytes } from '../../src/wire/first-bytes.ts';
 import { mutate, type Pick, random, vectors } from '../vectors/corpus.ts';
-import { type Heard, Harness } from './harness.ts';
+import { Harness, type Heard } from './harness.ts';
 import { compiled } from './harness-cases.ts';
 import { type Ground, makeGround } from './harness-dial.ts';
 import type { Spoken } from './harness-speak.ts';
@@ -116,22 +116,28 @@ describe('the kernel reads first bytes as readFirstBytes does', () => {
     });
   });
 
-  test(`mutated openings, cut anywhere (${RUNS})`, async () => {
-    const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000);
-    const pick = random(seed);
-    const mutated = Array.from({ length: RUNS }, () =>
-      mutate(stored[pick(stored.length)]?.bytes ?? Buffer.alloc(0), pick),
-    );
-    const told = await tell(mutated.map((bytes) => cut(bytes, pick)));
-    told.forEach((one, i) => {
-      const bytes = mutated[i] ?? Buffer.alloc(0);
-      try {
-        expectAlike(bytes, one);
-      } catch (error) {
-        throw new Error(`FUZZ_SEED=${seed} run ${i}: ${bytes.toString('hex').slice(0, 600)}`, { cause: error });
-      }
-    });
-    expect(harness.disagreements).toBe(0);
-    expect(harness.lost).toEqual({});
-  }, Math.max(60_000, RUNS * 10));
+  test(
+    `mutated openings, cut anywhere (${RUNS})`,
+    async () => {
+      const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000);
+      const pick = random(seed);
+      const mutated = Array.from({ length: RUNS }, () =>
+        mutate(stored[pick(stored.length)]?.bytes ?? Buffer.alloc(0), pick),
+      );
+      const told = await tell(mutated.map((bytes) => cut(bytes, pick)));
+      told.forEach((one, i) => {
+        const bytes = mutated[i] ?? Buffer.alloc(0);
+        try {
+          expectAlike(bytes, one);
+        } catch (error) {
+          throw new Error(`FUZZ_SEED=${seed} run ${i}: ${bytes.toString('hex').slice(0, 600)}`, {
+            cause: error,
+          });
+        }
+      });
+      expect(harness.disagreements).toBe(0);
+      expect(harness.lost).toEqual({});
+    },
+    Math.max(60_000, RUNS * 10),
+  );
 });

@@ -30,7 +30,10 @@ afterAll(async () => {
 
 const name = fc.constantFrom(...NAMES, 'localhost', 'n.localhost', 'unknown.name');
 const address = fc.constantFrom(...ADDRESSES);
-const host = fc.oneof(name, address.map((text) => (text.includes(':') ? `[${text}]` : text)));
+const host = fc.oneof(
+  name,
+  address.map((text) => (text.includes(':') ? `[${text}]` : text)),
+);
 const port = fc.constantFrom('', ':80', ':443', ':8080', ':22');
 
 const opening: fc.Arbitrary<Buffer> = fc.oneof(
@@ -40,7 +43,12 @@ const opening: fc.Arbitrary<Buffer> = fc.oneof(
   { arbitrary: host.map((text) => requestHead('/', text)), weight: 2 },
   fc.constant(requestHead('/', null)),
   fc.tuple(host, port).map(([text, at]) => requestHead(`http://${text}${at}/x`, `${text}${at}`)),
-  { arbitrary: fc.tuple(host, port).map(([text, at]) => requestHead(`${text}${at || ':443'}`, null, 'CONNECT')), weight: 2 },
+  {
+    arbitrary: fc
+      .tuple(host, port)
+      .map(([text, at]) => requestHead(`${text}${at || ':443'}`, null, 'CONNECT')),
+    weight: 2,
+  },
   fc.constant(Buffer.from('SSH-2.0-x\r\n')),
   fc.constant(Buffer.from('GET / HTTP/1.1\r\nHost: a.b.c\r\nHost: b.c\r\n\r\n')),
 );
@@ -48,9 +56,11 @@ const opening: fc.Arbitrary<Buffer> = fc.oneof(
 const speech: fc.Arbitrary<Speech> = fc.record({
   address,
   port: fc.constantFrom(...HEARING_PORTS),
-  pieces: fc.tuple(opening, fc.nat(60)).map(([bytes, at]) =>
-    at === 0 || at >= bytes.length ? [bytes] : [bytes.subarray(0, at), bytes.subarray(at)],
-  ),
+  pieces: fc
+    .tuple(opening, fc.nat(60))
+    .map(([bytes, at]) =>
+      at === 0 || at >= bytes.length ? [bytes] : [bytes.subarray(0, at), bytes.subarray(at)],
+    ),
 });
 
 async function expectAgreement(example: Case, speeches: readonly Speech[]): Promise<number> {

@@ -1,11 +1,13 @@
-/** A minimal ClientHello (RFC 8446 §4.1.2), with the name as its SNI where there is one. */
-export function clientHello(name: string | null, { ech = false } = {}): Buffer {
+/** A minimal ClientHello (RFC 8446 §4.1.2), with the name as its SNI where there is one; `padding` in bytes. */
+export function clientHello(name: string | null, { ech = false, padding = 0 } = {}): Buffer {
   const u16 = (value: number) => Buffer.of(value >> 8, value & 0xff);
   const sized = (bytes: Buffer) => Buffer.concat([u16(bytes.length), bytes]);
   const extension = (type: number, data: Buffer) => Buffer.concat([u16(type), sized(data)]);
-  const sni = name === null ? [] : [extension(0, sized(Buffer.concat([Buffer.of(0), sized(Buffer.from(name))])))];
+  const sni =
+    name === null ? [] : [extension(0, sized(Buffer.concat([Buffer.of(0), sized(Buffer.from(name))])))];
   const encrypted = ech ? [extension(0xfe0d, Buffer.alloc(16, 7))] : [];
-  const extensions = Buffer.concat([...sni, ...encrypted, extension(43, Buffer.of(2, 3, 4))]);
+  const padded = padding > 0 ? [extension(21, Buffer.alloc(padding))] : [];
+  const extensions = Buffer.concat([...padded, ...sni, ...encrypted, extension(43, Buffer.of(2, 3, 4))]);
   const body = Buffer.concat([
     Buffer.of(3, 3),
     Buffer.alloc(32, 9),
