@@ -30,7 +30,7 @@ httpd -p 8080 -h /
 acyclic run --quiet -p /names.yaml -- curl -sS -m 5 -H 'Host: mirror.internal' http://127.0.0.1:8080/policy.yaml; echo "other-host $?"
 acyclic run --quiet -p /names.yaml -- curl -sS -m 5 -H 'Host: github.com' http://127.0.0.1:8080/policy.yaml 2>&1; echo "host $?"
 acyclic run --quiet -p /names.yaml -- curl -sS -m 5 -x http://127.0.0.1:8080 http://github.com/ 2>&1; echo "proxied $?"
-acyclic run --quiet -p /names.yaml -- curl -sS -m 5 --resolve github.com:8080:127.0.0.1 https://github.com:8080/ 2>&1; echo "sni $?"
+acyclic run --quiet -p /names.yaml -- curl -sSk -m 5 --resolve github.com:8080:127.0.0.1 https://github.com:8080/ 2>&1; echo "sni $?"
 acyclic run --quiet --audit -p /names.yaml --report /report -- curl -sS -m 5 -H 'Host: github.com' http://127.0.0.1:8080/policy.yaml; echo "audited $?"
 cat /report
 ls /sys/fs/cgroup /sys/fs/bpf; echo end`;
