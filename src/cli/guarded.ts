@@ -61,7 +61,10 @@ async function guard(
       policyElsewhere: plan.elsewhere,
       policyId: plan.policyId,
       leftover: options.leftover,
-      onEvent: (recorded) => teller.tell(recorded),
+      syscalls: options.syscalls,
+      onDenied: (recorded) => teller.tell(recorded),
+      onEvent: (recorded) => teller.record(recorded),
+      onUnwatched: (what) => output.say('warning', [`acyclic: not watched: ${what}`]),
       onLost: () =>
         output.say('error', [
           "acyclic: the guard is lost: somebody took its programs off the run's cgroup",
@@ -185,6 +188,7 @@ function summarize(
     cycles: tally.cycles,
     lost: finished.lost,
     waiting: tally.waiting,
+    traffic: tally.traffic,
     exit,
     duration_ms: Math.round(duration),
     leftover: finished.leftover,

@@ -71,6 +71,9 @@ function sessionOptions(): Parameters<typeof startSession>[0] {
     policyElsewhere: compileFor([]),
     policyId: null,
     leftover: 'release',
+    syscalls: false,
+    onDenied: () => {},
+    onUnwatched: () => {},
     onEvent: () => {},
     onLost: () => {},
   };
