@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import type { AttemptRecord, EscapeRecord } from '../kernel/records.ts';
-import type { Transport } from '../model/destination.ts';
-import type { AuditEvent, EventKind } from '../model/event.ts';
+import type { Destination, Transport } from '../model/destination.ts';
+import type { AuditEvent, EventKind, EventRule } from '../model/event.ts';
 import type { RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { type Decision, evaluate, evaluateLookup } from '../policy/evaluate.ts';
@@ -32,6 +32,14 @@ export interface ObservedLookup {
   readonly hook: string;
 }
 
+/** A policy evaluated beside the one in force, and never enforced. */
+export interface StagedRun {
+  readonly id: string;
+  readonly policy: CompiledPolicy;
+  /** As `policyElsewhere` is to `policy`. */
+  readonly elsewhere: CompiledPolicy;
+}
+
 const ERRNO_NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
 
 /** IP protocol numbers, IANA; those not here go by number. */
@@ -59,6 +67,7 @@ function transportOf(protocol: number): Transport {
 export class Recorder {
   readonly #policy: CompiledPolicy;
   readonly #policyElsewhere: CompiledPolicy;
+  readonly #staged: StagedRun | null;
   readonly #clock: Clock;
   readonly #processes: ProcessTable;
   readonly #facts: Facts;
@@ -71,6 +80,7 @@ export class Recorder {
     policy: CompiledPolicy;
     /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
     policyElsewhere: CompiledPolicy;
+    staged: StagedRun | null;
     clock: Clock;
     processes: ProcessTable;
     facts: Facts;
@@ -79,6 +89,7 @@ export class Recorder {
   }) {
     this.#policy = options.policy;
     this.#policyElsewhere = options.policyElsewhere;
+    this.#staged = options.staged;
     this.#clock = options.clock;
     this.#processes = options.processes;
     this.#facts = options.facts;
@@ -89,12 +100,13 @@ export class Recorder {
   attempt(record: AttemptRecord): Recorded {
     const enforced = this.#policy.mode === 'enforce';
     const names = enforced ? this.#facts.namesOf(record.fact) : this.#facts.namesAt(record.address);
-    const decision = evaluate(record.elsewhere ? this.#policyElsewhere : this.#policy, {
+    const destination: Destination = {
       address: record.address,
       port: record.port,
       protocol: transportOf(record.protocol),
       names,
-    });
+    };
+    const decision = evaluate(record.elsewhere ? this.#policyElsewhere : this.#policy, destination);
     const caused = record.cause ? causeDecision(decision, record.cause) : decision;
     const verdict = this.#settle(record, caused);
     const errno = record.errno === 0 ? null : (ERRNO_NAMES.get(record.errno) ?? String(record.errno));
@@ -112,6 +124,12 @@ export class Recorder {
       comm: record.comm,
       uid: record.uid,
       count: record.count,
+      // What the guard could not do is no verdict of either policy.
+      ...(record.cause === null
+        ? this.#stagedWord((staged) =>
+            evaluate(record.elsewhere ? staged.elsewhere : staged.policy, destination),
+          )
+        : {}),
     });
   }
 
@@ -132,6 +150,7 @@ export class Recorder {
       comm: null,
       uid: null,
       count: 1,
+      ...this.#stagedWord((staged) => evaluateLookup(staged.policy, seen.names)),
     });
   }
 
@@ -147,6 +166,12 @@ export class Recorder {
     });
   }
 
+  #stagedWord(judge: (staged: StagedRun) => Decision): Pick<AuditEvent, 'staged'> {
+    if (!this.#staged) return {};
+    const { verdict, rule } = judge(this.#staged);
+    return { staged: { policy: this.#staged.id, verdict, rule: eventRule(rule) } };
+  }
+
   /** What happened is what the kernel did; where the policy says otherwise, that is counted. */
   #settle(record: AttemptRecord, decision: Decision): Verdict {
     if (this.#policy.mode === 'audit') return decision.verdict;
@@ -159,7 +184,7 @@ export class Recorder {
     at: { pid: number; time: bigint },
     decision: Decision | null,
     verdict: Verdict | null,
-    detail: Pick<AuditEvent, 'destination' | 'outcome' | 'hook'> & {
+    detail: Pick<AuditEvent, 'destination' | 'outcome' | 'hook' | 'staged'> & {
       saw: string | null;
       comm: string | null;
       uid: number | null;
@@ -182,7 +207,7 @@ export class Recorder {
         kind,
         process: at.pid === 0 ? null : process,
         verdict,
-        rule: rule && { source: rule.source, kind: rule.kind, reason: rule.reason, owner: rule.owner },
+        rule: rule && eventRule(rule),
         dependency: cycle && {
           kind: cycle.length > 3 ? 'transient' : null,
           evidence: null,
@@ -195,6 +220,10 @@ export class Recorder {
       saw,
     };
   }
+}
+
+function eventRule({ source, kind, reason, owner }: RuleReference): EventRule {
+  return { source, kind, reason, owner };
 }
 
 /** A call no rule decided: the guard could not do its part, and says which. */

@@ -183,7 +183,6 @@ deployments: { s: { match: { units: ["x@*.service"] }, staged: next.yaml, limits
     'proxy',
     'roles',
     'sniff',
-    'staged',
   ]);
 });
 
