@@ -4,8 +4,8 @@ import type { CompiledPolicy } from './compile.ts';
 import { type Judgement, judge, locate, select } from './evaluate.ts';
 import { type HostPattern, hostHolds } from './pattern.ts';
 import { type Piece, pieces } from './pieces.ts';
-import { StandIns, WHOLE } from './stand-in.ts';
-import type { Identities, Located } from './tier.ts';
+import { NOWHERE, StandIns, WHOLE } from './stand-in.ts';
+import type { Identities } from './tier.ts';
 
 /** Destinations of which two policies say different things. */
 export interface CallChange {
@@ -20,9 +20,6 @@ export interface CallChange {
 
 /** Pairs of a host and a prefix that are looked at; past that a policy of pairs is compared in part. */
 const MOST_PAIRS = 100_000;
-
-/** An address that no prefix holds: what is left is the word on the names. */
-const NOWHERE: Located = { family: 4, bytes: new Uint8Array(16), longest: -1, lone: null };
 
 /**
  * Every difference between what two policies say of destinations. Names and addresses fall into classes that

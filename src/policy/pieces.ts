@@ -46,7 +46,7 @@ function portsOf(list: readonly Piece[]): PortSpec[] {
 }
 
 /** The ports of TCP and UDP that these do not hold. */
-export function complement(ports: readonly PortSpec[]): PortSpec[] {
+function complement(ports: readonly PortSpec[]): PortSpec[] {
   return fewestPorts(
     (['tcp', 'udp'] as const).flatMap((protocol) =>
       cut(protocol, ports)

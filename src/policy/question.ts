@@ -6,21 +6,30 @@ import type { Answer, RuleKind, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from './compile.ts';
 import { type Decision, evaluate, evaluateLookup } from './evaluate.ts';
 
+const DNS_PORT = 53;
+
 /** What a recorded event asked of the policy. */
 export type Question =
   | { readonly kind: 'call'; readonly destination: Destination }
   /** The name asked for first, then its aliases. */
   | { readonly kind: 'lookup'; readonly names: readonly Name[] };
 
-/** The question an event was; null for what no rule decides (an escape, a change of policy). */
-export function questionOf({ kind, verdict, destination }: AuditEvent): Question | null {
+/**
+ * The question an event was; null for what no rule decides: an escape, a change of policy, a call the guard could
+ * not judge, and a call to port 53, which goes to the DNS proxy wherever a policy is enforced.
+ */
+export function questionOf({ kind, verdict, destination, rule }: AuditEvent): Question | null {
   if (verdict === null || destination === null) return null;
   const { names, port, protocol } = destination;
+  // A default that denies is written somewhere; a denial without a place is one of the guard, for its own cause.
+  if (verdict === 'deny' && rule?.kind === 'default' && rule.source === null) return null;
   if (kind === 'dns') return names.length > 0 ? { kind: 'lookup', names } : null;
   if (kind !== 'connect' && kind !== 'send') return null;
   const address = parseAddress(destination.address ?? '');
   if (address === null) return null;
-  return { kind: 'call', destination: { address, names, port: port ?? 0, protocol: transportOf(protocol) } };
+  const transport = transportOf(protocol);
+  if (port === DNS_PORT && transport !== 'other') return null;
+  return { kind: 'call', destination: { address, names, port: port ?? 0, protocol: transport } };
 }
 
 function transportOf(protocol: string | null): Transport {
@@ -32,6 +41,14 @@ export function judgeQuestion(policy: CompiledPolicy, question: Question): Decis
   return question.kind === 'call'
     ? evaluate(policy, question.destination)
     : evaluateLookup(policy, question.names);
+}
+
+/**
+ * Whether the call was found exempt from the default when it was made (loopback, the host's own address), so that
+ * it is under any policy whose rules do not speak of it. A host's addresses are not known elsewhere, or later.
+ */
+export function isExempt({ verdict, rule }: AuditEvent): boolean {
+  return verdict === 'allow' && rule?.kind === 'default' && rule.reason !== null;
 }
 
 /** What the rules said, whatever the mode, of what was recorded with this verdict by a rule of this kind. */

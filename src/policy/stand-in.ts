@@ -8,7 +8,7 @@ import {
 } from '../model/address.ts';
 import type { Name } from '../model/name.ts';
 import type { HostPattern } from './pattern.ts';
-import type { Clause } from './tier.ts';
+import type { Clause, Located } from './tier.ts';
 
 /** Loopback and the unspecified addresses are judged apart, so none of them stands for others. */
 const APART = [
@@ -23,6 +23,9 @@ export const WHOLE: Readonly<Record<4 | 6, Prefix>> = {
   4: { family: 4, text: '0.0.0.0/0', bytes: addressBytes('0.0.0.0'), length: 96 },
   6: { family: 6, text: '::/0', bytes: addressBytes('::'), length: 0 },
 };
+
+/** An address that no prefix holds: what is left is the word on the names. */
+export const NOWHERE: Located = { family: 4, bytes: new Uint8Array(16), longest: -1, lone: null };
 
 /** What clauses name, and with it destinations that stand for those no clause names more closely. */
 export class StandIns {

@@ -1,0 +1,128 @@
+import type { AuditEvent } from '../model/event.ts';
+import type { Name } from '../model/name.ts';
+import { AskedNames } from './asked.ts';
+import type { Decision } from './evaluate.ts';
+import { readHost } from './pattern.ts';
+import type { PortSpec } from './ports.ts';
+import { isFault } from './problem.ts';
+import { isExempt, judgeQuestion, type Question, questionOf } from './question.ts';
+import { rulesFor } from './suggest-rules.ts';
+import type { LeftOut, Suggestion, SuggestOptions, Target, Use } from './suggestion.ts';
+
+/** Learns from recorded events, one after the other, and suggests rules. */
+export class Suggester {
+  readonly #options: SuggestOptions;
+  readonly #asked = new AskedNames();
+  readonly #targets = new Map<string, Target>();
+  readonly #unspeakable = new Map<string, LeftOut>();
+  readonly #runs = new Set<string>();
+  #calls = 0;
+  #first: string | null = null;
+  #last: string | null = null;
+
+  constructor(options: SuggestOptions) {
+    this.#options = options;
+  }
+
+  add(event: AuditEvent): void {
+    const question = questionOf(event);
+    if (!question) return;
+    this.#runs.add(event.run);
+    this.#calls += event.count;
+    if (this.#first === null || event.time < this.#first) this.#first = event.time;
+    if (this.#last === null || event.time > this.#last) this.#last = event.time;
+    if (question.kind === 'lookup') this.#asked.remember(event, question.names[0] ?? '');
+    const decision = judgeQuestion(this.#options.policy, question);
+    const refused = this.#refusal(event, decision);
+    const held = decision.answer !== 'deny' || (!refused && isExempt(event));
+    for (const target of this.#targetsOf(event, question)) this.#use(target, event, question, refused, held);
+  }
+
+  result(): Suggestion {
+    const refused = [...this.#targets.values()].flatMap(({ uses }) =>
+      [...uses.values()].flatMap(({ refused: why }) => why ?? []),
+    );
+    const merged = new Map<string, LeftOut>();
+    for (const one of [...refused, ...this.#unspeakable.values()]) {
+      const key = JSON.stringify([one.destination, one.why]);
+      merged.set(key, { ...one, calls: Math.max(one.calls, merged.get(key)?.calls ?? 0) });
+    }
+    return {
+      rules: rulesFor([...this.#targets.values()], this.#options),
+      leftOut: [...merged.values()].sort((a, b) => b.calls - a.calls),
+      runs: this.#runs.size,
+      calls: this.#calls,
+      first: this.#first,
+      last: this.#last,
+    };
+  }
+
+  /** Why a seen call is not to be allowed: it was denied, or a rule that somebody wrote denies it. */
+  #refusal(event: AuditEvent, decision: Decision): LeftOut | null {
+    const { verdict, rule, dependency, count: calls } = event;
+    const destination = this.#options.target(event);
+    const ruled = rule !== null && rule.kind !== 'default' && rule.kind !== 'audit';
+    if (verdict === 'deny' || (verdict === 'would-deny' && ruled)) {
+      const where = rule?.source ? ` (${rule.source})` : '';
+      const why = `${verdict === 'deny' ? 'was denied' : 'would have been denied'}: ${rule?.kind}${where}`;
+      return { destination, calls, why, cycle: dependency?.path ?? null };
+    }
+    if (decision.answer !== 'deny' || decision.rule.kind === 'default') return null;
+    const { kind, source } = decision.rule;
+    return { destination, calls, why: `the policy denies it: ${kind} (${source})`, cycle: decision.cycle };
+  }
+
+  /** The names the call meant; its address where it has none that policy can speak of. */
+  #targetsOf(event: AuditEvent, question: Question): Pick<Target, 'about' | 'text'>[] {
+    const lookup = question.kind === 'lookup';
+    const names = lookup ? question.names.slice(0, 1) : this.#asked.meant(event, question.destination.names);
+    const hosts = names.filter(isSpeakable).map((text) => ({ about: 'host' as const, text }));
+    if (hosts.length > 0) return hosts;
+    if (!lookup) return [{ about: 'address', text: question.destination.address ?? '' }];
+    const destination = this.#options.target(event);
+    const before = this.#unspeakable.get(destination)?.calls ?? 0;
+    const why = 'a policy cannot speak of such a name';
+    this.#unspeakable.set(destination, { destination, calls: before + event.count, why, cycle: null });
+    return [];
+  }
+
+  /** `held`: a rule allows it already, so that nothing need be added for it. */
+  #use(
+    { about, text }: Pick<Target, 'about' | 'text'>,
+    event: AuditEvent,
+    question: Question,
+    refused: LeftOut | null,
+    held: boolean,
+  ): void {
+    const target = this.#targets.get(text) ?? { about, text, uses: new Map() };
+    const { key, port } = useOf(question);
+    const before = target.uses.get(key);
+    if (held && !refused) {
+      // What was denied once and is allowed by now is neither left out nor to be allowed anew.
+      target.uses.delete(key);
+      return;
+    }
+    const use: Use = before ?? { port, count: 0, callers: new Map(), refused: null };
+    const count = (use.refused?.calls ?? 0) + event.count;
+    use.refused = refused && { ...refused, calls: count };
+    if (!refused) {
+      const caller = this.#options.caller(event);
+      use.count += event.count;
+      use.callers.set(caller, (use.callers.get(caller) ?? 0) + event.count);
+    }
+    target.uses.set(key, use);
+    this.#targets.set(text, target);
+  }
+}
+
+function useOf(question: Question): { key: string; port: PortSpec | null } {
+  if (question.kind === 'lookup') return { key: 'lookup', port: null };
+  const { port, protocol } = question.destination;
+  if (protocol === 'other') return { key: 'portless', port: null };
+  return { key: `${port}/${protocol}`, port: { protocol, from: port, to: port } };
+}
+
+function isSpeakable(name: Name): boolean {
+  const host = readHost(name);
+  return !isFault(host) && host.kind === 'exact' && host.text === name;
+}
