@@ -3,7 +3,7 @@ import type { CompiledPolicy } from './compile.ts';
 import { evaluate } from './evaluate.ts';
 import type { Service } from './policy.ts';
 import { fewestPorts, formatPorts, type PortSpec, portsHold } from './ports.ts';
-import type { SuggestedRule, SuggestOptions, Target, Use } from './suggestion.ts';
+import type { Closed, SuggestedRule, SuggestOptions, Target, Use } from './suggestion.ts';
 import { zonesOf } from './widen.ts';
 
 /**
@@ -12,23 +12,24 @@ import { zonesOf } from './widen.ts';
  */
 const LOOKUP: PortSpec = { protocol: 'udp', from: 53, to: 53 };
 
-/** The fewest rules for these targets that open no port of theirs that was not seen. */
+/** The fewest rules for these targets that open no port of theirs that was not seen, and nothing closed. */
 export function rulesFor(
   targets: readonly Target[],
+  closed: readonly Closed[],
   options: Pick<SuggestOptions, 'policy' | 'services'>,
 ): SuggestedRule[] {
-  const refused = targets.flatMap((target) =>
-    [...target.uses.values()].filter((use) => use.refused).map((use) => ({ ...target, use })),
+  const served = serve(
+    targets.flatMap((target) => plainRule(target) ?? []),
+    closed,
+    options,
   );
-  const plain = targets.flatMap((target) => plainRule(target) ?? []);
-  const served = serve(plain, refused, options);
-  const closed = refused.flatMap(({ about, text }) => (about === 'host' ? [text] : []));
-  return widen(served, closed).sort(inOrder);
+  const closedNames = closed.flatMap(({ about, text }) => (about === 'host' ? [text] : []));
+  return widen(served, closedNames).sort(inOrder);
 }
 
 /** The rule for what a target was sent, or for its lookups alone; null if there is nothing to allow. */
 function plainRule({ about, text, uses }: Target): SuggestedRule | null {
-  const allowed = [...uses].filter(([, { refused }]) => !refused);
+  const allowed = [...uses].filter(([, { refused, count }]) => !refused && count > 0);
   if (allowed.length === 0) return null;
   const sent = allowed.filter(([key]) => key !== 'lookup');
   const portless = sent.some(([, { port }]) => port === null);
@@ -41,21 +42,21 @@ function plainRule({ about, text, uses }: Target): SuggestedRule | null {
 /** Targets of a service are allowed by the service, unless that would open what was refused. */
 function serve(
   rules: readonly SuggestedRule[],
-  refused: readonly (Pick<Target, 'about' | 'text'> & { use: Use })[],
+  closed: readonly Closed[],
   { policy, services }: Pick<SuggestOptions, 'policy' | 'services'>,
 ): SuggestedRule[] {
-  const closed = refused.map(({ use, ...target }) => ({ use, service: serviceOf(policy, target) }));
+  const refused = closed.map((target) => ({ port: target.port, service: serviceOf(policy, target) }));
   const byService = new Map<string, SuggestedRule[]>();
   const rest: SuggestedRule[] = [];
   for (const rule of rules) {
     const name = serviceOf(policy, rule);
     const service = name === null ? undefined : services.get(name);
-    const opens = (use: Use) => use.port !== null && holdsAll(rule.ports, [use.port]);
+    const opens = (port: PortSpec | null) => port !== null && holdsAll(rule.ports, [port]);
     const fit =
       service !== undefined &&
       rule.special === null &&
       holdsAll(service.ports, rule.ports ?? []) &&
-      !closed.some((one) => one.service === name && opens(one.use));
+      !refused.some((one) => one.service === name && opens(one.port));
     if (!service || !fit) rest.push(rule);
     else byService.set(service.name, [...(byService.get(service.name) ?? []), rule]);
   }
@@ -82,14 +83,14 @@ function serviceOf(
 }
 
 /** Names that are many of a kind become their zone. */
-function widen(rules: readonly SuggestedRule[], refused: readonly Name[]): SuggestedRule[] {
+function widen(rules: readonly SuggestedRule[], closed: readonly Name[]): SuggestedRule[] {
   const hosts = rules.filter(({ about, special }) => about === 'host' && special === null);
   const byPorts = Map.groupBy(hosts, ({ ports }) => textOf(ports ?? []));
   const replaced = new Set<SuggestedRule>();
   const wide: SuggestedRule[] = [];
   for (const alike of byPorts.values()) {
     const others = rules.filter((rule) => rule.about === 'host' && !alike.includes(rule));
-    const names = [...others.map(({ text }) => text), ...refused];
+    const names = [...others.map(({ text }) => text), ...closed];
     for (const [zone, members] of zonesOf(
       alike.map(({ text }) => text),
       names,

@@ -1,20 +1,21 @@
 import type { AuditEvent } from '../model/event.ts';
 import type { Name } from '../model/name.ts';
 import { AskedNames } from './asked.ts';
-import type { Decision } from './evaluate.ts';
 import { readHost } from './pattern.ts';
 import type { PortSpec } from './ports.ts';
 import { isFault } from './problem.ts';
 import { isExempt, judgeQuestion, type Question, questionOf } from './question.ts';
 import { rulesFor } from './suggest-rules.ts';
-import type { LeftOut, Suggestion, SuggestOptions, Target, Use } from './suggestion.ts';
+import type { Closed, LeftOut, Suggestion, SuggestOptions, Target, Use } from './suggestion.ts';
 
 /** Learns from recorded events, one after the other, and suggests rules. */
 export class Suggester {
   readonly #options: SuggestOptions;
   readonly #asked = new AskedNames();
   readonly #targets = new Map<string, Target>();
-  readonly #unspeakable = new Map<string, LeftOut>();
+  /** What the policy there is denies by a rule, and what no policy can speak of. */
+  readonly #leftOut = new Map<string, LeftOut>();
+  readonly #closed = new Map<string, Closed>();
   readonly #runs = new Set<string>();
   #calls = 0;
   #first: string | null = null;
@@ -32,24 +33,30 @@ export class Suggester {
     if (this.#first === null || event.time < this.#first) this.#first = event.time;
     if (this.#last === null || event.time > this.#last) this.#last = event.time;
     if (question.kind === 'lookup') this.#asked.remember(event, question.names[0] ?? '');
+    const targets = this.#targetsOf(event, question);
+    const refused = this.#refusal(event);
     const decision = judgeQuestion(this.#options.policy, question);
-    const refused = this.#refusal(event, decision);
-    const held = decision.answer !== 'deny' || (!refused && isExempt(event));
-    for (const target of this.#targetsOf(event, question)) this.#use(target, event, question, refused, held);
+    if (!refused && decision.answer === 'deny' && decision.rule.kind !== 'default') {
+      const { port } = useOf(question);
+      for (const target of targets) this.#closed.set(JSON.stringify([target, port]), { ...target, port });
+      const { kind, source } = decision.rule;
+      this.#leaveOut(event, `the policy denies it: ${kind} (${source})`, decision.cycle);
+      return;
+    }
+    const held = decision.answer !== 'deny' || isExempt(event);
+    for (const target of targets) this.#use(target, event, question, refused, held);
   }
 
   result(): Suggestion {
-    const refused = [...this.#targets.values()].flatMap(({ uses }) =>
-      [...uses.values()].flatMap(({ refused: why }) => why ?? []),
+    const targets = [...this.#targets.values()];
+    const refused = targets.flatMap(({ about, text, uses }) =>
+      [...uses.values()].flatMap(({ port, refused: why }) => (why ? { about, text, port, why } : [])),
     );
-    const merged = new Map<string, LeftOut>();
-    for (const one of [...refused, ...this.#unspeakable.values()]) {
-      const key = JSON.stringify([one.destination, one.why]);
-      merged.set(key, { ...one, calls: Math.max(one.calls, merged.get(key)?.calls ?? 0) });
-    }
+    const merged = new Map(this.#leftOut);
+    for (const { why } of refused) merged.set(JSON.stringify([why.destination, why.why]), why);
     return {
-      rules: rulesFor([...this.#targets.values()], this.#options),
-      leftOut: [...merged.values()].sort((a, b) => b.calls - a.calls),
+      rules: rulesFor(targets, [...this.#closed.values(), ...refused], this.#options),
+      leftOut: [...merged.values()].sort((x, y) => y.calls - x.calls),
       runs: this.#runs.size,
       calls: this.#calls,
       first: this.#first,
@@ -57,19 +64,21 @@ export class Suggester {
     };
   }
 
-  /** Why a seen call is not to be allowed: it was denied, or a rule that somebody wrote denies it. */
-  #refusal(event: AuditEvent, decision: Decision): LeftOut | null {
+  /** Why a call is not to be allowed by what was recorded of it: it was denied, or would have been by a rule. */
+  #refusal(event: AuditEvent): LeftOut | null {
     const { verdict, rule, dependency, count: calls } = event;
-    const destination = this.#options.target(event);
     const ruled = rule !== null && rule.kind !== 'default' && rule.kind !== 'audit';
-    if (verdict === 'deny' || (verdict === 'would-deny' && ruled)) {
-      const where = rule?.source ? ` (${rule.source})` : '';
-      const why = `${verdict === 'deny' ? 'was denied' : 'would have been denied'}: ${rule?.kind}${where}`;
-      return { destination, calls, why, cycle: dependency?.path ?? null };
-    }
-    if (decision.answer !== 'deny' || decision.rule.kind === 'default') return null;
-    const { kind, source } = decision.rule;
-    return { destination, calls, why: `the policy denies it: ${kind} (${source})`, cycle: decision.cycle };
+    if (verdict !== 'deny' && !(verdict === 'would-deny' && ruled)) return null;
+    const where = rule?.source ? ` (${rule.source})` : '';
+    const why = `${verdict === 'deny' ? 'was denied' : 'would have been denied'}: ${rule?.kind}${where}`;
+    return { destination: this.#options.target(event), calls, why, cycle: dependency?.path ?? null };
+  }
+
+  #leaveOut(event: AuditEvent, why: string, cycle: readonly string[] | null): void {
+    const destination = this.#options.target(event);
+    const key = JSON.stringify([destination, why]);
+    const calls = (this.#leftOut.get(key)?.calls ?? 0) + event.count;
+    this.#leftOut.set(key, { destination, calls, why, cycle });
   }
 
   /** The names the call meant; its address where it has none that policy can speak of. */
@@ -79,10 +88,7 @@ export class Suggester {
     const hosts = names.filter(isSpeakable).map((text) => ({ about: 'host' as const, text }));
     if (hosts.length > 0) return hosts;
     if (!lookup) return [{ about: 'address', text: question.destination.address ?? '' }];
-    const destination = this.#options.target(event);
-    const before = this.#unspeakable.get(destination)?.calls ?? 0;
-    const why = 'a policy cannot speak of such a name';
-    this.#unspeakable.set(destination, { destination, calls: before + event.count, why, cycle: null });
+    this.#leaveOut(event, 'a policy cannot speak of such a name', null);
     return [];
   }
 
@@ -99,7 +105,7 @@ export class Suggester {
     const before = target.uses.get(key);
     if (held && !refused) {
       // What was denied once and is allowed by now is neither left out nor to be allowed anew.
-      target.uses.delete(key);
+      if (before) before.refused = null;
       return;
     }
     const use: Use = before ?? { port, count: 0, callers: new Map(), refused: null };

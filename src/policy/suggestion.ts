@@ -57,8 +57,13 @@ export interface Use {
   readonly port: PortSpec | null;
   count: number;
   readonly callers: Map<string, number>;
-  /** Why it is not to be allowed, as of the latest event; null: it is. */
+  /** Why it is not to be allowed: it was denied when it was last tried; null: it is. */
   refused: LeftOut | null;
+}
+
+/** What no rule may open by the way: a target that was refused, at a port; null for a lookup. */
+export interface Closed extends Pick<Target, 'about' | 'text'> {
+  readonly port: PortSpec | null;
 }
 
 export interface SuggestOptions {
