@@ -68,6 +68,11 @@ export function loadInstalledPolicy(): LoadedPolicy | null {
   return policyFilesIn(INSTALLED).length > 0 ? loadPolicy(INSTALLED) : null;
 }
 
+/** As `loadInstalledPolicy`, mistakes and all. */
+export function readInstalledPolicy(): ReadPolicy | null {
+  return policyFilesIn(INSTALLED).length > 0 ? readPolicy(INSTALLED) : null;
+}
+
 /** The policy of a file or a directory, which must have no error. Throws PolicyFailure. */
 export function loadPolicy(path: string): LoadedPolicy {
   const read = readPolicy(path);

@@ -1,3 +1,4 @@
+import { bareDeployment } from './bare-deployment.ts';
 import { type CompiledPolicy, compile } from './compile.ts';
 import { coverHosts, coverPorts, coverPrefixes } from './cover.ts';
 import { type CallChange, diffCalls } from './diff-calls.ts';
@@ -55,21 +56,7 @@ const FLOOR = 'floor';
 
 /** A policy whose one deployment adds nothing to the floor. */
 function onlyFloor(policy: Policy): Policy {
-  const bare: Deployment = {
-    name: FLOOR,
-    source: '',
-    deploys: [],
-    mode: 'enforce',
-    default: 'allow',
-    defaultSource: '',
-    circular: 'off',
-    rules: [],
-    waivers: [],
-    dns: { service: null, servers: null, onDeny: 'nxdomain' },
-    onDeny: 'EPERM',
-    staged: null,
-  };
-  return { ...policy, deployments: new Map([[FLOOR, bare]]) };
+  return { ...policy, deployments: new Map([[FLOOR, bareDeployment(FLOOR, [])]]) };
 }
 
 function diffObjects<T>(
