@@ -74,6 +74,7 @@ const lookup = fc.record({
   names: fc.uniqueArray(name, { minLength: 1, maxLength: 2 }),
 });
 const call = fc.record({
+  kind: fc.constantFrom('connect' as const, 'send' as const),
   address: fc.constantFrom(...ADDRESSES),
   port: fc.constantFrom(...PORTS),
   protocol: fc.constantFrom('tcp', 'tcp', 'udp'),

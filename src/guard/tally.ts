@@ -1,7 +1,7 @@
 import type { AuditEvent } from '../model/event.ts';
 import type { DeniedWait, StagedTotals } from '../model/summary.ts';
 import type { Verdict } from '../model/verdict.ts';
-import { answerOf } from '../policy/question.ts';
+import { answerOf, isProbe } from '../policy/question.ts';
 import type { SeenDestinations } from '../policy/seen.ts';
 
 /** Destinations told apart; past that only the counts go on. */
@@ -24,7 +24,8 @@ export class Tally {
   readonly #denied = new Map<string, Denied>();
   readonly #staged: { policy: string; differs: number; denied: number; allowed: number } | null;
   readonly #seen: SeenDestinations | null;
-  readonly #new = new Set<string>();
+  /** With each, whether all of it may have been looks at the route alone. */
+  readonly #new = new Map<string, boolean>();
 
   /** `seen`: what earlier runs called, where new destinations are asked for. */
   constructor({ staged, seen }: { staged: string | null; seen: SeenDestinations | null }) {
@@ -40,7 +41,8 @@ export class Tally {
     if (before !== undefined || this.#destinations.size < MOST_DESTINATIONS)
       this.#destinations.set(target, (before ?? 0) + event.count);
     this.#compare(event, event.verdict);
-    if (this.#seen && this.#new.size < MOST_DESTINATIONS && !this.#seen.has(event)) this.#new.add(target);
+    if (this.#seen && this.#new.size < MOST_DESTINATIONS && !this.#seen.has(event))
+      this.#new.set(target, (this.#new.get(target) ?? true) && isProbe(event));
     if (event.verdict === 'allow') return;
     if (event.dependency) this.#cycles.set(event.dependency.path.join(' '), event.dependency.path);
     if (event.verdict === 'would-deny') {
@@ -77,7 +79,9 @@ export class Tally {
 
   /** Destinations no earlier run called; null where that was not asked for. */
   get newDestinations(): string[] | null {
-    return this.#seen && [...this.#new];
+    const called = (target: string, probe: boolean) =>
+      !probe || !this.#new.has(target.replace(/udp$/, 'tcp'));
+    return this.#seen && [...this.#new].flatMap(([target, probe]) => (called(target, probe) ? [target] : []));
   }
 
   #compare({ staged, rule, count }: AuditEvent, verdict: Verdict): void {

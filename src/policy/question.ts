@@ -10,15 +10,22 @@ const DNS_PORT = 53;
 
 /** What a recorded event asked of the policy. */
 export type Question =
-  | { readonly kind: 'call'; readonly destination: Destination }
+  | {
+      readonly kind: 'call';
+      readonly destination: Destination;
+      /** It sent nothing by itself, and may be no call at all. */
+      readonly probe: boolean;
+    }
   /** The name asked for first, then its aliases. */
   | { readonly kind: 'lookup'; readonly names: readonly Name[] };
 
 /**
  * The question an event was; null for what no rule decides: an escape, a change of policy, a call the guard could
- * not judge, and a call to port 53, which goes to the DNS proxy wherever a policy is enforced.
+ * not judge, a look at the route to an address, and a call to port 53, which goes to the DNS proxy wherever a
+ * policy is enforced.
  */
-export function questionOf({ kind, verdict, destination, rule }: AuditEvent): Question | null {
+export function questionOf(event: AuditEvent): Question | null {
+  const { kind, verdict, destination, rule } = event;
   if (verdict === null || destination === null) return null;
   const { names, port, protocol } = destination;
   // A default that denies is written somewhere; a denial without a place is one of the guard, for its own cause.
@@ -29,7 +36,17 @@ export function questionOf({ kind, verdict, destination, rule }: AuditEvent): Qu
   if (address === null) return null;
   const transport = transportOf(protocol);
   if (port === DNS_PORT && transport !== 'other') return null;
-  return { kind: 'call', destination: { address, names, port: port ?? 0, protocol: transport } };
+  const probe = isProbe(event);
+  if (probe && port === 0) return null;
+  return { kind: 'call', destination: { address, names, port: port ?? 0, protocol: transport }, probe };
+}
+
+/**
+ * connect() of UDP, which getaddrinfo(3) does on each address of a name with the port that TCP will go to, only to
+ * sort them by route: where TCP may go there, the guard passes it over (bpf/call.bpf.h, probes_route).
+ */
+export function isProbe({ kind, destination }: AuditEvent): boolean {
+  return kind === 'connect' && destination?.protocol === 'udp';
 }
 
 function transportOf(protocol: string | null): Transport {
@@ -38,9 +55,12 @@ function transportOf(protocol: string | null): Transport {
 
 /** The policy's word on a question, by the engine that guards. */
 export function judgeQuestion(policy: CompiledPolicy, question: Question): Decision {
-  return question.kind === 'call'
-    ? evaluate(policy, question.destination)
-    : evaluateLookup(policy, question.names);
+  if (question.kind === 'lookup') return evaluateLookup(policy, question.names);
+  const { destination, probe } = question;
+  const decision = evaluate(policy, destination);
+  if (!probe || decision.answer !== 'deny') return decision;
+  const asTcp = evaluate(policy, { ...destination, protocol: 'tcp' });
+  return asTcp.answer === 'deny' ? decision : asTcp;
 }
 
 /**

@@ -26,7 +26,8 @@ function replay(policy: CompiledPolicy | null, events: readonly AuditEvent[]) {
 function record(policy: CompiledPolicy, call: Parameters<typeof evaluate>[1]): AuditEvent {
   const { verdict, rule } = evaluate(policy, call);
   const protocol = call.protocol === 'other' ? 'icmp' : call.protocol;
-  return { ...recorded({ ...call, protocol, verdict }), rule: { ...rule } };
+  const kind = protocol === 'udp' ? 'send' : 'connect';
+  return { ...recorded({ ...call, kind, protocol, verdict }), rule: { ...rule } };
 }
 
 test('the policy that a record was made under decides nothing differently, in either mode', () => {
@@ -110,6 +111,13 @@ describe('replay', () => {
     expect(replay(policyOf(text), [own])).toMatchObject({ differences: [], same: 1 });
     const closed = 'deployments: { d: { deny: [{ address: 10.0.0.0/8 }] } }';
     expect(breaks(replay(policyOf(closed), [own]))).toBe(true);
+  });
+
+  test('a look at the route goes where TCP may go', () => {
+    const probe = recorded({ names: ['a.example'], protocol: 'udp' });
+    const narrow = 'deployments: { d: { allow: [{ host: a.example, ports: [443/tcp] }] } }';
+    expect(replay(policyOf(narrow), [probe])).toMatchObject({ differences: [], same: 1 });
+    expect(breaks(replay(policyOf(narrow), [{ ...probe, kind: 'send' }]))).toBe(true);
   });
 
   test('a deployment that is gone breaks its runs', () => {

@@ -22,6 +22,11 @@ describe('a destination is known', () => {
       { kind: 'dns', names: ['a.example'] },
       { kind: 'dns', names: ['a.example', 'new.example'] },
     ],
+    [
+      'if it is only a look at the route to it',
+      { names: ['a.example'] },
+      { names: ['a.example'], protocol: 'udp' },
+    ],
     ['if it is loopback', {}, { address: '127.0.0.1', port: 40_000 }],
     ["if it is this host's own address", {}, { address: '10.0.0.5' }],
   ])('%s', (_, before, now) => expect(isNew([before], now)).toBe(false));
@@ -31,7 +36,11 @@ describe('a destination is new', () => {
   test.each<[string, Recorded, Recorded]>([
     ['by another name at a known address', { names: ['a.example'] }, { names: ['b.example'] }],
     ['at another port', { names: ['a.example'] }, { names: ['a.example'], port: 80 }],
-    ['by another protocol', { names: ['a.example'] }, { names: ['a.example'], protocol: 'udp' }],
+    [
+      'by another protocol',
+      { names: ['a.example'] },
+      { kind: 'send', names: ['a.example'], protocol: 'udp' },
+    ],
     [
       'as a call where there was a lookup only',
       { kind: 'dns', names: ['a.example'] },

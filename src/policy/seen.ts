@@ -33,7 +33,9 @@ export class SeenDestinations {
     if (!question || judgeQuestion(this.#exempt, question).answer === 'allow')
       return { names: [], address: [] };
     const { names, address, port } = question.destination;
-    const key = (identity: string | null) => `${event.destination?.protocol} ${port} ${identity}`;
+    // A look at the route to where TCP goes is no other destination.
+    const protocol = question.probe ? 'tcp' : event.destination?.protocol;
+    const key = (identity: string | null) => `${protocol} ${port} ${identity}`;
     return { names: names.map(key), address: [key(address)] };
   }
 }

@@ -29,7 +29,10 @@ export function rulesFor(
 
 /** The rule for what a target was sent, or for its lookups alone; null if there is nothing to allow. */
 function plainRule({ about, text, uses }: Target): SuggestedRule | null {
-  const allowed = [...uses].filter(([, { refused, count }]) => !refused && count > 0);
+  const open = [...uses].filter(([, { refused, count }]) => !refused && count > 0);
+  // Where TCP went, UDP that only connected was a look at the route.
+  const byTcp = new Set(open.flatMap(([, { port }]) => (port?.protocol === 'tcp' ? [port.from] : [])));
+  const allowed = open.filter(([, { probe, port }]) => !probe || port === null || !byTcp.has(port.from));
   if (allowed.length === 0) return null;
   const sent = allowed.filter(([key]) => key !== 'lookup');
   const portless = sent.some(([, { port }]) => port === null);

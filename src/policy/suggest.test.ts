@@ -220,6 +220,16 @@ deployments:
     expect(lines([allowed, denied])).toEqual([]);
   });
 
+  test('takes UDP that only connected for a look at the route, where TCP went', () => {
+    const probe = recorded({ names: ['a.example'], protocol: 'udp', port: 80 });
+    const call = recorded({ names: ['a.example'], port: 80 });
+    const sent = recorded({ kind: 'send', names: ['a.example'], protocol: 'udp', port: 80 });
+    expect(lines([probe, probe, call])[1]).toBe('{ host: a.example, ports: [80/tcp] }');
+    expect(lines([probe, call, sent])[1]).toBe('{ host: a.example, ports: [80] }');
+    expect(lines([probe])[1]).toBe('{ host: a.example, ports: [80/udp] }');
+    expect(lines([recorded({ names: ['a.example'], protocol: 'udp', port: 0 })])).toEqual([]);
+  });
+
   test('opens every port of what was pinged, and says so', () => {
     expect(lines([recorded({ address: '10.0.0.9', port: null, protocol: 'icmp', comm: 'ping' })])).toEqual([
       '# sent what has no ports, as ping does, which only a rule that opens every port allows: ping',

@@ -108,7 +108,8 @@ export class Suggester {
       if (before) before.refused = null;
       return;
     }
-    const use: Use = before ?? { port, count: 0, callers: new Map(), refused: null };
+    const use: Use = before ?? { port, count: 0, probe: true, callers: new Map(), refused: null };
+    use.probe &&= question.kind === 'call' && question.probe;
     const count = (use.refused?.calls ?? 0) + event.count;
     use.refused = refused && { ...refused, calls: count };
     if (!refused) {

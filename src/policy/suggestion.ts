@@ -56,6 +56,8 @@ export interface Use {
   /** Null for a lookup and for what has no ports. */
   readonly port: PortSpec | null;
   count: number;
+  /** All of it may have been looks at the route alone. */
+  probe: boolean;
   readonly callers: Map<string, number>;
   /** Why it is not to be allowed: it was denied when it was last tried; null: it is. */
   refused: LeftOut | null;
