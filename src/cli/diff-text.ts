@@ -2,7 +2,7 @@ import type { DeploymentDiff, ObjectDiff, PolicyDiff, SettingChange } from '../p
 import type { CallChange } from '../policy/diff-calls.ts';
 import type { Judgement } from '../policy/evaluate.ts';
 import { formatPieces } from '../policy/pieces.ts';
-import { formatOwnedRule } from './policy-words.ts';
+import { formatOutcome } from './policy-words.ts';
 
 const EFFECTS = {
   deny: 'denied now',
@@ -50,7 +50,7 @@ function formatCalls(calls: readonly CallChange[]): string[] {
 
 function formatJudgement({ answer, rule, cycle }: Judgement): string {
   const path = cycle ? `   ${cycle.join(' → ')}` : '';
-  return `${answer} by ${formatOwnedRule(rule)}${path}`;
+  return `${formatOutcome(answer, rule)}${path}`;
 }
 
 export function diffAsJson({ floor, services, deployments }: PolicyDiff): object {

@@ -2,7 +2,7 @@ import type { Candidate, ExplainedIdentity, ExplainedTier, Explanation } from '.
 import type { ExplainedCall, ExplainedPart } from '../policy/explain-dest.ts';
 import { formatPieces } from '../policy/pieces.ts';
 import type { Clause } from '../policy/tier.ts';
-import { formatClause, formatOwnedRule } from './policy-words.ts';
+import { formatClause, formatOutcome, formatOwnedRule } from './policy-words.ts';
 
 /** What all parts have in common. */
 export interface About {
@@ -27,7 +27,7 @@ export function formatParts(parts: readonly ExplainedPart[], about: About): stri
 function formatPart(part: ExplainedPart): string[] {
   const { about, anyName, anyAddress, lookup, calls, closer } = part;
   const any = [
-    ...(anyName === null ? [] : ['any name below that no rule names closer']),
+    ...(anyName === null ? [] : [`any name${about === '*' ? '' : ' below'} that no rule names closer`]),
     ...(anyAddress === null ? [] : ['any address that no rule names closer']),
   ];
   const more = closer.length > MOST_CLOSER ? ` and ${closer.length - MOST_CLOSER} more` : '';
@@ -56,8 +56,8 @@ function formatCall({ ports, explanation }: ExplainedCall, part: ExplainedPart):
 
 function formatDecision({ decision }: Explanation): string {
   const { answer, verdict, rule } = decision;
-  const says = verdict === answer ? answer : `${answer} (${verdict})`;
-  return `${says} by ${formatOwnedRule(rule)}`;
+  const says = formatOutcome(answer, rule);
+  return verdict === answer ? says : `${says}   verdict ${verdict}`;
 }
 
 function formatTier({ name, answer, decides, identities }: ExplainedTier, part: ExplainedPart): string[] {

@@ -48,6 +48,11 @@ export function formatClause(clause: Pick<Clause, 'host' | 'address' | 'ports'>)
   return ports === null ? where : `${where} on ${ports.map(formatPorts).join(', ')}`;
 }
 
+/** What is decided and by which rule: `deny by circular (acyclic.yaml:4)`, `allow (acyclic.yaml:9)`. */
+export function formatOutcome(answer: string, rule: RuleReference): string {
+  return rule.kind === answer ? formatOwnedRule(rule) : `${answer} by ${formatOwnedRule(rule)}`;
+}
+
 /** A rule with its owner: `allow vault (acyclic.yaml:9)   owner @db`. */
 export function formatOwnedRule(rule: RuleReference): string {
   return rule.owner === null ? formatRule(rule) : `${formatRule(rule)}   owner ${rule.owner}`;

@@ -2,7 +2,7 @@ import type { AuditEvent } from '../model/event.ts';
 import { type Difference, isBreaking, type Replay } from '../policy/replay.ts';
 import { processLabel, shellQuote } from './message.ts';
 import { plural } from './policy-options.ts';
-import { formatOwnedRule } from './policy-words.ts';
+import { formatOutcome } from './policy-words.ts';
 
 const MOST_SHOWN = 20;
 
@@ -38,12 +38,13 @@ function section(title: string, differences: readonly Difference[]): string[] {
 }
 
 function formatDifference({ destination, count, before, after, example, deployment }: Difference): string[] {
-  const was = example.rule ? ` by ${example.rule.kind}${placeOf(example)}` : '';
+  const kind = example.rule?.kind;
+  const was = kind === undefined || kind === before ? before : `${before} by ${kind}`;
   const path = after.cycle ? `   ${after.cycle.join(' → ')}` : '';
   return [
     `  ${destination} ×${count}${deployment === null ? '' : `   ${deployment}`}`,
-    `    was  ${before}${was}`,
-    `    is   ${after.answer} by ${formatOwnedRule(after.rule)}${path}`,
+    `    was  ${was}${placeOf(example)}`,
+    `    is   ${formatOutcome(after.answer, after.rule)}${path}`,
     `    e.g. ${formatExample(example)}`,
   ];
 }

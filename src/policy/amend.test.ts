@@ -57,9 +57,14 @@ deployments:
     'version: 1\ndeployments:\n  d:\n    allow:\n    - host: a.example\n    # curl\n    - { host: n.example, ports: [443/tcp] } # 3 calls\n    - { host: m.example }\n',
   ],
   [
-    'a list in flow style',
-    'version: 1\ndeployments:\n  d:\n    allow: [{ host: a.example }]\n    default: deny\n',
-    'version: 1\ndeployments:\n  d:\n    allow: [{ host: a.example },\n        # curl\n        { host: n.example, ports: [443/tcp] }, # 3 calls\n        { host: m.example }\n      ]\n    default: deny\n',
+    'a list on the line of its key, which is written out',
+    'version: 1\ndeployments:\n  d:\n    allow: [{ host: a.example }, {host: "b.example"}] # both\n    default: deny\n',
+    'version: 1\ndeployments:\n  d:\n    allow: # both\n      - { host: a.example }\n      - {host: "b.example"}\n      # curl\n      - { host: n.example, ports: [443/tcp] } # 3 calls\n      - { host: m.example }\n    default: deny\n',
+  ],
+  [
+    'a list in flow style over several lines',
+    'version: 1\ndeployments:\n  d:\n    allow: [\n      { host: a.example } ]\n    default: deny\n',
+    'version: 1\ndeployments:\n  d:\n    allow: [\n      { host: a.example },\n        # curl\n        { host: n.example, ports: [443/tcp] }, # 3 calls\n        { host: m.example }\n      ]\n    default: deny\n',
   ],
   [
     'an empty list',

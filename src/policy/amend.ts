@@ -52,16 +52,21 @@ function parse(text: string) {
 function insert(text: string, path: readonly string[], lines: readonly RuleLine[]): string {
   const newline = text.includes('\r\n') ? '\r\n' : '\n';
   let node: unknown = parse(text).contents;
+  let inFlow = false;
   for (const [depth, key] of path.entries()) {
     if (isAlias(node)) throw new AmendFailure(`\`${path.slice(0, depth).join('.')}\` is a YAML alias`);
     if (!isMap(node)) throw new AmendFailure(`\`${path.slice(0, depth).join('.')}\` is not a mapping`);
     const pair: Pair | undefined = node.items.find((item) => isScalar(item.key) && item.key.value === key);
     if (!pair) return addKey(text, node, path.slice(depth), lines, newline);
+    inFlow ||= node.flow ?? false;
     node = pair.value;
   }
   if (isAlias(node)) throw new AmendFailure(`\`${path.join('.')}\` is a YAML alias`);
   if (!isSeq(node)) throw new AmendFailure(`\`${path.join('.')}\` is not a list`);
-  return node.flow ? addToFlowList(text, node, lines, newline) : addToBlockList(text, node, lines, newline);
+  if (!node.flow) return addToBlockList(text, node, lines, newline);
+  return (
+    (inFlow ? null : asBlockList(text, node, lines, newline)) ?? addToFlowList(text, node, lines, newline)
+  );
 }
 
 function addToBlockList(text: string, list: YAMLSeq, lines: readonly RuleLine[], newline: string): string {
@@ -72,6 +77,26 @@ function addToBlockList(text: string, list: YAMLSeq, lines: readonly RuleLine[],
     lines.map((line) => indent + blockLine(line)),
     newline,
   );
+}
+
+/** A list that stands on the line of its key is written out, one rule a line; null where it stands otherwise. */
+function asBlockList(
+  text: string,
+  list: YAMLSeq,
+  lines: readonly RuleLine[],
+  newline: string,
+): string | null {
+  const [start, end] = [startOf(list), endOf(list)];
+  const inside = text.slice(start, end);
+  const key = text.slice(text.lastIndexOf('\n', start - 1) + 1, start);
+  if (/[\n#]/.test(inside) || !key.trimEnd().endsWith(':')) return null;
+  const indent = `${indentAt(text, start)}  `;
+  const found = text.indexOf('\n', end);
+  const lineEnd = found < 0 ? text.length : found;
+  const items = (list.items as Node[]).map((item) => `${indent}- ${text.slice(startOf(item), endOf(item))}`);
+  const head = text.slice(0, start).trimEnd() + text.slice(end, lineEnd).trimEnd();
+  const all = [head, ...items, ...lines.map((line) => indent + blockLine(line)), ''];
+  return all.join(newline) + text.slice(lineEnd + 1);
 }
 
 /** What goes on after the new lines stays within the block around it by being indented more than that. */

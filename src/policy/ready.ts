@@ -1,6 +1,7 @@
 import type { AuditEvent } from '../model/event.ts';
 import type { PastRun } from '../model/past.ts';
 import type { CompiledPolicy } from './compile.ts';
+import { type Counted, foldEchoes } from './echo.ts';
 import type { Decision } from './evaluate.ts';
 import { isExempt, judgeQuestion, questionOf } from './question.ts';
 
@@ -18,16 +19,12 @@ export interface Readiness {
   readonly incomplete: readonly string[];
 }
 
-/** Calls to one destination, by the policy as it is now. */
-export interface DecidedCalls {
+/** Calls to one destination, by the policy as it is now, with the lookups made for them. */
+export interface DecidedCalls extends Counted {
   /** As messages have it. */
   readonly destination: string;
   readonly decision: Decision;
-  /** Repeats counted. */
-  readonly count: number;
   readonly runs: number;
-  /** The latest of them. */
-  readonly example: AuditEvent;
 }
 
 /** Looks through the runs of a deployment by its policy of today, one event after the other. */
@@ -73,9 +70,14 @@ export class ReadinessCheck {
   }
 
   result(): Readiness {
-    const calls = [...this.#calls.values()]
-      .map(({ first, count, runs }) => ({ ...first, count, runs: runs.size }))
-      .sort((a, b) => b.count - a.count || (a.destination < b.destination ? -1 : 1));
+    const all = [...this.#calls.values()].map(({ first, count, runs }) => ({
+      ...first,
+      count,
+      runs: runs.size,
+    }));
+    const calls = foldEchoes(all, ({ decision }) => JSON.stringify([decision.answer, decision.rule])).sort(
+      (a, b) => b.count - a.count || (a.destination < b.destination ? -1 : 1),
+    );
     const undecided = calls.filter(({ decision }) => decision.rule.kind === 'default');
     const denied = calls.filter(({ decision }) => decision.rule.kind !== 'default');
     const runs = this.#runs.size;

@@ -89,6 +89,18 @@ describe('replay', () => {
     ]);
   });
 
+  test('counts lookups, and looks at the route, with the call they were made for, unless they fare otherwise', () => {
+    const names = ['c.example', 'alias.example'];
+    const lookup = recorded({ kind: 'dns', names });
+    const events = [lookup, recorded({ names, protocol: 'udp' }), recorded({ names })];
+    const told = ({ differences }: ReturnType<typeof replay>) =>
+      differences.map(({ destination, example, count }) => [destination, example.kind, count]);
+    expect(told(replay(policyOf(text), events))).toEqual([['c.example', 'connect', 3]]);
+    expect(told(replay(policyOf(text), [lookup]))).toEqual([['c.example', 'dns', 1]]);
+    const port = 'deployments: { d: { allow: [{ host: c.example, ports: [80] }] } }';
+    expect(told(replay(policyOf(port), events))).toEqual([['c.example', 'connect', 2]]);
+  });
+
   test('an audit rule allows: to lose it breaks, to gain one does not', () => {
     const marked = recorded({ names: ['c.example'], verdict: 'would-deny', rule: 'audit' });
     expect(breaks(replay(policyOf(text), [marked]))).toBe(true);

@@ -1,6 +1,7 @@
 import type { AuditEvent } from '../model/event.ts';
 import type { Answer } from '../model/verdict.ts';
 import type { CompiledPolicy } from './compile.ts';
+import { type Counted, foldEchoes } from './echo.ts';
 import type { Decision } from './evaluate.ts';
 import { answerOf, isExempt, judgeQuestion, questionOf } from './question.ts';
 
@@ -17,16 +18,13 @@ export interface Replay {
   readonly unknown: ReadonlyMap<string, number>;
 }
 
-/** Calls to one destination that are decided differently in one way. */
-export interface Difference {
+/** Calls to one destination that are decided differently in one way, with the lookups made for them. */
+export interface Difference extends Counted {
   /** As messages have it. */
   readonly destination: string;
   readonly deployment: string | null;
   readonly before: Answer;
   readonly after: Decision;
-  readonly count: number;
-  /** The latest of them. */
-  readonly example: AuditEvent;
 }
 
 export interface ReplayOptions {
@@ -34,6 +32,10 @@ export interface ReplayOptions {
   readonly policyFor: (deployment: string | null) => CompiledPolicy | null;
   /** A destination as messages have it. */
   readonly target: (event: AuditEvent) => string;
+}
+
+function wayOf({ deployment, before, after }: Difference): string {
+  return JSON.stringify([deployment, before, after.answer, after.rule]);
 }
 
 /** Whether a call that the rules allowed would be denied, or a run could not start. */
@@ -88,7 +90,7 @@ export class Replayer {
       runs: this.#runs.size,
       calls: this.#calls,
       same: this.#same,
-      differences: [...this.#differences.values()].sort(
+      differences: foldEchoes([...this.#differences.values()], wayOf).sort(
         (a, b) => rank(b) - rank(a) || b.count - a.count || (a.destination < b.destination ? -1 : 1),
       ),
       unenforced: this.#unenforced,

@@ -91,9 +91,9 @@ export function about({ runs, calls, first, last }: Suggestion): string[] {
 /** What was seen and is not allowed, and why. */
 export function leftOutLines(leftOut: readonly LeftOut[]): string[] {
   if (leftOut.length === 0) return [];
-  const lines = leftOut.map(({ destination, calls, why, cycle }) => {
+  const lines = leftOut.map(({ destination, count, why, cycle }) => {
     const path = cycle && cycle.length > 0 ? `: ${cycle.join(' -> ')}` : '';
-    return plain(`  ${destination} (${plural(calls, 'call')}) ${why}${path}`);
+    return plain(`  ${destination} (${plural(count, 'call')}) ${why}${path}`);
   });
   return ['Left out:', ...lines];
 }

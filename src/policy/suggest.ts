@@ -1,6 +1,7 @@
 import type { AuditEvent } from '../model/event.ts';
 import type { Name } from '../model/name.ts';
 import { AskedNames } from './asked.ts';
+import { foldEchoes } from './echo.ts';
 import { readHost } from './pattern.ts';
 import type { PortSpec } from './ports.ts';
 import { isFault } from './problem.ts';
@@ -56,7 +57,7 @@ export class Suggester {
     for (const { why } of refused) merged.set(JSON.stringify([why.destination, why.why]), why);
     return {
       rules: rulesFor(targets, [...this.#closed.values(), ...refused], this.#options),
-      leftOut: [...merged.values()].sort((x, y) => y.calls - x.calls),
+      leftOut: foldEchoes([...merged.values()], ({ why }) => why).sort((x, y) => y.count - x.count),
       runs: this.#runs.size,
       calls: this.#calls,
       first: this.#first,
@@ -66,19 +67,20 @@ export class Suggester {
 
   /** Why a call is not to be allowed by what was recorded of it: it was denied, or would have been by a rule. */
   #refusal(event: AuditEvent): LeftOut | null {
-    const { verdict, rule, dependency, count: calls } = event;
+    const { verdict, rule, dependency, count } = event;
     const ruled = rule !== null && rule.kind !== 'default' && rule.kind !== 'audit';
     if (verdict !== 'deny' && !(verdict === 'would-deny' && ruled)) return null;
     const where = rule?.source ? ` (${rule.source})` : '';
     const why = `${verdict === 'deny' ? 'was denied' : 'would have been denied'}: ${rule?.kind}${where}`;
-    return { destination: this.#options.target(event), calls, why, cycle: dependency?.path ?? null };
+    const destination = this.#options.target(event);
+    return { destination, count, why, cycle: dependency?.path ?? null, example: event };
   }
 
   #leaveOut(event: AuditEvent, why: string, cycle: readonly string[] | null): void {
     const destination = this.#options.target(event);
     const key = JSON.stringify([destination, why]);
-    const calls = (this.#leftOut.get(key)?.calls ?? 0) + event.count;
-    this.#leftOut.set(key, { destination, calls, why, cycle });
+    const count = (this.#leftOut.get(key)?.count ?? 0) + event.count;
+    this.#leftOut.set(key, { destination, count, why, cycle, example: event });
   }
 
   /** The names the call meant; its address where it has none that policy can speak of. */
@@ -110,8 +112,8 @@ export class Suggester {
     }
     const use: Use = before ?? { port, count: 0, probe: true, callers: new Map(), refused: null };
     use.probe &&= question.kind === 'call' && question.probe;
-    const count = (use.refused?.calls ?? 0) + event.count;
-    use.refused = refused && { ...refused, calls: count };
+    const count = (use.refused?.count ?? 0) + event.count;
+    use.refused = refused && { ...refused, count };
     if (!refused) {
       const caller = this.#options.caller(event);
       use.count += event.count;

@@ -1,5 +1,6 @@
 import type { AuditEvent } from '../model/event.ts';
 import type { CompiledPolicy } from './compile.ts';
+import type { Counted } from './echo.ts';
 import type { Service } from './policy.ts';
 import type { PortSpec } from './ports.ts';
 
@@ -35,10 +36,9 @@ export interface SuggestedRule {
   readonly seen: readonly string[];
 }
 
-export interface LeftOut {
+export interface LeftOut extends Counted {
   /** As messages have it. */
   readonly destination: string;
-  readonly calls: number;
   readonly why: string;
   /** Services from the deployment back to itself. */
   readonly cycle: readonly string[] | null;
