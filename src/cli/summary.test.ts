@@ -29,6 +29,8 @@ const summary: RunSummary = {
   exit: { command: 0, acyclic: 122 },
   duration_ms: 12_340,
   leftover: [],
+  staged: null,
+  new_destinations: null,
 };
 const context: SummaryContext = {
   denied: [],
