@@ -196,6 +196,25 @@ describe('run --fail-on new', () => {
     const earlier = await run(['-p', file('open.yaml')], curl('tools.mirror.internal'));
     const against = (host: string, ...more: string[]) =>
       run(['-p', file('open.yaml'), '--fail-on', 'new', '--baseline', earlier.report, ...more], curl(host));
+    const lone = await lab.client.run([acyclic, 'run', '--fail-on', 'new', '--', 'true']);
+    expect(lone).toMatchObject({ code: 125, stderr: expect.stringContaining('--baseline FILE') });
+    await writeFile(file('none.jsonl'), '');
+    const none = [
+      'run',
+      '-p',
+      file('open.yaml'),
+      '--fail-on',
+      'new',
+      '--baseline',
+      file('none.jsonl'),
+      '--',
+      'true',
+    ];
+    const first = await lab.client.run([acyclic, ...none]);
+    expect(first).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('there is no earlier run of mysql'),
+    });
     const same = await against('tools.mirror.internal');
     expect(same).toMatchObject({ code: 0, summary: { new_destinations: [] } });
     const fresh = await against('apt.internal', '--label', 'x=y');
