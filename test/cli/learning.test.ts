@@ -137,9 +137,7 @@ deployments:
       policy('ready', '-d', 'mysql', '-p', 'audit.yaml', '--report', report, ...args);
     const undecided = ready('--runs', '1');
     expect(undecided.status).toBe(1);
-    expect(undecided.stdout).toMatch(
-      /nobody decided on\n[\s\S]* +tools\.mirror\.internal:80\/tcp ×1 in 1 run\n/,
-    );
+    expect(undecided.stdout).toMatch(/nobody decided on\n +tools\.mirror\.internal:80\/tcp ×\d+ in 1 run\n/);
     await writeFile(
       file('audit.yaml'),
       'version: 1\nservices: { mysql: {} }\ndeployments: { mysql: { mode: audit, allow: [{ host: tools.mirror.internal }] } }\n',
