@@ -275,6 +275,17 @@ describe('services there are', () => {
     ]);
     expect(lines([lookup('a.s.example')], before)[1]).toBe('{ host: a.s.example, ports: [53/udp] }');
   });
+  test('and rules there are speak for what was denied before they were written', () => {
+    const open = parsed([
+      { name: 'p', text: '{version: 1, deployments: {d: {allow: [{host: a.example}]}}}' },
+    ]);
+    const denied = recorded({ names: ['a.example'], verdict: 'deny', rule: 'deny' });
+    expect(suggested([denied], open).leftOut).toHaveLength(1);
+    expect(suggested([denied, recorded({ names: ['a.example'] })], open)).toMatchObject({
+      rules: [],
+      leftOut: [],
+    });
+  });
   test('that the deployment may not call are left out, with the rule or the cycle', () => {
     const { rules, leftOut } = suggested(
       [recorded({ names: ['x.g.example'] }), recorded({ names: ['bad.s.example'] })],
