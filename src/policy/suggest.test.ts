@@ -218,6 +218,8 @@ deployments:
     const allowed = recorded({ names: ['a.example'] });
     expect(lines([denied, allowed])).toEqual(['# curl', '{ host: a.example, ports: [443/tcp] }']);
     expect(lines([allowed, denied])).toEqual([]);
+    const later = { ...denied, time: '2026-11-24T00:00:00.000000000Z' };
+    expect(lines([later, allowed])).toEqual([]);
   });
 
   test('takes UDP that only connected for a look at the route, where TCP went', () => {

@@ -54,7 +54,7 @@ describe('every policy command', () => {
     expect(refusal(name, '--jsno-bogus')).toContain(`try: acyclic policy ${name} --help`);
   });
   test('is one of these; others are named', () => {
-    expect(refusal()).toBe('acyclic: no command given; try: acyclic policy --help\n');
+    expect(refusal()).toBe('acyclic: no command given to acyclic policy; try: acyclic policy --help\n');
     expect(refusal('chekc')).toContain('did you mean check?');
     expect(refusal('apply', 'x')).toBe("acyclic: 'apply' is not built yet\n");
   });
