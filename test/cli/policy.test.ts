@@ -322,6 +322,11 @@ describe('policy init', () => {
       '- service: cloud-metadata',
     ])
       expect(stdout).toContain(line);
+    expect(JSON.parse(policy('init', '-d', 'mysql', '--root', 'root', '--json').stdout)).toMatchObject({
+      text: stdout,
+      host: 'db-7',
+      facts: expect.arrayContaining([expect.objectContaining({ use: 'time', host: 'ntp.internal' })]),
+    });
     write('init.yaml', stdout);
     expect(policy('check', 'init.yaml').stdout).toBe('nothing found\n');
   });
