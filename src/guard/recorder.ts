@@ -113,9 +113,8 @@ export class Recorder {
     this.#nextId = options.nextId;
   }
 
-  /** A call as it was made. */
-  attempt(record: AttemptRecord): Recorded {
-    const chains = this.#chains(record);
+  /** A call as it was made. `chains`: what was known of its address then. */
+  attempt(record: AttemptRecord, chains: Chains = this.known(record)): Recorded {
     const { address, port } = record;
     const protocol = transportOf(record.protocol);
     const names = [...new Set(chains.flat())].sort();
@@ -124,8 +123,7 @@ export class Recorder {
   }
 
   /** A TCP connection with what its first bytes say; in audit mode `record` is that of the call. */
-  opened(record: AttemptRecord, says: Opening): Recorded {
-    const chains = this.#chains(record);
+  opened(record: AttemptRecord, says: Opening, chains: Chains = this.known(record)): Recorded {
     const { address, port } = record;
     const chainsAt = (other: string) => this.#facts.chainsAt(other);
     const call = { address, port, chains };
@@ -139,7 +137,8 @@ export class Recorder {
     return this.#attempted(record, by, { ...place, names }, 'none');
   }
 
-  #chains(record: AttemptRecord): Chains {
+  /** What is known of a call's address: by the kernel when it decided, in audit mode now. */
+  known(record: AttemptRecord): Chains {
     const enforced = this.#policy.mode === 'enforce';
     return enforced ? this.#facts.chainsOf(record.fact) : this.#facts.chainsAt(record.address);
   }
