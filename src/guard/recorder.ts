@@ -8,8 +8,8 @@ import { type Decision, evaluateLookup } from '../policy/evaluate.ts';
 import { type CallDecision, type Chains, evaluateCall, evaluateOpening } from '../policy/opening.ts';
 import type { Clock } from './clock.ts';
 import { delegateAt } from './delegates.ts';
+import { errnoName } from './errno.ts';
 import type { Facts } from './facts.ts';
-import { errnoName } from './outcome.ts';
 import type { ProcessTable } from './processes.ts';
 
 /** An event with what its message needs and its record does not hold. */
