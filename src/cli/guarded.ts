@@ -61,6 +61,7 @@ async function guard(
       policyElsewhere: plan.elsewhere,
       policyId: plan.policyId,
       leftover: options.leftover,
+      onDenied: (recorded) => teller.announce(recorded),
       onEvent: (recorded) => teller.tell(recorded),
       onLost: () =>
         output.say('error', [

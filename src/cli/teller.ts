@@ -7,7 +7,7 @@ import { createFold, type Fold } from './fold.ts';
 import { type DenialView, formatDenial, formatTarget } from './message.ts';
 import { harmless, type Output } from './output.ts';
 
-/** Puts every event into the report and the tally, and tells the denied ones at once, repeats folded. */
+/** Puts every event into the report and the tally, and tells the denied ones, repeats folded. */
 export class Teller {
   readonly tally = new Tally();
   readonly fold: Fold = createFold();
@@ -21,8 +21,9 @@ export class Teller {
     this.#report = report;
   }
 
+  /** Takes an event in, and tells a denial that was not announced. */
   tell(recorded: Recorded): void {
-    const { event, rule, cycle, saw } = recorded;
+    const { event } = recorded;
     this.#report?.write(event);
     this.tally.add(event, formatTarget(event));
     if (event.kind === 'escape') {
@@ -34,6 +35,11 @@ export class Teller {
       );
       return;
     }
+    if (!recorded.told) this.announce(recorded);
+  }
+
+  /** Tells a denial at once, repeats folded; what would be denied is kept for the summary. */
+  announce({ event, rule, cycle, saw }: Recorded): void {
     if (event.verdict === null || event.verdict === 'allow' || rule === null) return;
     const view: DenialView = {
       event,

@@ -71,6 +71,7 @@ function sessionOptions(): Parameters<typeof startSession>[0] {
     policyElsewhere: compileFor([]),
     policyId: null,
     leftover: 'release',
+    onDenied: () => {},
     onEvent: () => {},
     onLost: () => {},
   };

@@ -1,3 +1,4 @@
+import type { Outcome } from '../dns/attempts.ts';
 import type { ProxyHooks, Requester } from '../dns/hooks.ts';
 import type { ClientTable } from '../kernel/clients.ts';
 import type { DnsReplyRecord } from '../kernel/records.ts';
@@ -5,17 +6,13 @@ import { addressFromBytes } from '../model/address.ts';
 import type { RuleReference } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { evaluateLookup } from '../policy/evaluate.ts';
-import { rcodeName } from '../wire/dns-code.ts';
+import type { DnsDenial } from '../policy/policy.ts';
+import { rcodeName, typeName } from '../wire/dns-code.ts';
 import { decodeQuestion } from '../wire/dns-query.ts';
 import { decodeResponse } from '../wire/dns-response.ts';
 import type { Facts } from './facts.ts';
+import type { Asker, LookupBook } from './lookup-book.ts';
 import type { ObservedLookup } from './recorder.ts';
-
-/** Who asked, as the proxy carries it. */
-interface Asker {
-  readonly pid: number;
-  readonly time: bigint;
-}
 
 /** The proxy's questions, answered for one run. */
 export function proxyHooks(options: {
@@ -24,9 +21,9 @@ export function proxyHooks(options: {
   policy: CompiledPolicy;
   clients: ClientTable;
   facts: Facts;
-  record: (lookup: ObservedLookup) => void;
+  book: LookupBook;
 }): ProxyHooks {
-  const { runId, run, policy, clients, facts, record } = options;
+  const { runId, run, policy, clients, facts, book } = options;
   return {
     identify(peer) {
       const client = clients.find(peer.transport, peer.address, peer.port);
@@ -34,29 +31,54 @@ export function proxyHooks(options: {
       const asker: Asker = { pid: client.pid, time: client.time };
       return { run: runId, context: asker };
     },
-    judge(_, names) {
-      const { answer, rule, cycle } = evaluateLookup(policy, names);
+    judge(requester, names, type) {
+      const asker = askerOf(requester);
+      const [name = ''] = names;
+      // With aliases it is the same question again, and what exists and is denied is not passed over for another.
+      const attempt = names.length === 1 ? book.question(asker, name, type) : null;
+      const { answer, rule, cycle } = evaluateLookup(policy, names, (address) => facts.namesAt(address));
+      if (answer !== 'deny') return ALLOWED;
+      const outlook = attempt && book.outlook(attempt, asker, name);
       return {
-        denied: answer === 'deny',
-        onDeny: policy.dns.onDeny,
+        denied: true,
+        onDeny: answerTo(policy, rule),
         reason: explain(rule, cycle),
+        ...(outlook ?? FINAL),
       };
     },
     learn: (_, learned) => learned.map(({ address, names }) => facts.learn(address, names)).every(Boolean),
     report(requester, lookup) {
       const { pid, time } = askerOf(requester);
-      record({
+      book.answered({
         pid,
         time,
         names: [lookup.name, ...lookup.aliases],
+        type: lookup.type,
         transport: 'udp',
+        enforced: true,
         denied: lookup.denied,
+        provisional: lookup.provisional,
         rcode: lookup.rcode,
+        outcome: outcomeOf(lookup.type, lookup.rcode, lookup.addresses.length),
         durationUs: lookup.durationUs,
         hook: 'dns',
       });
     },
   };
+}
+
+const FINAL = { provisional: false, later: [] } as const;
+const ALLOWED = { denied: false, onDeny: 'nxdomain', reason: '', ...FINAL } as const;
+
+/** A name that only the default denies is not resolved: lookups are no way to carry names out of the host. */
+function answerTo({ dns }: CompiledPolicy, rule: RuleReference): DnsDenial {
+  return dns.onDeny === 'resolve' && rule.kind === 'default' ? 'nxdomain' : dns.onDeny;
+}
+
+function outcomeOf(type: string, rcode: string, addresses: number): Outcome {
+  if (rcode === 'NXDOMAIN') return 'absent';
+  if (rcode !== 'NOERROR') return 'failed';
+  return addresses === 0 && (type === 'A' || type === 'AAAA') ? 'empty' : 'found';
 }
 
 function askerOf(requester: Requester): Asker {
@@ -84,9 +106,14 @@ export function readReply(record: DnsReplyRecord, facts: Facts): ObservedLookup 
     pid: record.pid,
     time: record.time,
     names: [query.name, ...response.aliases],
+    type: typeName(query.type),
     transport: tcp ? 'tcp' : 'udp',
+    enforced: false,
     denied: false,
+    // Nothing is withheld and nobody waits to be told: what comes of the attempt is known when it is over.
+    provisional: true,
     rcode: rcodeName(response.rcode),
+    outcome: outcomeOf(typeName(query.type), rcodeName(response.rcode), response.addresses.length),
     durationUs: null,
     hook: 'cgroup_skb/ingress',
   };

@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import type { Outcome } from '../dns/attempts.ts';
 import type { AttemptRecord, EscapeRecord } from '../kernel/records.ts';
 import type { Transport } from '../model/destination.ts';
 import type { AuditEvent, EventKind } from '../model/event.ts';
@@ -16,6 +17,8 @@ export interface Recorded {
   readonly cycle: readonly string[] | null;
   /** Errno or DNS answer the caller saw, as `connect() = EPERM`; null when it was let through. */
   readonly saw: string | null;
+  /** It was told when it happened; this is its record. */
+  readonly told: boolean;
 }
 
 /** A lookup of a run, through the proxy or read in passing. */
@@ -24,10 +27,17 @@ export interface ObservedLookup {
   readonly time: bigint;
   /** The question's name, then its aliases. */
   readonly names: readonly string[];
+  /** `A`, `HTTPS`, or `TYPE1234`. */
+  readonly type: string;
   readonly transport: 'udp' | 'tcp';
-  /** The answer was withheld. */
+  /** It came through the proxy, which acts on what policy says. */
+  readonly enforced: boolean;
+  /** The proxy found it denied. */
   readonly denied: boolean;
+  /** Denied, and its resolver goes on. */
+  readonly provisional: boolean;
   readonly rcode: string;
+  readonly outcome: Outcome;
   readonly durationUs: number | null;
   readonly hook: string;
 }
@@ -115,15 +125,16 @@ export class Recorder {
     });
   }
 
-  lookup(seen: ObservedLookup): Recorded {
-    const decision = evaluateLookup(this.#policy, seen.names);
+  /** @param names what is known of the attempt it belongs to, the name asked for first */
+  lookup(seen: ObservedLookup, names: readonly string[]): Recorded {
+    const decision = evaluateLookup(this.#policy, seen.names, (address) => this.#facts.namesAt(address));
     const verdict: Verdict = decision.answer === 'allow' ? 'allow' : seen.denied ? 'deny' : 'would-deny';
     return this.#recorded('dns', seen, decision, verdict, {
       destination: {
         address: null,
         port: DNS_PORT,
         protocol: seen.transport,
-        names: [...seen.names],
+        names: [...names],
         service: decision.service,
       },
       outcome: { errno: null, duration_us: seen.durationUs },
@@ -193,6 +204,7 @@ export class Recorder {
       rule,
       cycle,
       saw,
+      told: false,
     };
   }
 }

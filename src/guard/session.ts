@@ -17,11 +17,14 @@ import { EngineWords } from '../kernel/words.ts';
 import { type Address, addressBytes, parseAddress } from '../model/address.ts';
 import type { LeftProcess } from '../model/summary.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
+import { evaluateLookup } from '../policy/evaluate.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
+import { mentions, readHabits } from './asker.ts';
 import { Clock } from './clock.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
+import { LookupBook } from './lookup-book.ts';
 import { proxyHooks, readReply } from './lookups.ts';
 import { outsideResolver } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
@@ -40,7 +43,9 @@ export interface SessionOptions {
   readonly policyElsewhere: CompiledPolicy;
   readonly policyId: string | null;
   readonly leftover: 'release' | 'kill';
-  /** Every event, as it happens; for a denied lookup before its answer leaves. */
+  /** A denied lookup, before its answer leaves. Its event follows when its resolver is done. */
+  readonly onDenied: (recorded: Recorded) => void;
+  /** Every event, as it happens. */
   readonly onEvent: (recorded: Recorded) => void;
   /** The programs were taken off by somebody else: what the run calls from now on is not guarded. */
   readonly onLost: () => void;
@@ -142,8 +147,21 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const stream = new RecordStream(
     { events: programs.map('events'), processes: programs.map('processes') },
     words,
-    (record) => dispatch(record, { words, processes, facts, recorder, onEvent: options.onEvent }),
+    (record) => dispatch(record, { words, processes, facts, book, recorder, onEvent: options.onEvent }),
   );
+  const book = new LookupBook({
+    say: (names) => {
+      const { answer, rule } = evaluateLookup(policy, names, (address) => facts.namesAt(address));
+      return { denied: answer === 'deny', byRule: rule.kind !== 'default' };
+    },
+    habits: readHabits,
+    mentions: ({ pid, time }, name) => mentions(processes.at(pid, time)?.argv ?? [], name),
+    event: (lookup, names) => recorder.lookup(lookup, names),
+    catchUp: () => stream.drain(),
+    onDenied: options.onDenied,
+    onEvent: options.onEvent,
+  });
+  undo.add('lookups', () => book.close());
   undo.add('record stream', () => stream.close());
 
   if (policy.mode === 'enforce') {
@@ -151,10 +169,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       run: cgroup.id,
       clients: new ClientTable(programs.map('clients')),
       facts,
-      record: (lookup) => {
-        stream.drain();
-        options.onEvent(recorder.lookup(lookup));
-      },
+      book,
     });
     undo.add('DNS proxy', () => proxy.close());
     words.setProxy(proxy.port);
@@ -185,6 +200,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       const leftover = processesIn(cgroup.path).map(describeLeft);
       if (options.leftover === 'kill') await kill(cgroup.path);
       stream.drainAll();
+      book.close();
       const losses = lossesOf(programs, stream, recorder);
       // The guard goes before what it guards is let go: a released process is not half guarded.
       programs.detach();
@@ -241,23 +257,27 @@ function dispatch(
     words: EngineWords;
     processes: ProcessTable;
     facts: Facts;
+    book: LookupBook;
     recorder: Recorder;
     onEvent: SessionOptions['onEvent'];
   },
 ): void {
-  const { words, processes, facts, recorder, onEvent } = to;
+  const { words, processes, facts, book, recorder, onEvent } = to;
   switch (record.type) {
     case 'fork':
     case 'exec':
+      processes.apply(record);
+      break;
     case 'exit':
       processes.apply(record);
+      book.ended(record.pid);
       break;
     case 'escape':
       onEvent(recorder.escape(record));
       break;
     case 'dns-reply': {
       const lookup = readReply(record, facts);
-      if (lookup) onEvent(recorder.lookup(lookup));
+      if (lookup) book.answered(lookup);
       break;
     }
     case 'attempt':
@@ -334,7 +354,7 @@ function refuseOutsideResolver(): void {
 
 async function startDns(
   options: SessionOptions,
-  parts: Pick<Parameters<typeof proxyHooks>[0], 'run' | 'clients' | 'facts' | 'record'>,
+  parts: Pick<Parameters<typeof proxyHooks>[0], 'run' | 'clients' | 'facts' | 'book'>,
 ): Promise<DnsProxy> {
   const { policy, id } = options;
   const servers = policy.dns.servers?.map((address) => ({ address, port: DNS_PORT }));

@@ -56,6 +56,7 @@ export async function startBench(options: BenchOptions = {}): Promise<Bench> {
         denied: names.some((name) => denied.includes(name)),
         onDeny,
         reason: 'denied by test: a → b → a',
+        ...{ provisional: false, later: [] },
       };
     },
     learn(_, facts) {

@@ -1,0 +1,123 @@
+import { type Answer, type Attempt, Attempts, type Outlook, type Say } from '../dns/attempts.ts';
+import type { Habits } from '../dns/search-list.ts';
+import type { Name } from '../model/name.ts';
+import type { ObservedLookup, Recorded } from './recorder.ts';
+
+/** Who asked, and when. */
+export interface Asker {
+  readonly pid: number;
+  /** CLOCK_MONOTONIC nanoseconds. */
+  readonly time: bigint;
+}
+
+/** What the book needs of its composer. */
+export interface BookMeans {
+  /** What policy says of a name, or of a name and its aliases. */
+  say(names: readonly Name[]): Say;
+  /** How a living process's resolver makes names. */
+  habits(pid: number): Habits;
+  /** Whether the command line of a process has a name, whole. */
+  mentions(asker: Asker, name: Name): boolean;
+  /** Makes an event of a lookup. `names` is what is known of the attempt, the name asked for first. */
+  event(lookup: ObservedLookup, names: readonly Name[]): Recorded;
+  /** Reads what the kernel has told of processes so far. */
+  catchUp(): void;
+  /** A denial, before its answer leaves. Its event follows when the attempt is over. */
+  onDenied(recorded: Recorded): void;
+  onEvent(recorded: Recorded): void;
+}
+
+/** How long after its last answer an attempt may go on: far above what a resolver takes to ask for the next name. */
+const WINDOW_MS = 2000;
+const LOOK_EVERY_MS = 250;
+
+/** Lookups of a run, folded into attempts: each is told and recorded once, whatever names its resolver made of it. */
+export class LookupBook {
+  readonly #means: BookMeans;
+  readonly #attempts = new Attempts<ObservedLookup>(WINDOW_MS);
+  readonly #told = new Map<Attempt<ObservedLookup>, Recorded>();
+  #timer: NodeJS.Timeout | null = null;
+  #closed = false;
+
+  constructor(means: BookMeans) {
+    this.#means = means;
+  }
+
+  /** Called for every question before it is judged. */
+  question({ pid }: Asker, name: Name, type: string): Attempt<ObservedLookup> {
+    return this.#attempts.question(pid, name, type, performance.now());
+  }
+
+  /** What may come of a question that is denied. */
+  outlook(attempt: Attempt<ObservedLookup>, asker: Asker, name: Name): Outlook {
+    this.#attempts.read(attempt, () => this.#means.habits(asker.pid));
+    const say = (each: Name): Say => this.#means.say([each]);
+    return this.#attempts.outlook(attempt, name, say, (each) => this.#means.mentions(asker, each));
+  }
+
+  /** Takes an answer in, whether its question was seen or not; a denial is told before this returns. */
+  answered(lookup: ObservedLookup): void {
+    if (this.#closed) return;
+    const { pid, names, type, outcome, provisional } = lookup;
+    const [name = '', ...aliases] = names;
+    this.#means.catchUp();
+    const attempt = this.#attempts.find(pid, name, type) ?? this.question(lookup, name, type);
+    if (outcome !== 'found') this.#attempts.read(attempt, () => this.#means.habits(pid));
+    const say = lookup.enforced && !lookup.denied ? ALLOWED : this.#means.say(names);
+    const answer: Answer<ObservedLookup> = { name, type, aliases, outcome, say, provisional, lookup };
+    const turn = this.#attempts.answered(attempt, answer, performance.now());
+    if (turn === 'record') this.#means.onEvent(this.#means.event(lookup, names));
+    if (turn === 'tell') this.#tell(attempt);
+    for (const over of this.#attempts.due(performance.now())) this.#record(over);
+    this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+  }
+
+  /** A process has ended: what it asked for is over. */
+  ended(pid: number): void {
+    for (const attempt of this.#attempts.end(pid)) this.#record(attempt);
+  }
+
+  /** Records what is open. Later answers are nobody's. */
+  close(): void {
+    this.#closed = true;
+    if (this.#timer) clearInterval(this.#timer);
+    for (const attempt of this.#attempts.end(null)) this.#record(attempt);
+  }
+
+  #look(): void {
+    for (const attempt of this.#attempts.due(performance.now())) this.#record(attempt);
+    if (this.#attempts.size > 0 || !this.#timer) return;
+    clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  #tell(attempt: Attempt<ObservedLookup>): void {
+    const { deciding } = attempt;
+    if (!deciding) return;
+    const recorded = this.#means.event(deciding.lookup, namesOf(attempt, deciding));
+    this.#told.set(attempt, recorded);
+    this.#means.onDenied(recorded);
+  }
+
+  /** The one event of an attempt that nothing was found for. */
+  #record(attempt: Attempt<ObservedLookup>): void {
+    const { deciding } = attempt;
+    if (!deciding) return;
+    const told = this.#told.get(attempt);
+    this.#told.delete(attempt);
+    const names = namesOf(attempt, deciding);
+    if (told) {
+      const destination = told.event.destination && { ...told.event.destination, names };
+      this.#means.onEvent({ ...told, told: true, event: { ...told.event, destination } });
+    } else {
+      this.#means.onEvent(this.#means.event(deciding.lookup, names));
+    }
+  }
+}
+
+const ALLOWED: Say = { denied: false, byRule: false };
+
+/** What was asked for first, then what was made of it, then the aliases of the name that decided. */
+function namesOf({ asked, names }: Attempt<unknown>, { aliases }: Answer<unknown>): Name[] {
+  return [...new Set([...(asked === null ? [] : [asked]), ...names, ...aliases])];
+}
