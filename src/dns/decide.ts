@@ -1,6 +1,7 @@
 import { addressFromBytes } from '../model/address.ts';
 import { EDE, type ExtendedError, RCODE, rcodeName, TYPE, typeName } from '../wire/dns-code.ts';
 import { encodeFailure, encodeTruncated, udpLimit } from '../wire/dns-encode.ts';
+import { withoutGlue } from '../wire/dns-glue.ts';
 import { type DnsFault, decodeQuery, type Query } from '../wire/dns-query.ts';
 import type { Fact, Judgement, Lookup, ProxyCounters, ProxyHooks, Requester } from './hooks.ts';
 import type { Quota } from './quota.ts';
@@ -131,11 +132,11 @@ function learn(turn: Turn, { hooks, counters }: Desk): Reply | null {
 
 function deliver({ query, answer, transport }: Turn, { counters }: Desk): Reply | null {
   if (answer === null) return null;
-  const { rcode, ede } = answer.response;
-  if (transport === 'tcp' || answer.bytes.length <= udpLimit(query))
-    return { bytes: answer.bytes, rcode, ede };
+  const { rcode, ede, glue } = answer.response;
+  const bytes = glue ? withoutGlue(answer.bytes) : answer.bytes;
+  if (transport === 'tcp' || bytes.length <= udpLimit(query)) return { bytes, rcode, ede };
   counters.truncated += 1;
-  return { bytes: encodeTruncated(query, answer.bytes), rcode, ede };
+  return { bytes: encodeTruncated(query, bytes), rcode, ede };
 }
 
 function deny(turn: Turn, desk: Desk, judgement: Judgement): Reply | null | Promise<Reply | null> {
