@@ -10,11 +10,14 @@ x86_64) arch=x86 ;;
 aarch64) arch=arm64 ;;
 *) echo "bpf/build.sh: unknown architecture $(uname -m)" >&2; exit 1 ;;
 esac
+sources="connect udp skb process message"
+objects=
 include=$(gcc -print-multiarch 2>/dev/null || echo "$(uname -m)-linux-gnu")
-for source in connect udp skb process; do
+for source in $sources; do
 	clang-19 -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Werror -Wno-unused-parameter \
 		-Wno-address-of-packed-member -D__TARGET_ARCH_$arch -I"/usr/include/$include" \
 		-c "$source.bpf.c" -o "$out/$source.bpf.o"
+	objects="$objects $out/$source.bpf.o"
 done
-PATH=$PATH:/usr/sbin bpftool gen object ../build/acyclic.bpf.o "$out/connect.bpf.o" "$out/udp.bpf.o" \
-	"$out/skb.bpf.o" "$out/process.bpf.o"
+# shellcheck disable=SC2086 # a list of files
+PATH=$PATH:/usr/sbin bpftool gen object ../build/acyclic.bpf.o $objects

@@ -42,13 +42,13 @@ static __always_inline int engine_alive(const struct engine *words)
 }
 
 /* A ticket for the first denial of a destination; 0 for the repeats of a retry loop. */
-static __always_inline __u32 take_ticket(const struct call *call, __u64 run)
+static __always_inline __u32 take_ticket(const struct destination *to, __u64 run, __u64 name_hash)
 {
-	struct denial_key key = {.run = run, .port = call->to.port, .protocol = call->to.protocol};
+	struct denial_key key = {.run = run, .port = to->port, .protocol = to->protocol, .name_hash = name_hash};
 	struct engine *words = the_engine();
 	__u8 yes = 1;
 
-	copy_address(key.address, call->to.address);
+	copy_address(key.address, to->address);
 	if (!words || bpf_map_lookup_elem(&denials, &key))
 		return 0;
 	bpf_map_update_elem(&denials, &key, &yes, BPF_ANY);
@@ -83,7 +83,7 @@ static __always_inline void await_told(__u32 ticket)
 static __always_inline void tell(const struct call *call, __u64 run, const struct judgement *verdict)
 {
 	int denied = verdict->decision == DECISION_DENY;
-	__u32 ticket = denied ? take_ticket(call, run) : 0;
+	__u32 ticket = denied ? take_ticket(&call->to, run, 0) : 0;
 	struct attempt_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
 	if (!event) {
@@ -105,6 +105,7 @@ static __always_inline void tell(const struct call *call, __u64 run, const struc
 	event->errno = denied ? verdict->errno : 0;
 	event->socket_type = call->type;
 	event->elsewhere = verdict->elsewhere;
+	event->opening = denied ? OPENING_NONE : verdict->opening;
 	event->count = 1;
 	event->ticket = ticket;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
@@ -200,6 +201,17 @@ static __always_inline int probes_route(const struct call *call, __u64 run, cons
 	return verdict.decision != DECISION_DENY;
 }
 
+/*
+ * Data in the SYN (TCP Fast Open) passes no message hook. Who asks for it where it cannot be had is told EOPNOTSUPP,
+ * and connects without.
+ */
+static __always_inline int opens_fast(struct bpf_sock *sk)
+{
+	struct tcp_sock *tcp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+
+	return tcp && (BPF_CORE_READ(tcp, fastopen_req) || BPF_CORE_READ_BITFIELD_PROBED(tcp, fastopen_connect));
+}
+
 enum outcome {
 	REFUSED = 0,
 	PASSED = 1,
@@ -250,8 +262,10 @@ static __always_inline enum outcome outbound(struct bpf_sock_addr *ctx, struct c
 			return PASSED;
 	}
 	call->netns = bpf_get_netns_cookie(ctx);
-	if (socket)
+	if (socket) {
 		socket->netns = call->netns;
+		socket->cookie = call->cookie;
+	}
 	state = bpf_map_lookup_elem(&runs, &run);
 	if (state && asks_dns(&call->to, state)) {
 		verdict.generation = state->generation;
@@ -279,6 +293,10 @@ static __always_inline enum outcome outbound(struct bpf_sock_addr *ctx, struct c
 	}
 	if (verdict.decision == DECISION_DENY && verdict.cause == CAUSE_POLICY && probes_route(call, run, state))
 		return PASSED;
+	if (verdict.decision != DECISION_DENY && verdict.opening != OPENING_NONE && opens_fast(sk)) {
+		*errno = EOPNOTSUPP;
+		return REFUSED;
+	}
 	tell(call, run, &verdict);
 	if (verdict.decision == DECISION_DENY) {
 		*errno = verdict.errno;

@@ -7,11 +7,18 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 SEC("cgroup/sock_create")
 int sock_create(struct bpf_sock *ctx)
 {
+	struct run_state *state;
 	struct socket *socket;
 	__u64 run = task_run();
 
 	if (!run)
 		return 1;
+	// Subflows of MPTCP pass no message hook. Who asks for it where it cannot be had goes on with TCP.
+	state = bpf_map_lookup_elem(&runs, &run);
+	if (ctx->protocol == IPPROTO_MPTCP && state && state->flags & RUN_READS) {
+		bpf_set_retval(-EPROTONOSUPPORT);
+		return 0;
+	}
 	socket = bpf_sk_storage_get(&sockets, ctx, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!socket) {
 		count_loss(LOSS_SOCKETS);

@@ -16,16 +16,43 @@
 #define ARGV_SMALL 512
 #define ARGV_SIZE 4096
 #define DNS_SIZE 4096
+/* Names in look-ups: 247 bytes, and one that ends them. Longer ones are read by nobody. */
+#define NAME_KEY_SIZE 248
+#define NAME_SIZE 256
+/* A piece of a connection's first bytes, in audit mode. */
+#define OPENING_PIECE 2048
 
-/* What a rule says. BY_PORT: the profile's ports decide. OWN_ADDRESS: holds in the engine's netns only. */
+/*
+ * What is said at a port: a decision, what becomes of a connection's first bytes, and what each tier says of the
+ * address or the name alone, two bits a tier, the highest in the lowest. BY_PORT: the profile's ports say so.
+ * OWN_ADDRESS: holds in the engine's netns only. READ: the first bytes are judged; with DENY: they may open it.
+ * PROXY: they must say where a proxy is to go. EXEMPT: the default does not deny it. JOINT: the tiers are those of
+ * name and address together. BY_ADDRESS: the profile is a table of addresses.
+ */
 enum decision {
 	DECISION_NONE = 0,
 	DECISION_ALLOW = 1,
 	DECISION_AUDIT = 2,
 	DECISION_DENY = 3,
-	DECISION_MASK = 0xff,
+	DECISION_MASK = 3,
+	DECISION_READ = 0x4,
+	DECISION_PROXY = 0x8,
+	DECISION_AMBIGUOUS = 0x10,
+	DECISION_EXEMPT = 0x20,
+	DECISION_JOINT = 0x40,
 	DECISION_BY_PORT = 0x100,
 	DECISION_OWN_ADDRESS = 0x200,
+	DECISION_BY_ADDRESS = 0x400,
+	DECISION_TIERS_SHIFT = 16,
+	DECISION_TIERS = 8,
+};
+
+/* What becomes of a connection's first bytes. */
+enum opening_use {
+	OPENING_NONE = 0,
+	OPENING_READ = 1,
+	OPENING_WAIT = 2,
+	OPENING_PROXY = 3,
 };
 
 enum transport {
@@ -42,6 +69,8 @@ enum event_kind {
 	EVENT_EXEC = 5,
 	EVENT_EXIT = 6,
 	EVENT_ESCAPE = 7,
+	EVENT_OPENING = 8,
+	EVENT_OPENING_PIECE = 9,
 };
 
 enum hook {
@@ -51,6 +80,7 @@ enum hook {
 	HOOK_SENDMSG6 = 4,
 	HOOK_EGRESS = 5,
 	HOOK_INGRESS = 6,
+	HOOK_MESSAGE = 7,
 };
 
 /* Why a call was denied without a rule, or noted. */
@@ -62,6 +92,8 @@ enum cause {
 	CAUSE_DNS_OTHER_NETNS = 4,
 	CAUSE_NO_MEMORY = 5,
 	CAUSE_LOOPBACK_BY_LINK = 6,
+	/* Bytes of a connection came past the message hook. */
+	CAUSE_UNREAD = 7,
 };
 
 enum loss {
@@ -69,12 +101,15 @@ enum loss {
 	LOSS_PROCESSES = 1,
 	LOSS_SOCKETS = 2,
 	LOSS_CLIENTS = 3,
-	LOSS_COUNT = 4,
+	LOSS_OPENINGS = 4,
+	LOSS_COUNT = 5,
 };
 
 /* Flags of a run, beside its generation. */
 enum run_flags {
 	RUN_ENFORCE = 1,
+	RUN_DEFAULT_DENY = 2,
+	RUN_READS = 4,
 	RUN_ERRNO_SHIFT = 8,
 };
 
@@ -104,12 +139,43 @@ struct attempt_event {
 	__u8 socket_type;
 	/* The caller's network namespace is not the engine's. */
 	__u8 elsewhere;
+	/* enum opening_use: more is told of this connection once its first bytes are known. */
+	__u8 opening;
 	/* Identical attempts this record stands for. */
 	__u32 count;
 	/* Not 0: the caller waits, a moment at most, until engine.told says this was told. */
 	__u32 ticket;
 	__u8 source[16];
 	char comm[COMM_SIZE];
+};
+
+/* What the first bytes of a connection say; enum flags of its `says`. */
+enum opening_says {
+	SAYS_TLS = 1,
+	SAYS_HTTP = 2,
+	SAYS_PROXIED = 4,
+	SAYS_ENCRYPTED = 8,
+	SAYS_UNREADABLE = 16,
+	SAYS_NAME = 32,
+	SAYS_ADDRESS = 64,
+	SAYS_PORT = 128,
+};
+
+struct opening_event {
+	struct attempt_event attempt;
+	__u32 says;
+	__u16 inner_port;
+	__u16 name_length;
+	__u8 inner[16];
+	char name[NAME_SIZE];
+};
+
+struct opening_piece_event {
+	struct event_header header;
+	__u64 cookie;
+	__u32 offset;
+	__u32 length;
+	__u8 payload[OPENING_PIECE];
 };
 
 struct dns_event {
@@ -165,7 +231,7 @@ struct run_state {
 struct address_key {
 	__u32 prefix_length;
 	__u32 table;
-	__u8 address[16];
+	__u8 address[16] __attribute__((aligned(8)));
 };
 
 struct port_key {
@@ -200,6 +266,26 @@ struct fact_entry_key {
 	__u32 elsewhere;
 };
 
+/* Names from their end, so that what is below a name begins with it: `com.github` and a 0, or `com.github.` and on. */
+struct name_key {
+	__u32 prefix_length;
+	__u32 generation;
+	__u8 name[NAME_KEY_SIZE];
+};
+
+/* What the policy says of a name at an address, and at one that is not known. */
+struct name_entry {
+	struct entry at_address;
+	struct entry unplaced;
+};
+
+/* The same name among those that led to an address, with what it is an alias of. */
+struct chain_key {
+	__u32 generation;
+	__u32 fact;
+	__u8 name[NAME_KEY_SIZE];
+};
+
 struct client_key {
 	__u8 protocol;
 	__u8 family;
@@ -221,6 +307,8 @@ struct denial_key {
 	__u8 address[16];
 	__u32 port;
 	__u32 protocol;
+	/* Of the name its first bytes gave; 0: none. */
+	__u64 name_hash;
 };
 
 struct peer_key {

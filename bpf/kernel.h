@@ -24,7 +24,11 @@
 #define IPPROTO_ROUTING 43
 #define IPPROTO_FRAGMENT 44
 #define IPPROTO_DSTOPTS 60
+#define IPPROTO_MPTCP 262
 #define EPERM 1
+#define EACCES 13
+#define EPROTONOSUPPORT 93
+#define EOPNOTSUPP 95
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -52,6 +56,13 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct mm_struct *mm;
 	struct css_set *cgroups;
+};
+
+struct tcp_fastopen_request;
+
+struct tcp_sock {
+	__u8 fastopen_connect : 1;
+	struct tcp_fastopen_request *fastopen_req;
 };
 
 struct linux_binprm {

@@ -20,6 +20,8 @@ interface BtfType {
 const STRUCTS = [
   'event_header',
   'attempt_event',
+  'opening_event',
+  'opening_piece_event',
   'dns_event',
   'process_event',
   'exec_event',
@@ -31,10 +33,13 @@ const STRUCTS = [
   'fact_key',
   'fact',
   'fact_entry_key',
+  'name_key',
+  'name_entry',
+  'chain_key',
   'client_key',
   'client',
 ];
-const ENUMS = ['decision', 'transport', 'event_kind', 'hook', 'cause', 'loss', 'run_flags'];
+const ENUMS = ['decision', 'opening_use', 'opening_says', 'transport', 'event_kind', 'hook', 'cause', 'loss', 'run_flags'];
 
 const root = new URL('..', import.meta.url).pathname;
 const target = `${root}src/kernel/layout.gen.ts`;

@@ -15,6 +15,72 @@
 #define MAX_CLIENTS 131072
 #define MAX_PEERS 65536
 #define MAX_DENIALS 8192
+#define MAX_OPENINGS 131072
+
+#define WINDOW_SIZE 256
+#define TEXT_SIZE 512
+#define MAX_PIECES 8
+
+/* A host and a port as text, and what it was read as. */
+struct authority {
+	__u32 length;
+	/* Of the name, once read. */
+	__u32 name_length;
+	__u16 port;
+	/* enum authority_kind */
+	__u8 kind;
+	/* A blank came after what there is. */
+	__u8 ended;
+	__u8 too_long;
+	__u8 pad[3];
+	__u8 address[16] __attribute__((aligned(8)));
+	char text[TEXT_SIZE];
+};
+
+/* The first bytes of a connection and how far they are read. Offsets are into the stream. */
+struct opening {
+	/* Where the message's bytes are, the offset of the first, and of the one after the last. */
+	__u64 data;
+	__u32 start;
+	__u32 size;
+	/* Read by the HTTP scan. */
+	__u32 position;
+	__u32 window_at;
+	__u32 window_end;
+	/* Of the line or word that is being read. */
+	__u32 count;
+	__u8 head[8];
+	__u8 phase;
+	__u8 head_length;
+	__u8 flags;
+	__u8 word;
+	__u8 word_at;
+	__u8 gap;
+	__u8 scheme_at;
+	__u8 form;
+	__u8 strict;
+	__u8 version;
+	__u8 connect;
+	__u8 host_seen;
+	__u64 scheme;
+	__u8 carriage;
+	__u8 pieces;
+	__u8 tls;
+	__u8 letters;
+	__u8 long_scheme;
+	__u8 pad[3];
+	__u32 says;
+	struct {
+		__u16 start;
+		__u16 length;
+	} piece[MAX_PIECES];
+	struct authority target;
+	struct authority host;
+	char window[WINDOW_SIZE];
+	__u64 name_hash;
+	/* A name_key or a chain_key. */
+	struct name_key key;
+};
 
 /* What a socket is known by. Only allowed destinations are recorded, so a torn record opens nothing. */
 struct socket {
@@ -36,6 +102,25 @@ struct socket {
 	/* Its source port as the DNS proxy knows it; 0: it never asked. */
 	__u16 client_port;
 	__u8 original[16];
+	__u64 cookie;
+	/* enum opening_use as decided at connect, and how far its first bytes are: enum opening_state. */
+	__u8 use;
+	__u8 opening;
+	/* Audit: the TCP sequence number after what was told of its first bytes, and how much that was. */
+	__u16 told;
+	__u32 sequence;
+};
+
+enum opening_state {
+	/* Not judged, or not any more. */
+	STATE_OPEN = 0,
+	/* Nothing may leave that the message hook has not seen. */
+	STATE_MARKED = 1,
+	/* What has left names nobody; what follows still may. */
+	STATE_BEGUN = 2,
+	STATE_DENIED = 3,
+	/* Audit: told in passing. */
+	STATE_HEARD = 4,
 };
 
 struct {
@@ -91,6 +176,38 @@ struct {
 	__type(key, int);
 	__type(value, struct socket);
 } sockets __weak SEC(".maps");
+
+/* Reading a connection's first bytes, while it lasts. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct opening);
+} openings __weak SEC(".maps");
+
+/* Connections whose first bytes the message hook is to see, by cookie. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, MAX_OPENINGS);
+	__type(key, __u64);
+	__type(value, __u64);
+} connections __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_ENTRIES);
+	__type(key, struct name_key);
+	__type(value, struct name_entry);
+} names __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_ENTRIES);
+	__type(key, struct chain_key);
+	__type(value, struct entry);
+} chains __weak SEC(".maps");
 
 /* The run a process was born into: what it is judged against when somebody moves it. */
 struct {

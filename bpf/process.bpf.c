@@ -135,10 +135,14 @@ int BPF_PROG(process_move, struct cgroup *to, const char *path, struct task_stru
 /* Keeps the types of the wire in the object's BTF, where bpf/layout.ts reads them. Never called or loaded. */
 struct wire_types {
 	struct attempt_event attempt_event;
+	struct opening_event opening_event;
+	struct opening_piece_event opening_piece_event;
 	struct dns_event dns_event;
 	struct process_event process_event;
 	struct exec_event exec_event;
 	enum decision decision;
+	enum opening_use opening_use;
+	enum opening_says opening_says;
 	enum transport transport;
 	enum event_kind event_kind;
 	enum hook hook;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Packets. Egress is the last resort: it judges only what no call hook has on record (raw IP, ping sockets,
- * TCP in SYN_SENT, UDP to another destination or under an older policy), never replies. Ingress reads DNS
- * answers in passing, in audit mode only, where nothing is redirected.
+ * TCP in SYN_SENT, UDP to another destination or under an older policy), never replies; and it holds back what a
+ * marked connection sends past the message hook. In audit mode, where nothing is redirected and no socket is marked,
+ * first bytes are told from here in passing, and ingress tells DNS answers.
  */
 #include "verdict.bpf.h"
 
@@ -10,7 +11,10 @@
 #define ETH_P_IPV6 0x86dd
 #define DNS_PORT 53
 #define MAX_EXTENSION_HEADERS 6
+#define TCP_SEQUENCE 4
 #define TCP_DATA_OFFSET 12
+/* What is told of a connection's first bytes in audit mode. */
+#define MAX_TOLD 8192
 
 struct ipv4_header {
 	__u8 version_ihl, tos;
@@ -216,6 +220,105 @@ static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *
 	return 1;
 }
 
+/* Where the payload of a TCP packet begins; 0 when it has none. */
+static __always_inline __u32 payload_of(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u8 data_offset;
+	__u32 offset;
+
+	if (packet->to.protocol != IPPROTO_TCP ||
+	    bpf_skb_load_bytes(skb, packet->transport + TCP_DATA_OFFSET, &data_offset, 1))
+		return 0;
+	offset = packet->transport + (data_offset >> 4) * 4;
+	return skb->len > offset ? offset : 0;
+}
+
+static __always_inline void tell_piece(struct __sk_buff *skb, struct socket *socket, __u32 from, __u32 length)
+{
+	struct opening_piece_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		count_loss(LOSS_EVENTS);
+		return;
+	}
+	__builtin_memset(event, 0, offsetof(struct opening_piece_event, payload));
+	event->header.time = bpf_ktime_get_ns();
+	event->header.run = socket->run;
+	event->header.kind = EVENT_OPENING_PIECE;
+	event->header.pid = socket->pid;
+	event->header.uid = (__u32)-1;
+	event->cookie = socket->cookie;
+	event->offset = socket->told;
+	// 1 to OPENING_PIECE already; said so that the verifier of 6.1 sees it.
+	barrier_var(length);
+	length = ((length - 1) & (OPENING_PIECE - 1)) + 1;
+	if (bpf_skb_load_bytes(skb, from, event->payload, length)) {
+		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
+		return;
+	}
+	event->length = length;
+	bpf_ringbuf_submit(event, submit_flags(0));
+}
+
+/* Tells what a connection begins with: bytes that come twice once, and what comes out of order not at all. */
+static __always_inline void tell_opening_bytes(struct __sk_buff *skb, struct socket *socket,
+					       const struct packet *packet, __u32 from)
+{
+	__u32 sequence, end = skb->len, payload = end - from;
+
+	if (bpf_skb_load_bytes(skb, packet->transport + TCP_SEQUENCE, &sequence, sizeof(sequence)))
+		return;
+	sequence = bpf_ntohl(sequence);
+	if (!socket->told)
+		socket->sequence = sequence;
+	if (sequence != socket->sequence)
+		return;
+	socket->sequence = sequence + payload;
+	for (int i = 0; i < MAX_TOLD / OPENING_PIECE; i++) {
+		__u32 length = end - from;
+
+		if (from >= end || socket->told >= MAX_TOLD)
+			break;
+		if (length > OPENING_PIECE)
+			length = OPENING_PIECE;
+		tell_piece(skb, socket, from, length);
+		socket->told += length;
+		from += length;
+	}
+	if (socket->told >= MAX_TOLD)
+		socket->opening = STATE_OPEN;
+}
+
+/* A connection that is established: its first bytes are for the message hook to let go. */
+static __always_inline int pass_opening(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	struct socket *socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	struct judgement verdict = {.decision = DECISION_DENY, .cause = CAUSE_UNREAD, .enforce = 1};
+	struct packet packet = {};
+	__u32 from;
+
+	if (!socket || socket->opening == STATE_OPEN || socket->opening == STATE_BEGUN)
+		return 1;
+	if (!read_packet(skb, &packet))
+		return 0;
+	from = payload_of(skb, &packet);
+	if (!from)
+		return 1;
+	if (socket->opening == STATE_HEARD) {
+		tell_opening_bytes(skb, socket, &packet, from);
+		return 1;
+	}
+	if (socket->opening == STATE_MARKED) {
+		// For good: what follows would be judged as if it were the beginning.
+		socket->opening = STATE_DENIED;
+		verdict.generation = socket->generation;
+		verdict.fact = socket->fact;
+		verdict.elsewhere = socket->elsewhere;
+		tell_packet(&packet, socket->run, socket->pid, socket->cookie, SOCK_STREAM, &verdict);
+	}
+	return 0;
+}
+
 SEC("cgroup_skb/egress")
 int egress(struct __sk_buff *skb)
 {
@@ -229,7 +332,7 @@ int egress(struct __sk_buff *skb)
 		return 1;
 	type = sk->type;
 	if (type == SOCK_STREAM && sk->state != BPF_TCP_SYN_SENT)
-		return 1;
+		return pass_opening(skb, sk);
 	return judge_packet(skb, sk, type);
 }
 

@@ -13,7 +13,7 @@
 #define LOOPBACK_IFINDEX 1
 
 struct destination {
-	__u8 address[16];
+	__u8 address[16] __attribute__((aligned(8)));
 	__u16 port;
 	__u8 protocol;
 };
@@ -25,6 +25,8 @@ struct judgement {
 	__u8 cause;
 	__u8 enforce;
 	__u8 elsewhere;
+	/* enum opening_use: what becomes of the first bytes, where it is not denied. */
+	__u8 opening;
 	__u16 errno;
 };
 
@@ -114,6 +116,14 @@ static __always_inline __u32 by_prefix(const struct destination *to, __u32 gener
 	return entry ? at_port(entry, to) : DECISION_NONE;
 }
 
+/* What is said of the address alone, where it is seen from. */
+static __always_inline __u32 by_place(const struct destination *to, __u32 generation, __u32 elsewhere)
+{
+	__u32 decision = by_prefix(to, generation, 0);
+
+	return decision & DECISION_OWN_ADDRESS && elsewhere ? by_prefix(to, generation, 1) : decision;
+}
+
 static __always_inline __u32 by_fact(const struct destination *to, __u64 run, struct judgement *verdict,
 				     __u32 elsewhere)
 {
@@ -137,8 +147,8 @@ static __always_inline __u32 by_fact(const struct destination *to, __u64 run, st
 }
 
 /*
- * Judges a destination for one run, whose state is NULL when it is over. In audit mode nothing is looked up: the call goes through, and user
- * space computes the verdict with every name learned up to then.
+ * Judges a destination for one run, whose state is NULL when it is over. In audit mode nothing is looked up: the call
+ * goes through, and user space computes the verdict with every name learned up to then.
  */
 static __always_inline void judge(__u64 run, const struct run_state *state, const struct destination *to,
 				  __u64 netns, struct judgement *verdict)
@@ -164,11 +174,18 @@ static __always_inline void judge(__u64 run, const struct run_state *state, cons
 	decision = by_fact(to, run, verdict, 0);
 	if (decision & DECISION_OWN_ADDRESS && verdict->elsewhere)
 		decision = by_fact(to, run, verdict, 1);
-	decision &= DECISION_MASK;
-	if (decision == DECISION_NONE)
+	if ((decision & DECISION_MASK) == DECISION_NONE) {
 		verdict->cause = CAUSE_NO_ENTRY;
-	else
-		verdict->decision = decision;
+		return;
+	}
+	verdict->decision = decision & DECISION_MASK;
+	if (decision & DECISION_PROXY) {
+		verdict->opening = OPENING_PROXY;
+	} else if (decision & DECISION_READ) {
+		verdict->opening = verdict->decision == DECISION_DENY ? OPENING_WAIT : OPENING_READ;
+		if (verdict->opening == OPENING_WAIT)
+			verdict->decision = DECISION_ALLOW;
+	}
 }
 
 /* Whether the socket has this destination on record as allowed under the policy in force. */
@@ -196,6 +213,11 @@ static __always_inline void record(struct socket *socket, const struct destinati
 	socket->elsewhere = verdict->elsewhere;
 	socket->repeats = 0;
 	socket->redirected = 0;
+	socket->use = verdict->opening;
+	socket->opening = verdict->opening != OPENING_NONE			     ? STATE_MARKED
+			  : !verdict->enforce && to->protocol == IPPROTO_TCP ? STATE_HEARD
+									     : STATE_OPEN;
+	socket->told = 0;
 }
 
 #endif

@@ -86,7 +86,22 @@ static napi_value program_run_test(struct call *c)
 	return out;
 }
 
+/** Of a sockhash: its program runs for every socket in it, as long as the map lives. */
+static napi_value program_attach_map(struct call *c)
+{
+	struct map *m = arg_handle(c, c->arg[2], KIND_MAP);
+	struct bpf_program *program;
+	int program_fd;
+
+	if (!m || !arg_program(c, c->arg[0], c->arg[1], &program, &program_fd))
+		return NULL;
+	if (bpf_prog_attach(program_fd, m->fd, bpf_program__expected_attach_type(program), 0))
+		throw_errno(c, errno, "program %s", bpf_program__name(program));
+	return NULL;
+}
+
 const struct export program_exports[] = {
+	{ "programAttachMap", program_attach_map },
 	{ "programPin", program_pin },
 	{ "programRunTest", program_run_test },
 	{},

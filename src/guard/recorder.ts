@@ -2,10 +2,12 @@ import { constants } from 'node:os';
 import type { Outcome } from '../dns/attempts.ts';
 import type { AttemptRecord, EscapeRecord } from '../kernel/records.ts';
 import type { Transport } from '../model/destination.ts';
-import type { AuditEvent, EventKind } from '../model/event.ts';
+import type { AuditEvent, EventDestination, EventKind } from '../model/event.ts';
+import type { Opening } from '../model/opening.ts';
 import type { RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
-import { type Decision, evaluate, evaluateLookup } from '../policy/evaluate.ts';
+import { type Decision, evaluateLookup } from '../policy/evaluate.ts';
+import { type CallDecision, type Chains, evaluateCall, evaluateOpening } from '../policy/opening.ts';
 import type { Clock } from './clock.ts';
 import type { Facts } from './facts.ts';
 import type { ProcessTable } from './processes.ts';
@@ -96,33 +98,67 @@ export class Recorder {
     this.#nextId = options.nextId;
   }
 
+  /** A call as it was made. */
   attempt(record: AttemptRecord): Recorded {
+    const chains = this.#chains(record);
+    const { address, port } = record;
+    const protocol = transportOf(record.protocol);
+    const decision = evaluateCall(this.#policyFor(record), { address, port, protocol, chains });
+    const names = [...new Set(chains.flat())].sort();
+    return this.#attempted(record, decision, { address, names }, record.opening);
+  }
+
+  /** A TCP connection with what its first bytes say; in audit mode `record` is that of the call. */
+  opened(record: AttemptRecord, says: Opening): Recorded {
+    const chains = this.#chains(record);
+    const { address, port } = record;
+    const chainsAt = (other: string) => this.#facts.chainsAt(other);
+    const call = { address, port, chains };
+    const decision = evaluateOpening(this.#policyFor(record), call, says, chainsAt);
+    // What a declared proxy is told to reach is the destination.
+    const { opening } = evaluateCall(this.#policyFor(record), { ...call, protocol: 'tcp' });
+    const inner = opening === 'proxy' && (says.name !== null || says.address !== null);
+    const known = inner ? [] : chains.flat().sort();
+    const names = [...new Set([...(says.name === null ? [] : [says.name]), ...known])];
+    const place = inner ? { address: says.address, port: says.port ?? port } : { address };
+    return this.#attempted(record, decision, { ...place, names }, 'none');
+  }
+
+  #chains(record: AttemptRecord): Chains {
     const enforced = this.#policy.mode === 'enforce';
-    const names = enforced ? this.#facts.namesOf(record.fact) : this.#facts.namesAt(record.address);
-    const decision = evaluate(record.elsewhere ? this.#policyElsewhere : this.#policy, {
-      address: record.address,
-      port: record.port,
-      protocol: transportOf(record.protocol),
-      names,
-    });
+    return enforced ? this.#facts.chainsOf(record.fact) : this.#facts.chainsAt(record.address);
+  }
+
+  #policyFor({ elsewhere }: AttemptRecord): CompiledPolicy {
+    return elsewhere ? this.#policyElsewhere : this.#policy;
+  }
+
+  #attempted(
+    record: AttemptRecord,
+    decision: CallDecision,
+    destination: Pick<EventDestination, 'address' | 'names'> & { readonly port?: number },
+    opening: AttemptRecord['opening'],
+  ): Recorded {
     const caused = record.cause ? causeDecision(decision, record.cause) : decision;
-    const verdict = this.#settle(record, caused);
+    const verdict = this.#settle(record, caused, opening);
     const errno = record.errno === 0 ? null : (ERRNO_NAMES.get(record.errno) ?? String(record.errno));
-    return this.#recorded(record.kind, record, caused, verdict, {
+    const call = record.hook === 'sk_msg' || record.kind === 'send' ? 'send' : 'connect';
+    const recorded = this.#recorded(record.kind, record, caused, verdict, {
       destination: {
-        address: record.address,
         port: transportOf(record.protocol) === 'other' ? null : record.port,
         protocol: PROTOCOL_NAMES[record.protocol] ?? String(record.protocol),
-        names: [...names],
         service: decision.service,
+        ...destination,
       },
       outcome: errno ? { errno, duration_us: null } : null,
       hook: record.hook,
-      saw: errno ? `${record.kind === 'connect' ? 'connect' : 'send'}() = ${errno}` : null,
+      saw: errno ? `${call}() = ${errno}` : null,
       comm: record.comm,
       uid: record.uid,
       count: record.count,
     });
+    if (!decision.ambiguous || verdict === 'allow') return recorded;
+    return { ...recorded, event: { ...recorded.event, ambiguous: true } };
   }
 
   /** @param names what is known of the attempt it belongs to, the name asked for first */
@@ -159,10 +195,13 @@ export class Recorder {
   }
 
   /** What happened is what the kernel did; where the policy says otherwise, that is counted. */
-  #settle(record: AttemptRecord, decision: Decision): Verdict {
+  #settle(record: AttemptRecord, decision: CallDecision, opening: AttemptRecord['opening']): Verdict {
     if (this.#policy.mode === 'audit') return decision.verdict;
-    if (record.decision !== decision.answer) this.disagreements++;
-    return record.decision === 'deny' ? 'deny' : record.decision === 'audit' ? 'would-deny' : 'allow';
+    // A connection that waits for its first bytes is let through so far.
+    const answer = decision.opening === 'wait' ? 'allow' : decision.answer;
+    const denied = record.decision === 'deny';
+    if (record.decision !== answer || (!denied && opening !== decision.opening)) this.disagreements++;
+    return denied ? 'deny' : record.decision === 'audit' ? 'would-deny' : 'allow';
   }
 
   #recorded(
@@ -210,11 +249,12 @@ export class Recorder {
 }
 
 /** A call no rule decided: the guard could not do its part, and says which. */
-function causeDecision(decision: Decision, cause: string): Decision {
+function causeDecision(decision: CallDecision, cause: string): CallDecision {
   return {
     ...decision,
     verdict: 'deny',
     answer: 'deny',
+    opening: 'none',
     cycle: null,
     rule: {
       ...decision.rule,

@@ -19,8 +19,10 @@ import type { LeftProcess } from '../model/summary.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { evaluateLookup } from '../policy/evaluate.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
+import { nameTable } from '../policy/flatten-names.ts';
 import { mentions, readHabits } from './asker.ts';
 import { Clock } from './clock.ts';
+import { Connections } from './connections.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
@@ -134,7 +136,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     generation: GENERATION,
   });
   undo.add('facts', () => facts.close());
-  for (const { address, names } of readHostsFile()) facts.learn(address, names);
+  for (const { address, names } of readHostsFile()) for (const name of names) facts.learn(address, [name]);
   const recorder = new Recorder({
     policy,
     policyElsewhere: options.policyElsewhere,
@@ -144,10 +146,12 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     common: { host: options.host, run: id, deployment: options.deployment, policy: options.policyId },
     nextId: monotonicFactory(),
   });
+  const connections = new Connections({ recorder, audit: policy.mode === 'audit', tell: options.onEvent });
   const stream = new RecordStream(
     { events: programs.map('events'), processes: programs.map('processes') },
     words,
-    (record) => dispatch(record, { words, processes, facts, book, recorder, onEvent: options.onEvent }),
+    (record) =>
+      dispatch(record, { words, processes, facts, book, recorder, connections, onEvent: options.onEvent }),
   );
   const book = new LookupBook({
     say: (names) => {
@@ -184,6 +188,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const heart = setInterval(() => {
     words.beat();
     clock.refresh();
+    connections.flush();
     checkGuard();
   }, HEARTBEAT_MS);
   undo.add('heartbeat', () => clearInterval(heart));
@@ -201,6 +206,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       if (options.leftover === 'kill') await kill(cgroup.path);
       stream.drainAll();
       book.close();
+      connections.close();
       const losses = lossesOf(programs, stream, recorder);
       // The guard goes before what it guards is let go: a released process is not half guarded.
       programs.detach();
@@ -236,6 +242,8 @@ function installPolicy(programs: Programs, options: SessionOptions, run: bigint)
     facts: programs.map('facts'),
     factEntries: programs.map('fact_entries'),
     runs: programs.map('runs'),
+    names: programs.map('names'),
+    chains: programs.map('chains'),
   });
   if (policy.mode === 'enforce') {
     tables.installPolicy(
@@ -246,8 +254,14 @@ function installPolicy(programs: Programs, options: SessionOptions, run: bigint)
         elsewhere: ownAddress ? segmentsOfPrefix(options.policyElsewhere, prefix) : null,
       })),
     );
+    tables.installNames(GENERATION, nameTable(policy));
   }
-  tables.publish(run, GENERATION, policy.mode, constants.errno[policy.onDeny]);
+  tables.publish(run, GENERATION, {
+    mode: policy.mode,
+    errno: constants.errno[policy.onDeny],
+    defaultDeny: policy.fallback.answer === 'deny',
+    reads: policy.mode === 'enforce' && policy.denies,
+  });
   return tables;
 }
 
@@ -259,10 +273,11 @@ function dispatch(
     facts: Facts;
     book: LookupBook;
     recorder: Recorder;
+    connections: Connections;
     onEvent: SessionOptions['onEvent'];
   },
 ): void {
-  const { words, processes, facts, book, recorder, onEvent } = to;
+  const { words, processes, facts, book, recorder, connections, onEvent } = to;
   switch (record.type) {
     case 'fork':
     case 'exec':
@@ -282,8 +297,15 @@ function dispatch(
     }
     case 'attempt':
       if (record.decision === 'deny') endSilentSocket(record);
-      onEvent(recorder.attempt(record));
+      connections.attempt(record);
       if (record.ticket !== 0) words.told(record.ticket);
+      break;
+    case 'opening':
+      connections.opening(record);
+      if (record.attempt.ticket !== 0) words.told(record.attempt.ticket);
+      break;
+    case 'opening-piece':
+      connections.piece(record);
   }
 }
 

@@ -166,6 +166,8 @@ export interface Binding {
   /** Detaches the program, unless the link is pinned or open elsewhere. */
   linkClose(link: BpfLink): void;
   programPin(object: BpfObject, program: string, path: Text): void;
+  /** To a sockhash, for every socket in it; for as long as the map lives. */
+  programAttachMap(object: BpfObject, program: string, map: BpfMap): void;
   /** `retval` is unsigned; `dataOut` is empty without dataIn. */
   programRunTest(
     object: BpfObject,

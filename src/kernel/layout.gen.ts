@@ -27,10 +27,30 @@ export const attemptEvent = {
   sourcePort: { offset: 80, size: 2 },
   socketType: { offset: 82, size: 1 },
   elsewhere: { offset: 83, size: 1 },
-  count: { offset: 84, size: 4 },
-  ticket: { offset: 88, size: 4 },
-  source: { offset: 92, size: 16 },
-  comm: { offset: 108, size: 16 },
+  opening: { offset: 84, size: 1 },
+  count: { offset: 88, size: 4 },
+  ticket: { offset: 92, size: 4 },
+  source: { offset: 96, size: 16 },
+  comm: { offset: 112, size: 16 },
+} as const;
+
+export const openingEvent = {
+  size: 408,
+  attempt: { offset: 0, size: 128 },
+  says: { offset: 128, size: 4 },
+  innerPort: { offset: 132, size: 2 },
+  nameLength: { offset: 134, size: 2 },
+  inner: { offset: 136, size: 16 },
+  name: { offset: 152, size: 256 },
+} as const;
+
+export const openingPieceEvent = {
+  size: 2096,
+  header: { offset: 0, size: 32 },
+  cookie: { offset: 32, size: 8 },
+  offset: { offset: 40, size: 4 },
+  length: { offset: 44, size: 4 },
+  payload: { offset: 48, size: 2048 },
 } as const;
 
 export const dnsEvent = {
@@ -122,6 +142,26 @@ export const factEntryKey = {
   elsewhere: { offset: 8, size: 4 },
 } as const;
 
+export const nameKey = {
+  size: 256,
+  prefixLength: { offset: 0, size: 4 },
+  generation: { offset: 4, size: 4 },
+  name: { offset: 8, size: 248 },
+} as const;
+
+export const nameEntry = {
+  size: 16,
+  atAddress: { offset: 0, size: 8 },
+  unplaced: { offset: 8, size: 8 },
+} as const;
+
+export const chainKey = {
+  size: 256,
+  generation: { offset: 0, size: 4 },
+  fact: { offset: 4, size: 4 },
+  name: { offset: 8, size: 248 },
+} as const;
+
 export const clientKey = {
   size: 4,
   protocol: { offset: 0, size: 1 },
@@ -143,9 +183,35 @@ export const decision = {
   DECISION_ALLOW: 1,
   DECISION_AUDIT: 2,
   DECISION_DENY: 3,
-  DECISION_MASK: 255,
+  DECISION_MASK: 3,
+  DECISION_READ: 4,
+  DECISION_PROXY: 8,
+  DECISION_AMBIGUOUS: 16,
+  DECISION_EXEMPT: 32,
+  DECISION_JOINT: 64,
   DECISION_BY_PORT: 256,
   DECISION_OWN_ADDRESS: 512,
+  DECISION_BY_ADDRESS: 1024,
+  DECISION_TIERS_SHIFT: 16,
+  DECISION_TIERS: 8,
+} as const;
+
+export const openingUse = {
+  OPENING_NONE: 0,
+  OPENING_READ: 1,
+  OPENING_WAIT: 2,
+  OPENING_PROXY: 3,
+} as const;
+
+export const openingSays = {
+  SAYS_TLS: 1,
+  SAYS_HTTP: 2,
+  SAYS_PROXIED: 4,
+  SAYS_ENCRYPTED: 8,
+  SAYS_UNREADABLE: 16,
+  SAYS_NAME: 32,
+  SAYS_ADDRESS: 64,
+  SAYS_PORT: 128,
 } as const;
 
 export const transport = {
@@ -162,6 +228,8 @@ export const eventKind = {
   EVENT_EXEC: 5,
   EVENT_EXIT: 6,
   EVENT_ESCAPE: 7,
+  EVENT_OPENING: 8,
+  EVENT_OPENING_PIECE: 9,
 } as const;
 
 export const hook = {
@@ -171,6 +239,7 @@ export const hook = {
   HOOK_SENDMSG6: 4,
   HOOK_EGRESS: 5,
   HOOK_INGRESS: 6,
+  HOOK_MESSAGE: 7,
 } as const;
 
 export const cause = {
@@ -181,6 +250,7 @@ export const cause = {
   CAUSE_DNS_OTHER_NETNS: 4,
   CAUSE_NO_MEMORY: 5,
   CAUSE_LOOPBACK_BY_LINK: 6,
+  CAUSE_UNREAD: 7,
 } as const;
 
 export const loss = {
@@ -188,10 +258,13 @@ export const loss = {
   LOSS_PROCESSES: 1,
   LOSS_SOCKETS: 2,
   LOSS_CLIENTS: 3,
-  LOSS_COUNT: 4,
+  LOSS_OPENINGS: 4,
+  LOSS_COUNT: 5,
 } as const;
 
 export const runFlags = {
   RUN_ENFORCE: 1,
+  RUN_DEFAULT_DENY: 2,
+  RUN_READS: 4,
   RUN_ERRNO_SHIFT: 8,
 } as const;

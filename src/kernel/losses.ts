@@ -8,6 +8,7 @@ const NAMES: Record<number, string> = {
   [layout.loss.LOSS_PROCESSES]: 'process ring full',
   [layout.loss.LOSS_SOCKETS]: 'no memory for socket storage',
   [layout.loss.LOSS_CLIENTS]: 'DNS client table full',
+  [layout.loss.LOSS_OPENINGS]: 'connection denied, no room to read its first bytes',
 };
 
 /** What the programs could not record, by cause; causes that never struck are left out. */

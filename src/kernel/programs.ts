@@ -10,7 +10,7 @@ import { BPFFS } from './mounts.ts';
 import { native } from './native.ts';
 
 /** Pins of a map layout live in a directory of their own; raise it when bpf/event.h or maps.bpf.h changes. */
-const LAYOUT_VERSION = 1;
+const LAYOUT_VERSION = 2;
 
 /** Where this build's pins are kept. */
 const PIN_ROOT = join(BPFFS, 'acyclic');
@@ -31,8 +31,12 @@ const CGROUP_PROGRAMS: readonly { name: string; modes: readonly Mode[] }[] = [
   { name: 'getpeername4', modes: ['enforce'] },
   { name: 'getpeername6', modes: ['enforce'] },
   { name: 'egress', modes: ['enforce', 'audit'] },
+  { name: 'established', modes: ['enforce'] },
   { name: 'ingress', modes: ['audit'] },
 ];
+
+/** Reads what sockets in this map send; `established` puts them there. */
+const MESSAGE_PROGRAM = { name: 'message', map: 'connections', mode: 'enforce' } as const;
 
 /** Programs on the kernel's tracepoints: a run's processes. */
 const TRACE_PROGRAMS = ['process_fork', 'process_exec', 'process_exit', 'process_move'] as const;
@@ -55,7 +59,8 @@ export function loadPrograms(modes: readonly Mode[]): Programs {
   if (!existsSync(OBJECT_PATH))
     throw new SetupFailure('no-object', `the eBPF object ${OBJECT_PATH} is missing`, 'build it: make build');
   const wanted = CGROUP_PROGRAMS.filter((program) => program.modes.some((mode) => modes.includes(mode)));
-  const object = load(wanted.map((program) => program.name));
+  const reads = modes.includes(MESSAGE_PROGRAM.mode);
+  const object = load([...wanted.map(({ name }) => name), ...(reads ? [MESSAGE_PROGRAM.name] : [])]);
   const maps = new Map<string, BpfMap>();
   const links: BpfLink[] = [];
   let pins: string | null = null;
@@ -65,16 +70,18 @@ export function loadPrograms(modes: readonly Mode[]): Programs {
     // The last attached first: packets are let go before calls, so that none is judged by half a guard.
     for (const link of links.splice(0).reverse()) native().linkClose(link);
   };
+  const map = (name: string) => {
+    const opened = maps.get(name) ?? native().mapOpen(object, name);
+    maps.set(name, opened);
+    return opened;
+  };
   return {
     intact: () => links.every((link) => native().linkAttached(link)),
     detach,
-    map(name) {
-      const map = maps.get(name) ?? native().mapOpen(object, name);
-      maps.set(name, map);
-      return map;
-    },
+    map,
     attach(cgroup, pinName) {
       pins = makePinDirectory(pinName);
+      if (reads) attachMessage(object, map(MESSAGE_PROGRAM.map));
       for (const { name } of wanted) {
         const link = attachCgroup(object, name, cgroup);
         links.push(link);
@@ -112,7 +119,7 @@ function makePinDirectory(pinName: string): string {
 function load(wanted: readonly string[]): BpfObject {
   const object = native().objectOpen(OBJECT_PATH);
   try {
-    for (const { name } of CGROUP_PROGRAMS)
+    for (const { name } of [...CGROUP_PROGRAMS, MESSAGE_PROGRAM])
       if (!wanted.includes(name)) native().objectSetAutoload(object, name, false);
     native().objectLoad(object);
     return object;
@@ -142,6 +149,19 @@ function attachCgroup(object: BpfObject, name: string, cgroup: Cgroup): BpfLink 
       foreign
         ? 'have its owner attach it with BPF_F_ALLOW_MULTI, or run acyclic in a cgroup that is not below it'
         : 'run acyclic doctor to see what this kernel lacks',
+      { cause: error },
+    );
+  }
+}
+
+function attachMessage(object: BpfObject, map: BpfMap): void {
+  try {
+    native().programAttachMap(object, MESSAGE_PROGRAM.name, map);
+  } catch (error) {
+    throw new SetupFailure(
+      'attach-refused',
+      `cannot attach ${MESSAGE_PROGRAM.name} to the map of connections: ${(error as Error).message}`,
+      'run acyclic doctor to see what this kernel lacks',
       { cause: error },
     );
   }

@@ -1,4 +1,5 @@
 import { type Address, addressFromBytes } from '../model/address.ts';
+import type { Opening } from '../model/opening.ts';
 import { ringRecords } from './binding.ts';
 import * as layout from './layout.gen.ts';
 
@@ -33,8 +34,27 @@ export interface AttemptRecord {
   readonly count: number;
   /** Not 0: the caller waits until this is told (EngineWords.told). */
   readonly ticket: number;
+  /** What becomes of the connection's first bytes: more is told of it once they are known. */
+  readonly opening: 'none' | 'read' | 'wait' | 'proxy';
   /** Source of a packet seen at egress, to find its socket by. */
   readonly source: { address: Address; port: number } | null;
+}
+
+/** A connection whose first bytes were judged. `attempt.hook` is `sk_msg`. */
+export interface OpeningRecord {
+  readonly type: 'opening';
+  readonly attempt: AttemptRecord;
+  readonly protocol: 'tls' | 'http' | null;
+  readonly says: Opening;
+}
+
+/** A piece of a connection's first bytes (audit mode), in order and without gaps. */
+export interface OpeningPieceRecord {
+  readonly type: 'opening-piece';
+  readonly time: bigint;
+  readonly cookie: bigint;
+  readonly offset: number;
+  readonly payload: Uint8Array;
 }
 
 /** A DNS answer read in passing (audit mode): the UDP payload, or the start of a TCP segment. */
@@ -90,6 +110,8 @@ export interface EscapeRecord {
 
 export type KernelRecord =
   | AttemptRecord
+  | OpeningRecord
+  | OpeningPieceRecord
   | DnsReplyRecord
   | ForkRecord
   | ExecRecord
@@ -103,6 +125,7 @@ const HOOKS: Record<number, string> = {
   [layout.hook.HOOK_SENDMSG6]: 'cgroup/sendmsg6',
   [layout.hook.HOOK_EGRESS]: 'cgroup_skb/egress',
   [layout.hook.HOOK_INGRESS]: 'cgroup_skb/ingress',
+  [layout.hook.HOOK_MESSAGE]: 'sk_msg',
 };
 
 const CAUSES: Record<number, string> = {
@@ -112,6 +135,13 @@ const CAUSES: Record<number, string> = {
   [layout.cause.CAUSE_DNS_OTHER_NETNS]: 'dns-other-netns',
   [layout.cause.CAUSE_NO_MEMORY]: 'no-memory',
   [layout.cause.CAUSE_LOOPBACK_BY_LINK]: 'loopback-by-link',
+  [layout.cause.CAUSE_UNREAD]: 'first-bytes-unread',
+};
+
+const OPENINGS: Record<number, AttemptRecord['opening']> = {
+  [layout.openingUse.OPENING_READ]: 'read',
+  [layout.openingUse.OPENING_WAIT]: 'wait',
+  [layout.openingUse.OPENING_PROXY]: 'proxy',
 };
 
 const UNKNOWN_UID = 0xffffffff;
@@ -129,11 +159,16 @@ function decode(bytes: Buffer): KernelRecord | null {
   if (bytes.length < layout.eventHeader.size) return null;
   const { EVENT_CONNECT, EVENT_SEND, EVENT_DNS_REPLY, EVENT_FORK, EVENT_EXEC, EVENT_EXIT, EVENT_ESCAPE } =
     layout.eventKind;
+  const { EVENT_OPENING, EVENT_OPENING_PIECE } = layout.eventKind;
   switch (bytes.readUInt32LE(layout.eventHeader.kind.offset)) {
     case EVENT_CONNECT:
       return decodeAttempt(bytes, 'connect');
     case EVENT_SEND:
       return decodeAttempt(bytes, 'send');
+    case EVENT_OPENING:
+      return decodeOpening(bytes);
+    case EVENT_OPENING_PIECE:
+      return decodeOpeningPiece(bytes);
     case EVENT_DNS_REPLY:
       return decodeDnsReply(bytes);
     case EVENT_EXEC:
@@ -192,10 +227,50 @@ function decodeAttempt(bytes: Buffer, kind: 'connect' | 'send'): AttemptRecord |
     cookie: bytes.readBigUInt64LE(at.cookie.offset),
     count: bytes.readUInt32LE(at.count.offset),
     ticket: bytes.readUInt32LE(at.ticket.offset),
+    opening: OPENINGS[bytes.readUInt8(at.opening.offset)] ?? 'none',
     source:
       hook === layout.hook.HOOK_EGRESS
         ? { address: address(bytes, at.source), port: bytes.readUInt16LE(at.sourcePort.offset) }
         : null,
+  };
+}
+
+function decodeOpening(bytes: Buffer): OpeningRecord | null {
+  const at = layout.openingEvent;
+  if (bytes.length < at.size) return null;
+  const attempt = decodeAttempt(bytes.subarray(0, layout.attemptEvent.size), 'connect');
+  if (!attempt) return null;
+  const says = bytes.readUInt32LE(at.says.offset);
+  const has = (flag: number) => (says & flag) !== 0;
+  const { SAYS_TLS, SAYS_HTTP, SAYS_PROXIED, SAYS_ENCRYPTED, SAYS_UNREADABLE } = layout.openingSays;
+  const { SAYS_NAME, SAYS_ADDRESS, SAYS_PORT } = layout.openingSays;
+  const length = Math.min(bytes.readUInt16LE(at.nameLength.offset), at.name.size);
+  return {
+    type: 'opening',
+    attempt,
+    protocol: has(SAYS_TLS) ? 'tls' : has(SAYS_HTTP) ? 'http' : null,
+    says: {
+      readable: !has(SAYS_UNREADABLE),
+      proxied: has(SAYS_PROXIED),
+      encrypted: has(SAYS_ENCRYPTED),
+      name: has(SAYS_NAME) ? bytes.toString('latin1', at.name.offset, at.name.offset + length) : null,
+      address: has(SAYS_ADDRESS) ? address(bytes, at.inner) : null,
+      port: has(SAYS_PORT) ? bytes.readUInt16LE(at.innerPort.offset) : null,
+    },
+  };
+}
+
+function decodeOpeningPiece(bytes: Buffer): OpeningPieceRecord | null {
+  const at = layout.openingPieceEvent;
+  if (bytes.length < at.payload.offset) return null;
+  const end = at.payload.offset + bytes.readUInt32LE(at.length.offset);
+  if (end > bytes.length) return null;
+  return {
+    type: 'opening-piece',
+    time: header(bytes).time,
+    cookie: bytes.readBigUInt64LE(at.cookie.offset),
+    offset: bytes.readUInt32LE(at.offset.offset),
+    payload: Uint8Array.from(bytes.subarray(at.payload.offset, end)),
   };
 }
 

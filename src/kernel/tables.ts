@@ -5,12 +5,30 @@ import type { BpfMap } from './binding.ts';
 import * as layout from './layout.gen.ts';
 import { native } from './native.ts';
 
-/** An answer for a span of ports; a list of them covers every protocol and port. */
+/** What is said for a span of ports; a list of them covers every protocol and port it will be asked about. */
 export interface PortAnswer {
   readonly protocol: Transport;
   readonly from: number;
   readonly to: number;
-  readonly answer: Answer;
+  /** Null where only tiers are asked for. */
+  readonly answer: Answer | null;
+  /** What becomes of a connection's first bytes; with `wait` the answer is a denial they may lift. */
+  readonly opening: 'none' | 'read' | 'wait' | 'proxy';
+  /** The default does not deny it. */
+  readonly exempt: boolean;
+  /** What each tier says of the address or name alone, highest first. */
+  readonly tiers: readonly (Answer | null)[];
+  /** The tiers' word is of name and address together. */
+  readonly joint: boolean;
+}
+
+/** What the policy says of the names a pattern holds and no more specific one does. */
+export interface NameAnswers {
+  readonly pattern: { readonly kind: 'exact' | 'below' | 'any'; readonly name: string };
+  /** By address, the longest prefix first asked; one for each root at least. */
+  readonly places: readonly { readonly prefix: Prefix; readonly answers: readonly PortAnswer[] }[];
+  /** At an address that is not known. */
+  readonly unplaced: readonly PortAnswer[];
 }
 
 /** What the policy says of the addresses in a prefix that no longer prefix holds. */
@@ -33,6 +51,20 @@ const TRANSPORTS: Record<Transport, number> = {
   udp: layout.transport.TRANSPORT_UDP,
 };
 
+const OPENINGS: Record<PortAnswer['opening'], number> = {
+  none: 0,
+  read: layout.decision.DECISION_READ,
+  wait: layout.decision.DECISION_READ,
+  proxy: layout.decision.DECISION_PROXY,
+};
+
+/** Tables of places by name lie beside those of generations (bpf/opening.bpf.h, PLACES). */
+const PLACES = 0x80000000;
+const ROOTS = 2;
+
+/** The longest name look-ups can hold. */
+export const MAX_NAME_KEY = layout.nameKey.name.size - 1;
+
 const BITS_BEFORE_PORT = 48;
 const BITS_BEFORE_ADDRESS = 32;
 
@@ -49,6 +81,16 @@ export function portBlocks(from: number, to: number): [value: number, bits: numb
   return blocks;
 }
 
+/** What a run's policy says beside its tables. */
+export interface RunPolicy {
+  readonly mode: Mode;
+  /** What a denied connect or send gets. */
+  readonly errno: number;
+  readonly defaultDeny: boolean;
+  /** Whether first bytes may be judged, so that no connection may be made past them. */
+  readonly reads: boolean;
+}
+
 /** The policy's tables in the kernel. One writer; the programs read while it writes. */
 export class Tables {
   readonly #addresses: BpfMap;
@@ -56,7 +98,10 @@ export class Tables {
   readonly #facts: BpfMap;
   readonly #factEntries: BpfMap;
   readonly #runs: BpfMap;
+  readonly #names: BpfMap;
+  readonly #chains: BpfMap;
   readonly #profiles = new Map<string, number>();
+  #placeTables = 0;
 
   constructor(maps: {
     addresses: BpfMap;
@@ -64,12 +109,16 @@ export class Tables {
     facts: BpfMap;
     factEntries: BpfMap;
     runs: BpfMap;
+    names: BpfMap;
+    chains: BpfMap;
   }) {
     this.#addresses = maps.addresses;
     this.#ports = maps.ports;
     this.#facts = maps.facts;
     this.#factEntries = maps.factEntries;
     this.#runs = maps.runs;
+    this.#names = maps.names;
+    this.#chains = maps.chains;
   }
 
   /** Writes a generation's prefixes. Nothing reads them until a run is pointed at the generation. */
@@ -79,26 +128,40 @@ export class Tables {
       const here = { prefix, where: 0, entry: this.#entry(answers, own) };
       return elsewhere ? [here, { prefix, where: 1, entry: this.#entry(elsewhere, 0) }] : [here];
     });
-    const keys = Buffer.alloc(rows.length * layout.addressKey.size);
-    rows.forEach(({ prefix, where }, i) => {
-      const at = i * layout.addressKey.size;
-      keys.writeUInt32LE(BITS_BEFORE_ADDRESS + prefix.length, at + layout.addressKey.prefixLength.offset);
-      const family = prefix.family === 6 ? 1 : 0;
-      keys.writeUInt32LE(
-        ((generation << 2) | (where << 1) | family) >>> 0,
-        at + layout.addressKey.table.offset,
-      );
-      keys.set(prefix.bytes, at + layout.addressKey.address.offset);
+    this.#writeAddresses(
+      rows.map(({ prefix, where, entry }) => ({
+        prefix,
+        table: (generation << 2) | (where << 1) | familyBit(prefix),
+        entry,
+      })),
+    );
+  }
+
+  /** Writes what a generation says of names, for first bytes. */
+  installNames(generation: number, table: readonly NameAnswers[]): void {
+    // What no look-up can hold is met by the pattern above it.
+    const rows = table.filter(({ pattern }) => pattern.name.length < MAX_NAME_KEY);
+    const keys = Buffer.alloc(rows.length * layout.nameKey.size);
+    const values = Buffer.alloc(rows.length * layout.nameEntry.size);
+    rows.forEach(({ pattern, places, unplaced }, i) => {
+      writeNameKey(keys.subarray(i * layout.nameKey.size), generation, pattern);
+      const at = i * layout.nameEntry.size;
+      values.set(this.#places(places), at + layout.nameEntry.atAddress.offset);
+      values.set(this.#entry(unplaced, 0), at + layout.nameEntry.unplaced.offset);
     });
-    native().mapUpdateBatch(this.#addresses, keys, Buffer.concat(rows.map((row) => row.entry)), rows.length);
+    native().mapUpdateBatch(this.#names, keys, values, rows.length);
   }
 
   /** Points a run at a generation, in one write. */
-  publish(run: bigint, generation: number, mode: Mode, errno: number): void {
+  publish(run: bigint, generation: number, policy: RunPolicy): void {
+    const { RUN_ENFORCE, RUN_DEFAULT_DENY, RUN_READS, RUN_ERRNO_SHIFT } = layout.runFlags;
     const state = Buffer.alloc(layout.runState.size);
-    const enforce = mode === 'enforce' ? layout.runFlags.RUN_ENFORCE : 0;
+    const flags =
+      (policy.mode === 'enforce' ? RUN_ENFORCE : 0) |
+      (policy.defaultDeny ? RUN_DEFAULT_DENY : 0) |
+      (policy.reads ? RUN_READS : 0);
     state.writeUInt32LE(generation, layout.runState.generation.offset);
-    state.writeUInt32LE(enforce | (errno << layout.runFlags.RUN_ERRNO_SHIFT), layout.runState.flags.offset);
+    state.writeUInt32LE(flags | (policy.errno << RUN_ERRNO_SHIFT), layout.runState.flags.offset);
     native().mapUpdate(this.#runs, runKey(run), state);
   }
 
@@ -123,6 +186,16 @@ export class Tables {
       native().mapDelete(this.#factEntries, factEntryKey(generation, fact, elsewhere));
   }
 
+  /** What is said of a name among those of a fact, with its aliases. Names no look-up can hold are left out. */
+  setChainAnswers(generation: number, fact: number, name: string, answers: readonly PortAnswer[]): void {
+    if (name.length <= MAX_NAME_KEY)
+      native().mapUpdate(this.#chains, chainKey(generation, fact, name), this.#entry(answers, 0));
+  }
+
+  removeChainAnswers(generation: number, fact: number, name: string): void {
+    if (name.length <= MAX_NAME_KEY) native().mapDelete(this.#chains, chainKey(generation, fact, name));
+  }
+
   /** Which fact holds for an address, for one run. */
   setFact(run: bigint, address: Address, fact: number): void {
     const value = Buffer.alloc(layout.fact.size);
@@ -130,12 +203,50 @@ export class Tables {
     native().mapUpdate(this.#facts, factKey(run, address), value);
   }
 
+  #writeAddresses(rows: readonly { prefix: Prefix; table: number; entry: Buffer }[]): void {
+    const keys = Buffer.alloc(rows.length * layout.addressKey.size);
+    rows.forEach(({ prefix, table }, i) => {
+      const at = i * layout.addressKey.size;
+      keys.writeUInt32LE(BITS_BEFORE_ADDRESS + prefix.length, at + layout.addressKey.prefixLength.offset);
+      keys.writeUInt32LE(table >>> 0, at + layout.addressKey.table.offset);
+      keys.set(prefix.bytes, at + layout.addressKey.address.offset);
+    });
+    native().mapUpdateBatch(
+      this.#addresses,
+      keys,
+      Buffer.concat(rows.map(({ entry }) => entry)),
+      rows.length,
+    );
+  }
+
+  /** The entry of a name by address: its own answers where the address is all one, else a table of places. */
+  #places(places: NameAnswers['places']): Buffer {
+    const [first] = places;
+    if (!first) throw new RangeError('a name needs answers for its roots');
+    const alike =
+      places.length === ROOTS && places.every(({ answers }) => !answers.some(({ joint }) => joint));
+    if (alike) return this.#entry(first.answers, 0);
+    const table = ++this.#placeTables;
+    this.#writeAddresses(
+      places.map(({ prefix, answers }) => ({
+        prefix,
+        table: PLACES + table * 2 + familyBit(prefix),
+        entry: this.#entry(answers, 0),
+      })),
+    );
+    const entry = Buffer.alloc(layout.entry.size);
+    entry.writeUInt32LE(table, layout.entry.profile.offset);
+    entry.writeUInt32LE(layout.decision.DECISION_BY_ADDRESS, layout.entry.decision.offset);
+    return entry;
+  }
+
   #entry(answers: readonly PortAnswer[], flags: number): Buffer {
     const entry = Buffer.alloc(layout.entry.size);
-    const first = answers[0];
-    if (!first) throw new RangeError('an entry needs answers');
-    if (answers.every(({ answer }) => answer === first.answer)) {
-      entry.writeUInt32LE((DECISIONS[first.answer] | flags) >>> 0, layout.entry.decision.offset);
+    const words = answers.map(wordOf);
+    const [first] = words;
+    if (first === undefined) throw new RangeError('an entry needs answers');
+    if (words.every((word) => word === first)) {
+      entry.writeUInt32LE((first | flags) >>> 0, layout.entry.decision.offset);
     } else {
       entry.writeUInt32LE(this.#profile(answers), layout.entry.profile.offset);
       entry.writeUInt32LE((layout.decision.DECISION_BY_PORT | flags) >>> 0, layout.entry.decision.offset);
@@ -149,23 +260,60 @@ export class Tables {
     const known = this.#profiles.get(text);
     if (known !== undefined) return known;
     const profile = this.#profiles.size + 1;
-    const rows = answers.flatMap(({ protocol, from, to, answer }) =>
-      portBlocks(from, to).map(([value, bits]) => ({ protocol, value, bits, answer })),
+    const rows = answers.flatMap((answer) =>
+      portBlocks(answer.from, answer.to).map(([value, bits]) => ({
+        ...{ protocol: answer.protocol, value, bits },
+        word: wordOf(answer),
+      })),
     );
     const keys = Buffer.alloc(rows.length * layout.portKey.size);
     const values = Buffer.alloc(rows.length * 4);
-    rows.forEach(({ protocol, value, bits, answer }, i) => {
+    rows.forEach(({ protocol, value, bits, word }, i) => {
       const at = i * layout.portKey.size;
       keys.writeUInt32LE(BITS_BEFORE_PORT + bits, at + layout.portKey.prefixLength.offset);
       keys.writeUInt32LE(profile, at + layout.portKey.profile.offset);
       keys.writeUInt8(TRANSPORTS[protocol], at + layout.portKey.transport.offset);
       keys.writeUInt16BE(value, at + layout.portKey.port.offset);
-      values.writeUInt32LE(DECISIONS[answer], i * 4);
+      values.writeUInt32LE(word, i * 4);
     });
     native().mapUpdateBatch(this.#ports, keys, values, rows.length);
     this.#profiles.set(text, profile);
     return profile;
   }
+}
+
+/** What is said at a port, as one word (bpf/event.h, enum decision). */
+function wordOf({ answer, opening, exempt, tiers, joint }: PortAnswer): number {
+  const { DECISION_EXEMPT, DECISION_JOINT, DECISION_TIERS, DECISION_TIERS_SHIFT } = layout.decision;
+  if (tiers.length > DECISION_TIERS) throw new RangeError(`${tiers.length} tiers are more than a word holds`);
+  const said = tiers.reduce<number>((word, tier, i) => word | (decisionOf(tier) << (2 * i)), 0);
+  const flags = OPENINGS[opening] | (exempt ? DECISION_EXEMPT : 0) | (joint ? DECISION_JOINT : 0);
+  return (decisionOf(answer) | flags | (said << DECISION_TIERS_SHIFT)) >>> 0;
+}
+
+function decisionOf(answer: Answer | null): number {
+  return answer === null ? layout.decision.DECISION_NONE : DECISIONS[answer];
+}
+
+function familyBit({ family }: Prefix): 0 | 1 {
+  return family === 6 ? 1 : 0;
+}
+
+/** From its end: `github.com` and a 0, or what is below it. */
+function writeNameKey(key: Buffer, generation: number, { kind, name }: NameAnswers['pattern']): void {
+  const text = kind === 'any' ? '' : kind === 'exact' ? `\0${name}` : `.${name}`;
+  const bytes = Buffer.from(text, 'latin1').reverse();
+  key.writeUInt32LE(BITS_BEFORE_ADDRESS + 8 * bytes.length, layout.nameKey.prefixLength.offset);
+  key.writeUInt32LE(generation, layout.nameKey.generation.offset);
+  key.set(bytes, layout.nameKey.name.offset);
+}
+
+function chainKey(generation: number, fact: number, name: string): Buffer {
+  const key = Buffer.alloc(layout.chainKey.size);
+  key.writeUInt32LE(generation, layout.chainKey.generation.offset);
+  key.writeUInt32LE(fact, layout.chainKey.fact.offset);
+  key.set(Buffer.from(name, 'latin1').reverse(), layout.chainKey.name.offset);
+  return key;
 }
 
 function runKey(run: bigint): Buffer {

@@ -24,6 +24,8 @@ export interface AuditEvent {
   readonly rule: EventRule | null;
   readonly dependency: EventDependency | null;
   readonly outcome: EventOutcome | null;
+  /** Denied since it could not be told which of several names it was for. */
+  readonly ambiguous?: true;
   /** The hook that saw it, as `cgroup/connect4`, `dns`. */
   readonly hook: string | null;
 }

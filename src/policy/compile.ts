@@ -41,6 +41,14 @@ export interface CompiledPolicy {
   readonly ownAddresses: ReadonlySet<Address>;
   /** Clauses of every service, to find the one a destination belongs to. */
   readonly services: Tier;
+  /** Services with `proxy: true`, at their ports. */
+  readonly proxies: Tier;
+  /** Services with `sniff: true`, at their ports. */
+  readonly sniffers: Tier;
+  /** Whether it can deny anything at all. */
+  readonly denies: boolean;
+  /** Whether a rule denies by name. */
+  readonly deniesNames: boolean;
 }
 
 /** The policy cannot be put to this use. */
@@ -63,6 +71,18 @@ export function compile(policy: Policy | null, options: CompileOptions): Compile
     dests.flatMap((dest) =>
       clausesOf(optionRule(dest, answer), 'option', services, `--${answer} ${dest.text}`),
     );
+  const clauses = {
+    floor: (policy?.floor ?? []).flatMap((rule) => clausesOf(rule, 'floor', services)),
+    options: optionClauses(options.deny, 'deny'),
+    circular: deployment ? circularClauses(deployment, services, options.now) : [],
+    rules: [
+      ...(deployment?.rules ?? []).flatMap((rule) => clausesOf(rule, rule.answer, services)),
+      ...optionClauses(options.allow, 'allow'),
+    ],
+  };
+  const tiers = [clauses.floor, clauses.options, clauses.circular, clauses.rules];
+  const denying = tiers.flat().filter(({ answer }) => answer === 'deny');
+  const fallback = fallbackOf(deployment, options.default);
   return {
     deployment: deployment?.name ?? null,
     mode: options.mode ?? deployment?.mode ?? 'audit',
@@ -71,18 +91,14 @@ export function compile(policy: Policy | null, options: CompileOptions): Compile
       servers: deployment ? dnsServers(deployment, services) : null,
       onDeny: deployment?.dns.onDeny ?? 'nxdomain',
     },
-    tiers: [
-      new Tier((policy?.floor ?? []).flatMap((rule) => clausesOf(rule, 'floor', services))),
-      new Tier(optionClauses(options.deny, 'deny')),
-      new Tier(deployment ? circularClauses(deployment, services, options.now) : []),
-      new Tier([
-        ...(deployment?.rules ?? []).flatMap((rule) => clausesOf(rule, rule.answer, services)),
-        ...optionClauses(options.allow, 'allow'),
-      ]),
-    ],
-    fallback: fallbackOf(deployment, options.default),
+    tiers: tiers.map((list) => new Tier(list)),
+    fallback,
     ownAddresses: new Set(options.ownAddresses),
-    services: new Tier([...services.values()].flatMap(serviceClauses)),
+    services: new Tier([...services.values()].flatMap((service) => serviceClauses(service, null))),
+    proxies: new Tier(markedClauses(services, 'proxy')),
+    sniffers: new Tier(markedClauses(services, 'sniff')),
+    denies: fallback.answer === 'deny' || denying.length > 0,
+    deniesNames: denying.some(({ host }) => host !== null),
   };
 }
 
@@ -232,7 +248,13 @@ function dnsServers(
   return addresses.filter(({ length }) => length === 128).map(({ text }) => text);
 }
 
-function serviceClauses(service: Service): Clause[] {
+/** Where a service is marked, at the ports it has. */
+function markedClauses(services: ReadonlyMap<string, Service>, mark: 'proxy' | 'sniff'): Clause[] {
+  const marked = [...services.values()].filter((service) => service[mark]);
+  return marked.flatMap((service) => serviceClauses(service, service.ports));
+}
+
+function serviceClauses(service: Service, ports: Clause['ports']): Clause[] {
   const rule: RuleReference = {
     kind: 'default',
     source: service.source,
@@ -245,7 +267,7 @@ function serviceClauses(service: Service): Clause[] {
   return patternsOf(service).map((pattern) => ({
     ...pattern,
     answer: 'allow',
-    ports: null,
+    ports,
     rule,
     cycle: null,
   }));

@@ -55,9 +55,13 @@ export function judge(
     const winner = strongest(winners(selection, protocol, port));
     if (winner) return winner;
   }
+  return fallback(policy, exemption(policy, address));
+}
+
+/** The default, which does not deny what is exempt from it. */
+export function fallback(policy: CompiledPolicy, exempt: string | null): Judgement {
   const { answer, rule } = policy.fallback;
-  const exempt = answer === 'deny' ? exemption(policy, address) : null;
-  if (exempt === null) return { answer, rule, cycle: null };
+  if (answer !== 'deny' || exempt === null) return { answer, rule, cycle: null };
   return { answer: 'allow', rule: { ...rule, source: null, reason: exempt }, cycle: null };
 }
 
@@ -112,12 +116,13 @@ export function locate(address: Address): Located {
 }
 
 /** If any identity's winner denies, so it is; otherwise one allow is enough; otherwise it is for audit. */
-function strongest(winners: readonly Clause[]): Clause | null {
+export function strongest<Winner extends Judgement>(winners: readonly Winner[]): Winner | null {
   const by = (answer: Answer) => winners.find((winner) => winner.answer === answer);
   return by('deny') ?? by('allow') ?? by('audit') ?? null;
 }
 
-function settle(
+/** A judgement under the policy's mode, with the service of whoever was judged. */
+export function settle(
   policy: CompiledPolicy,
   { answer, rule, cycle }: Judgement,
   identities: Identities,
@@ -128,7 +133,7 @@ function settle(
 }
 
 /** Why the default does not deny this address; null when it does. */
-function exemption(policy: CompiledPolicy, address: Located | null): string | null {
+export function exemption(policy: CompiledPolicy, address: Located | null): string | null {
   if (!address) return null;
   if (isLoopback(address)) return 'loopback';
   return address.lone !== null && policy.ownAddresses.has(address.lone) ? "this host's own address" : null;

@@ -1,15 +1,23 @@
 import { type Address, addressBytes, addressFamily, type Prefix } from '../model/address.ts';
-import type { Name } from '../model/name.ts';
 import type { Answer } from '../model/verdict.ts';
 import type { CompiledPolicy } from './compile.ts';
-import { judge, locate, select } from './evaluate.ts';
+import { exemption, locate, strongest } from './evaluate.ts';
+import { type CallJudgement, type Chains, judgeCall, situate, WEB_SPECS } from './opening.ts';
 import { type Piece, pieces } from './pieces.ts';
-import type { Identities, Located } from './tier.ts';
+import { type Located, type Selection, winners } from './tier.ts';
 
-/** An answer for a span of ports. A list of them covers tcp and udp 0 to 65535, and other, completely. */
-export interface Segment extends Piece {
-  readonly answer: Answer;
+/** What the policy says for a span of ports. A list of them covers tcp and udp 0 to 65535, and other, completely. */
+export interface Segment extends Piece, Pick<CallJudgement, 'answer' | 'opening' | 'ambiguous'> {
+  /** The address is one the default does not deny. */
+  readonly exempt: boolean;
+  /** What each tier says of the address alone, highest first, over TCP; for others it is empty. */
+  readonly tiers: TierAnswers;
+  /** The tiers' word is of the address without names. */
+  readonly joint: false;
 }
+
+/** The answer of each tier, highest first; null where it says nothing. */
+export type TierAnswers = readonly (Answer | null)[];
 
 /** What the policy says of the addresses in a prefix that no longer prefix of the table holds. */
 export interface AddressEntry {
@@ -19,13 +27,9 @@ export interface AddressEntry {
   readonly ownAddress: boolean;
 }
 
-/** `evaluate` as a function of protocol and port, for an address and the names known for it. */
-export function segmentsOf(
-  policy: CompiledPolicy,
-  address: Address | null,
-  names: readonly Name[],
-): Segment[] {
-  return segments(policy, { address: address === null ? null : locate(address), names });
+/** `evaluateCall` as a function of protocol and port, for an address and the chains of names known for it. */
+export function segmentsOf(policy: CompiledPolicy, address: Address, chains: Chains): Segment[] {
+  return segments(policy, locate(address), chains);
 }
 
 /**
@@ -35,12 +39,12 @@ export function segmentsOf(
 export function addressTable(policy: CompiledPolicy): AddressEntry[] {
   const own = [...policy.ownAddresses].map(wholeAddress);
   const always = ['0.0.0.0/0', '::/0', '127.0.0.0/8', '::1'].map(fixedPrefix);
-  const named = policy.tiers.flatMap((tier) => tier.prefixes);
+  const named = [...policy.tiers, policy.proxies, policy.sniffers].flatMap((tier) => tier.prefixes);
   const byText = new Map([...named, ...always, ...own].map((prefix) => [prefix.text, prefix]));
   const ownTexts = new Set(own.map(({ text }) => text));
   const shared = new Map<string, readonly Segment[]>();
   const share = (list: readonly Segment[]) => {
-    const key = list.map(({ protocol, to, answer }) => `${protocol}${to}${answer}`).join();
+    const key = JSON.stringify(list);
     const same = shared.get(key);
     if (!same) shared.set(key, list);
     return same ?? list;
@@ -54,22 +58,40 @@ export function addressTable(policy: CompiledPolicy): AddressEntry[] {
 
 /** The answers of a prefix by itself, as in the table. */
 export function segmentsOfPrefix(policy: CompiledPolicy, prefix: Prefix): Segment[] {
-  return segments(policy, { address: standIn(prefix), names: [] });
+  return segments(policy, standIn(prefix), []);
 }
 
-function standIn({ family, bytes, length, text }: Prefix): Located {
+/** An address of the prefix that no longer prefix holds. */
+export function standIn({ family, bytes, length, text }: Prefix): Located {
   return length === 128 ? locate(text) : { family, bytes, longest: length, lone: null };
 }
 
-function segments(policy: CompiledPolicy, identities: Identities): Segment[] {
-  const merged: Segment[] = [];
-  const tiers = select(policy, identities);
-  for (const piece of pieces(tiers)) {
-    const { answer } = judge(policy, tiers, identities, piece.protocol, piece.from);
+function segments(policy: CompiledPolicy, address: Located, chains: Chains): Segment[] {
+  const situation = situate(policy, address, chains);
+  const { known, bare, claims, proxies, sniffers } = situation;
+  const told = [known, bare, ...claims].flatMap(({ tiers }) => tiers);
+  const exempt = exemption(policy, address) !== null;
+  return merge(
+    pieces([...told, proxies, sniffers], WEB_SPECS).map((piece) => {
+      const { answer, opening, ambiguous } = judgeCall(policy, situation, piece.protocol, piece.from);
+      const tiers = piece.protocol === 'tcp' ? tierAnswers(bare.tiers, piece.from) : [];
+      return { ...piece, answer, opening, ambiguous, exempt, tiers, joint: false as const };
+    }),
+  );
+}
+
+export function tierAnswers(tiers: readonly Selection[], port: number): TierAnswers {
+  return tiers.map((selection) => strongest(winners(selection, 'tcp', port))?.answer ?? null);
+}
+
+/** Neighbours that say the same become one. */
+export function merge<S extends Piece>(list: readonly S[]): S[] {
+  const merged: S[] = [];
+  const said = ({ from, to, ...rest }: S) => JSON.stringify(rest);
+  for (const piece of list) {
     const last = merged.at(-1);
-    if (last?.protocol === piece.protocol && last.answer === answer)
-      merged[merged.length - 1] = { ...last, to: piece.to };
-    else merged.push({ ...piece, answer });
+    if (last && said(last) === said(piece)) merged[merged.length - 1] = { ...last, to: piece.to };
+    else merged.push(piece);
   }
   return merged;
 }
@@ -78,7 +100,7 @@ function wholeAddress(address: Address): Prefix {
   return { family: addressFamily(address), text: address, bytes: addressBytes(address), length: 128 };
 }
 
-function fixedPrefix(text: string): Prefix {
+export function fixedPrefix(text: string): Prefix {
   const [address = '', length] = text.split('/');
   const family = addressFamily(address);
   const bits = length === undefined ? 128 : Number(length) + (family === 4 ? 96 : 0);

@@ -173,16 +173,14 @@ describe('warnings leave the policy in force', () => {
 });
 
 test('what is accepted and not in force yet is said', () => {
-  const text = `${v}services: { s: { proxy: true, sniff: true } }\nroles: { run: [ops] }
+  const text = `${v}services: { s: { hosts: [s.c] } }\nroles: { run: [ops] }
 deployments: { s: { match: { units: ["x@*.service"] }, staged: next.yaml, limits: { cpu: 200%, memory: 2GiB, tasks: 512 } } }`;
   const { problems, notices } = parsePolicy([{ path: 'a', text }]);
   expect(problems).toEqual([]);
   expect(notices.map((notice) => notice.split('`')[1]).sort()).toEqual([
     'limits',
     'match',
-    'proxy',
     'roles',
-    'sniff',
     'staged',
   ]);
 });

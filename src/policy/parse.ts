@@ -173,8 +173,6 @@ function noticesOf(files: readonly ReadFile[]): string[] {
   const used = new Set<string>();
   for (const { data } of files) {
     if (data.roles) used.add('roles');
-    for (const service of Object.values(data.services ?? {}))
-      for (const key of ['proxy', 'sniff'] as const) if (service[key]) used.add(key);
     for (const deployment of Object.values(data.deployments ?? {}))
       for (const key of ['match', 'staged', 'limits'] as const)
         if (deployment[key] !== undefined) used.add(key);

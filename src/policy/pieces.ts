@@ -9,9 +9,9 @@ export interface Piece {
   readonly to: number;
 }
 
-/** Every protocol and port, cut where a selected rule begins or ends. */
-export function pieces(tiers: readonly Selection[]): Piece[] {
-  const ports = tiers.flat(3).flatMap((clause) => clause.ports ?? []);
+/** Every protocol and port, cut where a selected rule, or one of `others`, begins or ends. */
+export function pieces(tiers: readonly Selection[], others: readonly PortSpec[] = []): Piece[] {
+  const ports = [...tiers.flat(3).flatMap((clause) => clause.ports ?? []), ...others];
   return [...cut('tcp', ports), ...cut('udp', ports), { protocol: 'other', from: 0, to: 0 }];
 }
 

@@ -296,7 +296,8 @@ function expectComplete(segments: readonly Segment[]): void {
     expect(mine.at(-1)?.to).toBe(last);
     mine.slice(1).forEach((one, i) => {
       expect(one.from).toBe((mine[i]?.to ?? 0) + 1);
-      expect(one.answer).not.toBe(mine[i]?.answer);
+      const said = ({ from, to, ...rest }: Segment) => rest;
+      expect(said(one)).not.toEqual(said(mine[i] as Segment));
     });
   }
 }
@@ -305,7 +306,7 @@ test('segments are evaluate at every port: complete, sorted, merged', () => {
   fc.assert(
     fc.property(plainPolicy, destination, (plain, [address, known]) => {
       const policy = compiled(plain);
-      const segments = segmentsOf(policy, address, known);
+      const segments = segmentsOf(policy, address, [known]);
       expectComplete(segments);
       const flat = everywhere((protocol, port) => answerAt(segments, protocol, port));
       expect(flat).toEqual(everywhere(evaluated(policy, address, known)));

@@ -27,14 +27,11 @@ const service = z.strictObject({
   depends_on: z.array(name).optional(),
   owner: z.string().optional(),
   instead: z.string().optional().describe('what to use instead, in messages'),
-  proxy: z
-    .boolean()
-    .optional()
-    .describe('the inner target of a request is the destination (not in force yet)'),
+  proxy: z.boolean().optional().describe('what a request names is the destination'),
   sniff: z
     .boolean()
     .optional()
-    .describe('an ambiguous connection waits for its first bytes (not in force yet)'),
+    .describe('a connection that could be for several names waits for its first bytes'),
 });
 
 const waiver = z.strictObject({

@@ -29,12 +29,21 @@ export interface Located {
 
 /** The identities a tier is asked about. */
 export interface Identities {
+  /** Null: not known. */
   readonly address: Located | null;
   readonly names: readonly Name[];
+  /**
+   * What a rule of host and address does where the address is not known. `open` (the default): it is to be learned
+   * yet, so such a rule may open and does not deny. `deny`: it may be any, so the rule denies and does not open.
+   * `none`: the rule is asked with the address.
+   */
+  readonly unplaced?: Unplaced;
 }
 
 /** What a tier has to say of some identities: for each, its groups of clauses, the most specific first. */
 export type Selection = readonly (readonly (readonly Clause[])[])[];
+
+type Unplaced = 'open' | 'deny' | 'none';
 
 const STRENGTH: Record<Answer, number> = { allow: 0, audit: 1, deny: 2 };
 
@@ -46,7 +55,12 @@ export class Tier {
   readonly #prefixes = new Map<string, Clause[]>();
   readonly #lengths: Record<4 | 6, number[]>;
   readonly #pairs: Clause[] = [];
+  /** Of the clauses about addresses alone. */
   readonly prefixes: readonly Prefix[];
+  /** Of all clauses. */
+  readonly hosts: readonly HostPattern[];
+  /** Of the clauses of host and address together. */
+  readonly pairs: readonly { readonly host: HostPattern; readonly address: Prefix }[];
 
   constructor(clauses: readonly Clause[]) {
     const lengths = { 4: new Set<number>(), 6: new Set<number>() };
@@ -63,19 +77,21 @@ export class Tier {
     const descending = (set: Set<number>) => [...set].sort((a, b) => b - a);
     this.#lengths = { 4: descending(lengths[4]), 6: descending(lengths[6]) };
     this.#pairs.sort((a, b) => pairRank(b) - pairRank(a));
+    this.hosts = clauses.flatMap(({ host }) => host ?? []);
+    this.pairs = clauses.flatMap(({ host, address }) => (host && address ? [{ host, address }] : []));
     this.prefixes = clauses.flatMap(({ host, address }) => (address && !host ? [address] : []));
   }
 
   /** What is said of each identity, names first; an identity no clause holds is not in it. */
   select(identities: Identities): Selection {
     const { address, names } = identities;
-    const selection = names.map((name) => [...this.#forName(name, address)]);
+    const selection = names.map((name) => [...this.#forName(name, address ?? identities.unplaced ?? 'open')]);
     if (address) selection.push([...this.#forAddress(address, names)]);
     return selection.filter((groups) => groups.length > 0);
   }
 
   /** Groups of clauses that hold the name, the most specific first. */
-  *#forName(name: Name, address: Located | null): Generator<readonly Clause[]> {
+  *#forName(name: Name, address: Located | Unplaced): Generator<readonly Clause[]> {
     yield* this.#pairsFor(address, [name]);
     yield* some(this.#exact.get(name));
     for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
@@ -92,14 +108,15 @@ export class Tier {
     }
   }
 
-  /** Rules of host and address together, most specific first; for a lookup only those that may open it. */
-  *#pairsFor(address: Located | null, names: readonly Name[]): Generator<readonly Clause[]> {
+  /** Rules of host and address together, most specific first; without an address only those that may count. */
+  *#pairsFor(address: Located | Unplaced, names: readonly Name[]): Generator<readonly Clause[]> {
     for (const clause of this.#pairs) {
       const { host, address: prefix } = clause;
       if (!host || !prefix || !names.some((name) => hostHolds(host, name))) continue;
-      const here = address
-        ? prefix.length <= address.longest && prefixHolds(prefix, address.bytes)
-        : clause.answer !== 'deny';
+      const here =
+        typeof address === 'string'
+          ? address !== 'none' && (clause.answer === 'deny') === (address === 'deny')
+          : prefix.length <= address.longest && prefixHolds(prefix, address.bytes);
       if (here) yield [clause];
     }
   }

@@ -12,6 +12,8 @@ export interface Authority extends Named {
 const MAX_ADDRESS_TEXT = 45;
 /** WHATWG URL §3.5, "ends in a number": resolvers take `127.1` and `0x7f000001` for addresses, DNS does not. */
 const NUMBER_LAST = /(^|\.)(\d+|0x[\da-f]*)\.?$/i;
+/** The longest name the kernel's tables hold (bpf/event.h, NAME_KEY_SIZE). */
+const MAX_NAME = 247;
 const PORT = /^[1-9]\d{0,4}$/;
 
 /** A host name or an IPv4 address in its one strict spelling; null for what two readers could take differently. */
@@ -21,7 +23,7 @@ export function readHostName(text: string): Named | null {
     return address === null ? null : { name: null, address };
   }
   const name = normalizeName(text);
-  return name === null ? null : { name, address: null };
+  return name === null || name.length > MAX_NAME ? null : { name, address: null };
 }
 
 /** Reads `host`, `host:port`, `192.0.2.7:80`, `[2001:db8::1]:80` (RFC 3986 §3.2); userinfo is a fault. */

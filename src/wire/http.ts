@@ -43,8 +43,9 @@ const DELETE = 0x7f;
 const PREFACE = 'PRI * HTTP/2.0';
 
 /**
- * Decodes the head of an HTTP/1 request (RFC 9112), strictly: what a lenient server would take and a strict one
- * would not is `unreadable`, so that no server reads a name this does not. Total, and final: what it says of some
+ * Decodes the head of an HTTP/1 request (RFC 9112), strictly: what two servers could take differently is
+ * `unreadable`, so that none reads a name this does not. A bare LF ends a line, as it does to every server that takes
+ * it at all (§2.2), and scripts write it so. Total, and final: what it says of some
  * bytes, unless `incomplete`, it says of every stream that begins with them.
  */
 export function decodeHttpHead(stream: Uint8Array): HttpHead | Unreadable | Incomplete | Other {
@@ -53,12 +54,10 @@ export function decodeHttpHead(stream: Uint8Array): HttpHead | Unreadable | Inco
   if ('kind' in first) return first;
   const text = slice(bytes, first);
   if (!isRequestLine(text)) return other();
-  if (bytes[first.end] !== CR || !isEmptyLines(bytes.subarray(0, first.start)))
-    return unreadable('http', 'line-end');
   if (text === PREFACE) return other('h2c');
   const request = readRequestLine(text);
   if (typeof request === 'string') return unreadable('http', request);
-  const host = readHost(bytes, first.end + 2);
+  const host = readHost(bytes, after(bytes, first.end));
   if (host === 'incomplete') return wait(bytes, 'http') ?? unreadable('http', 'too-long');
   if (typeof host === 'string') return unreadable('http', host);
   return combine(request, host);
@@ -128,16 +127,21 @@ function readHost(bytes: Uint8Array, start: number): Authority | null | OpeningF
       if (typeof read === 'string') return read;
       host = read;
     }
-    at = end + 2;
+    at = after(bytes, end);
   }
 }
 
-/** Where the CRLF is that ends the line from `start`; the line holds no control character but tabs. */
+/** Where the line after the one that ends at `end` begins. */
+function after(bytes: Uint8Array, end: number): number {
+  return end + (bytes[end] === CR ? 2 : 1);
+}
+
+/** Where the CRLF or LF is that ends the line from `start`; the line holds no control character but tabs. */
 function fieldEnd(bytes: Uint8Array, start: number): number | OpeningFault | 'incomplete' {
   for (let at = start; at < bytes.length; at++) {
     const byte = bytes[at] as number;
     if (!isControl(byte) || byte === TAB) continue;
-    if (byte === LF) return 'line-end';
+    if (byte === LF) return at;
     const next = bytes[at + 1];
     if (byte !== CR || (next !== undefined && next !== LF)) return 'control';
     return next === LF ? at : 'incomplete';
@@ -162,11 +166,6 @@ function trim(bytes: Uint8Array, from: number, to: number): Line {
   while (start < end && (bytes[start] === SPACE || bytes[start] === TAB)) start++;
   while (end > start && (bytes[end - 1] === SPACE || bytes[end - 1] === TAB)) end--;
   return { start, end };
-}
-
-/** Whether these carriage returns and line feeds are pairs. */
-function isEmptyLines(bytes: Uint8Array): boolean {
-  return bytes.length % 2 === 0 && bytes.every((byte, at) => byte === (at % 2 === 0 ? CR : LF));
 }
 
 function isControl(byte: number): boolean {

@@ -49,7 +49,6 @@ const FAULT_TEXT = {
   'host-contradicts': 'has a Host field that contradicts its target',
   field: 'has a field line without a plain name before its colon',
   fold: 'has a field folded over lines',
-  'line-end': 'has a line that does not end in CRLF',
   control: 'has a control character in a line',
 } as const;
 

@@ -24,6 +24,8 @@ const SSL_3 = 3;
 /** An alert has two bytes, a change of cipher spec one. */
 const MAX_SKIPPED = 2;
 const MAX_FRAGMENT = 0x4000;
+/** Records a hello may be spread over; clients use one. */
+const MAX_PIECES = 8;
 const RECORD_HEADER = 5;
 const MESSAGE_HEADER = 4;
 const CLIENT_HELLO = 1;
@@ -36,7 +38,7 @@ const MAX_NAME_TEXT = 255;
 const NOBODY: Named = { name: null, address: null };
 
 /**
- * Decodes a ClientHello (RFC 8446 §4.1.2, RFC 6066 §3), over as many records as it takes (§5.1). Total, and final:
+ * Decodes a ClientHello (RFC 8446 §4.1.2, RFC 6066 §3), over up to eight records (§5.1). Total, and final:
  * what it says of some bytes, unless `incomplete`, it says of every stream that begins with them. An SSLv2-compatible
  * hello is `other`.
  */
@@ -70,7 +72,8 @@ function gatherMessage(bytes: Uint8Array): Uint8Array | Unreadable | Incomplete 
     if (bytes.length < start) return wait(start);
     const length = u16(bytes, at + 3);
     if (skipped) return length <= MAX_SKIPPED ? unreadable('tls', 'malformed') : other();
-    if (bytes[at] !== HANDSHAKE || length > MAX_FRAGMENT) return refuse('malformed');
+    if (bytes[at] !== HANDSHAKE || length > MAX_FRAGMENT || pieces.length === MAX_PIECES)
+      return refuse('malformed');
     const piece = bytes.subarray(start, start + length);
     pieces.push(piece);
     have += piece.length;

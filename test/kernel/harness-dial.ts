@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { enter, type Namespace, startHolder } from '../../src/demo/namespace.ts';
 import type { Address } from '../../src/model/address.ts';
 import type { Transport } from '../../src/model/destination.ts';
+import { compileSpeak, Speaker } from './harness-speak.ts';
 
 /** How an attempt is made, and where the kernel's hooks see it (kernel.md). */
 interface Kind {
@@ -77,6 +78,8 @@ export interface Attempt {
 export interface Ground {
   /** A child that makes attempts in it, from a cgroup. */
   dialler(cgroup: string): Promise<Dialler>;
+  /** A child that connects and speaks in it, from a cgroup. */
+  speaker(cgroup: string): Promise<Speaker>;
   close(): Promise<void>;
 }
 
@@ -95,6 +98,7 @@ export async function makeGround(): Promise<Ground> {
   for (const step of steps) await enter(namespace, ['ip', ...step]);
   return {
     dialler: (cgroup) => Dialler.start(program, namespace, cgroup),
+    speaker: (cgroup) => Speaker.start(compileSpeak(directory), namespace, cgroup),
     async close() {
       const exited = once(holder, 'exit');
       holder.stdin?.end();

@@ -19,6 +19,7 @@ import type { Address } from '../../src/model/address.ts';
 import type { Name } from '../../src/model/name.ts';
 import type { CompiledPolicy } from '../../src/policy/compile.ts';
 import { addressTable, segmentsOfPrefix } from '../../src/policy/flatten.ts';
+import { nameTable } from '../../src/policy/flatten-names.ts';
 import { until } from './fixtures/fixture.ts';
 import { type Attempt, type Dialler, type Ground, KINDS } from './harness-dial.ts';
 
@@ -74,6 +75,8 @@ export class Harness {
       facts: programs.map('facts'),
       factEntries: programs.map('fact_entries'),
       runs: programs.map('runs'),
+      names: programs.map('names'),
+      chains: programs.map('chains'),
     });
     this.#stream = new RecordStream(
       { events: programs.map('events'), processes: programs.map('processes') },
@@ -119,6 +122,7 @@ export class Harness {
         elsewhere: ownAddress ? segmentsOfPrefix(policyElsewhere, prefix) : null,
       })),
     );
+    this.#tables.installNames(this.#generation, nameTable(policy));
     const facts = new Facts({
       tables: this.#tables,
       policy,
@@ -147,7 +151,12 @@ export class Harness {
   }
 
   #publish(policy: CompiledPolicy): void {
-    this.#tables.publish(this.run.id, this.#generation, policy.mode, constants.errno[policy.onDeny]);
+    this.#tables.publish(this.run.id, this.#generation, {
+      mode: policy.mode,
+      errno: constants.errno[policy.onDeny],
+      defaultDeny: policy.fallback.answer === 'deny',
+      reads: policy.denies,
+    });
   }
 
   /** Makes the attempts; `seen` is every attempt recorded meanwhile. */
