@@ -42,7 +42,7 @@ export interface Attempt<T> {
   readonly asker: number;
   /** Names asked for, each once, in order. */
   readonly names: readonly Name[];
-  /** What was asked for: known where the names allow one reading only. */
+  /** What was asked for: known where the names so far allow one reading only, or the command line has it. */
   readonly asked: Name | null;
   /** Its denial was told. */
   readonly told: boolean;
@@ -58,9 +58,9 @@ const ADDRESS_TYPES = ['A', 'AAAA'];
 
 /**
  * Folds questions into attempts. A question belongs to an open attempt of the same process if it is a name already
- * asked for with another type, or again where no server had an answer, or one that comes after the names so far in
- * some reading of the search list. An attempt is over `windowMs` after its last answer, or with its process.
- * Times are milliseconds of any steady clock.
+ * asked for with another type; or the same again, sent before its answer was there (musl asks all servers at once)
+ * or because no server had one; or a name that comes after those so far in some reading of the search list. An
+ * attempt is over `windowMs` after its last answer, or with its process. Times are milliseconds of one steady clock.
  */
 export class Attempts<T> {
   readonly #windowMs: number;
@@ -76,10 +76,10 @@ export class Attempts<T> {
     return this.#open.size;
   }
 
-  /** The attempt a question belongs to: open already, or a new one. */
-  question(asker: number, name: Name, type: string, now: number): Attempt<T> {
+  /** The attempt a question belongs to: open already, or a new one. `sent` is when it left its process, at latest. */
+  question(asker: number, name: Name, type: string, now: number, sent = now): Attempt<T> {
     const candidates = this.#byName.get(key(asker, name)) ?? [];
-    const known = candidates.findLast((attempt) => attempt.takes(name, type));
+    const known = candidates.findLast((attempt) => attempt.takes(name, type, sent));
     const attempt = known ?? new Open<T>(asker);
     attempt.ask(name, type);
     if (!known) this.#expect(attempt, [name]);
@@ -87,8 +87,8 @@ export class Attempts<T> {
     return attempt;
   }
 
-  /** The attempt with this question under way. */
-  find(asker: number, name: Name, type: string): Attempt<T> | null {
+  /** The attempt with this question under way; null: whatever its type. */
+  find(asker: number, name: Name, type: string | null): Attempt<T> | null {
     return this.#byName.get(key(asker, name))?.findLast((attempt) => attempt.waitsFor(name, type)) ?? null;
   }
 
@@ -120,18 +120,29 @@ export class Attempts<T> {
       ({ asked }) => !(own.byRule && asked === name && open.names.length === 1),
     );
     const later = new Set(hopeful.flatMap((reading) => namesAfter(reading, name)));
-    const goesOn = chosen !== null && chosen.asked !== name && namesAfter(chosen, name).length > 0;
-    const betterReason =
-      !chosen && !own.byRule && [...later].map(say).some((next) => next.denied && next.byRule);
+    // A rule may speak of what comes next. Not where the name itself came first: that is what was asked for.
+    const meant = readings
+      .filter(({ asked }) => asked !== name)
+      .flatMap((reading) => namesAfter(reading, name));
+    const betterReason = !own.byRule && meant.map(say).some((next) => next.denied && next.byRule);
+    const inOrder = chosen !== null && !say(chosen.asked).denied;
     return {
-      provisional: goesOn || betterReason || open.mayFindOtherType(),
+      provisional: betterReason || inOrder || open.mayFindOtherType(),
       later: [...later].filter((next) => !say(next).denied),
     };
   }
 
+  /** What a process may have asked for to get to this name, where that is not the name itself. */
+  shortNames(attempt: Attempt<T>, name: Name, mentions: (name: Name) => boolean): readonly Name[] {
+    const open = attempt as Open<T>;
+    const chosen = open.chosen(mentions);
+    const readings = chosen ? [chosen] : (open.readings ?? []);
+    return readings.map(({ asked }) => asked).filter((asked) => asked !== name);
+  }
+
   answered(attempt: Attempt<T>, answer: Answer<T>, now: number): Turn {
     this.#touch(attempt as Open<T>, now);
-    return (attempt as Open<T>).answer(answer);
+    return (attempt as Open<T>).answer(answer, now);
   }
 
   /** Attempts that are over by now, and closed with this. */
@@ -181,6 +192,17 @@ export class Attempts<T> {
   }
 }
 
+interface Question {
+  readonly name: Name;
+  readonly type: string;
+  /** How often it was asked, and is still to be answered. */
+  asked: number;
+  waiting: number;
+  /** Of the latest answer. */
+  outcome: Outcome | null;
+  answeredAt: number;
+}
+
 class Open<T> implements Attempt<T> {
   readonly asker: number;
   readonly names: Name[] = [];
@@ -188,11 +210,13 @@ class Open<T> implements Attempt<T> {
   readings: readonly Reading[] | null = null;
   last = 0;
   underWay = 0;
-  readonly #questions = new Map<string, { waiting: number; asked: number; outcome: Outcome | null }>();
+  readonly #questions = new Map<string, Question>();
   readonly #answers: Answer<T>[] = [];
   /** What was found, by the name and its aliases. */
   readonly #found = new Set<string>();
   #told: Answer<T> | null = null;
+  /** The reading whose name the command line has. */
+  #hint: Reading | null = null;
   #tries = 1;
 
   constructor(asker: number) {
@@ -200,7 +224,8 @@ class Open<T> implements Attempt<T> {
   }
 
   get asked(): Name | null {
-    return this.readings?.length === 1 || this.names.length > 1 ? (this.readings?.[0]?.asked ?? null) : null;
+    const only = this.readings?.length === 1 || this.names.length > 1 ? this.readings?.[0] : this.#hint;
+    return only?.asked ?? null;
   }
 
   get hasFound(): boolean {
@@ -219,16 +244,16 @@ class Open<T> implements Attempt<T> {
     return this.#told ?? (this.hasFound ? null : this.#strongest());
   }
 
-  takes(name: Name, type: string): boolean {
+  takes(name: Name, type: string, sent: number): boolean {
     const question = this.#questions.get(`${name} ${type}`);
-    if (question) {
-      return question.waiting > 0 || (question.outcome === 'failed' && question.asked < this.#tries);
-    }
-    return this.names.includes(name) || this.#goOn(name).length > 0;
+    if (!question) return this.names.includes(name) || this.#goOn(name).length > 0;
+    if (question.waiting > 0 || sent <= question.answeredAt) return true;
+    return question.outcome === 'failed' && question.asked < this.#tries;
   }
 
-  waitsFor(name: Name, type: string): boolean {
-    return (this.#questions.get(`${name} ${type}`)?.waiting ?? 0) > 0;
+  waitsFor(name: Name, type: string | null): boolean {
+    if (type !== null) return (this.#questions.get(`${name} ${type}`)?.waiting ?? 0) > 0;
+    return [...this.#questions.values()].some((question) => question.name === name && question.waiting > 0);
   }
 
   ask(name: Name, type: string): void {
@@ -236,10 +261,11 @@ class Open<T> implements Attempt<T> {
       if (this.names.length > 0) this.readings = this.#goOn(name);
       this.names.push(name);
     }
-    const question = this.#questions.get(`${name} ${type}`) ?? { waiting: 0, asked: 0, outcome: null };
+    const known = this.#questions.get(`${name} ${type}`);
+    const question = known ?? { name, type, asked: 0, waiting: 0, outcome: null, answeredAt: -1 };
     question.waiting += 1;
     question.asked += 1;
-    this.#questions.set(`${name} ${type}`, question);
+    if (!known) this.#questions.set(`${name} ${type}`, question);
     this.underWay += 1;
   }
 
@@ -249,11 +275,12 @@ class Open<T> implements Attempt<T> {
     this.readings = first === undefined ? [] : readingsOf(first, habits);
   }
 
-  answer(answer: Answer<T>): Turn {
+  answer(answer: Answer<T>, now: number): Turn {
     const question = this.#questions.get(`${answer.name} ${answer.type}`);
     if (question && question.waiting > 0) {
       question.waiting -= 1;
       question.outcome = answer.outcome;
+      question.answeredAt = now;
       this.underWay -= 1;
     }
     this.#answers.push(answer);
@@ -272,13 +299,13 @@ class Open<T> implements Attempt<T> {
   chosen(mentions: (name: Name) => boolean): Reading | null {
     const readings = this.readings ?? [];
     if (readings.length === 1 || this.names.length > 1) return readings[0] ?? null;
-    return readings.find(({ asked }) => mentions(asked)) ?? null;
+    this.#hint ??= readings.find(({ asked }) => mentions(asked)) ?? null;
+    return this.#hint;
   }
 
   /** A name was seen that has no address of one family, and was not asked for the other yet. */
   mayFindOtherType(): boolean {
-    return [...this.#questions].some(([question, { outcome }]) => {
-      const [name, type = ''] = question.split(' ');
+    return [...this.#questions.values()].some(({ name, type, outcome }) => {
       const other = ADDRESS_TYPES.find((candidate) => candidate !== type);
       return outcome === 'empty' && ADDRESS_TYPES.includes(type) && !this.#questions.has(`${name} ${other}`);
     });
@@ -287,17 +314,22 @@ class Open<T> implements Attempt<T> {
   /** Whether nothing is to be told after this answer: it was found, is provisional, or was never a denial. */
   #settled(answer: Answer<T>): boolean {
     if (answer.say.denied) return answer.provisional;
-    if (this.hasFound || !this.#answers.some(({ say }) => say.denied)) return true;
+    if (this.hasFound || this.#strongest()?.say.denied !== true) return true;
     const last = this.readings?.every((reading) => namesAfter(reading, answer.name).length === 0) ?? false;
     return !last || answer.outcome !== 'absent' || this.mayFindOtherType();
   }
 
-  /** A rule's word before the default's, then that on the name asked for before that on its expansions. */
+  /**
+   * The name asked for decides if it came first, or is allowed. Otherwise a rule's word stands before the default's,
+   * and that on the name itself before that on its expansions.
+   */
   #strongest(): Answer<T> | null {
+    const own = this.#answers.find(({ name }) => name === this.asked);
+    if (own && (!own.say.denied || this.names[0] === own.name)) return own;
     const denied = this.#answers.filter(({ say, outcome }) => say.denied && outcome !== 'found');
     const byRule = denied.filter(({ say }) => say.byRule);
     const among = [byRule, denied, this.#answers].find((answers) => answers.length > 0) ?? [];
-    return among.find(({ name }) => name === this.asked) ?? among[0] ?? null;
+    return among.find((answer) => answer.name === own?.name) ?? among[0] ?? null;
   }
 
   /** The readings in which this name comes after those asked for so far. */

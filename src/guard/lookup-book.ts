@@ -6,8 +6,10 @@ import type { ObservedLookup, Recorded } from './recorder.ts';
 /** Who asked, and when. */
 export interface Asker {
   readonly pid: number;
-  /** CLOCK_MONOTONIC nanoseconds. */
+  /** CLOCK_MONOTONIC nanoseconds of its latest packet: at or after the question was sent. */
   readonly time: bigint;
+  /** The time is that of a connection, which may have been there long before the question. */
+  readonly connected: boolean;
 }
 
 /** What the book needs of its composer. */
@@ -36,6 +38,8 @@ export class LookupBook {
   readonly #means: BookMeans;
   readonly #attempts = new Attempts<ObservedLookup>(WINDOW_MS);
   readonly #told = new Map<Attempt<ObservedLookup>, Recorded>();
+  /** Ends of the names that this process's own search list makes. */
+  #own: readonly string[] | null = null;
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
 
@@ -44,15 +48,33 @@ export class LookupBook {
   }
 
   /** Called for every question before it is judged. */
-  question({ pid }: Asker, name: Name, type: string): Attempt<ObservedLookup> {
-    return this.#attempts.question(pid, name, type, performance.now());
+  question({ pid, time, connected }: Asker, name: Name, type: string): Attempt<ObservedLookup> {
+    const now = monotonicMs();
+    return this.#attempts.question(pid, name, type, now, connected ? now : Number(time) / 1e6);
   }
 
   /** What may come of a question that is denied. */
   outlook(attempt: Attempt<ObservedLookup>, asker: Asker, name: Name): Outlook {
+    this.#means.catchUp();
     this.#attempts.read(attempt, () => this.#means.habits(asker.pid));
     const say = (each: Name): Say => this.#means.say([each]);
     return this.#attempts.outlook(attempt, name, say, (each) => this.#means.mentions(asker, each));
+  }
+
+  /**
+   * The names that led to an address, with what the process may have asked for to get to the first: a client that
+   * asks for `api` speaks of `api` to the server it finds, whatever its search list made of that.
+   */
+  withShortNames(asker: Asker, names: readonly Name[]): readonly Name[] {
+    const [name = ''] = names;
+    const attempt = this.#attempts.find(asker.pid, name, null);
+    if (!attempt || !this.#mayBeExpansion(name, attempt)) return names;
+    this.#means.catchUp();
+    this.#attempts.read(attempt, () => this.#means.habits(asker.pid));
+    return [
+      ...this.#attempts.shortNames(attempt, name, (each) => this.#means.mentions(asker, each)),
+      ...names,
+    ];
   }
 
   /** Takes an answer in, whether its question was seen or not; a denial is told before this returns. */
@@ -61,14 +83,15 @@ export class LookupBook {
     const { pid, names, type, outcome, provisional } = lookup;
     const [name = '', ...aliases] = names;
     this.#means.catchUp();
-    const attempt = this.#attempts.find(pid, name, type) ?? this.question(lookup, name, type);
+    const known = this.#attempts.find(pid, name, type);
+    const attempt = known ?? this.question({ ...lookup, connected: true }, name, type);
     if (outcome !== 'found') this.#attempts.read(attempt, () => this.#means.habits(pid));
     const say = lookup.enforced && !lookup.denied ? ALLOWED : this.#means.say(names);
     const answer: Answer<ObservedLookup> = { name, type, aliases, outcome, say, provisional, lookup };
-    const turn = this.#attempts.answered(attempt, answer, performance.now());
+    const turn = this.#attempts.answered(attempt, answer, monotonicMs());
     if (turn === 'record') this.#means.onEvent(this.#means.event(lookup, names));
     if (turn === 'tell') this.#tell(attempt);
-    for (const over of this.#attempts.due(performance.now())) this.#record(over);
+    for (const over of this.#attempts.due(monotonicMs())) this.#record(over);
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
@@ -84,8 +107,14 @@ export class LookupBook {
     for (const attempt of this.#attempts.end(null)) this.#record(attempt);
   }
 
+  /** Told without a look at the process: most names are below no search domain, and nothing came before them. */
+  #mayBeExpansion(name: Name, { names }: Attempt<ObservedLookup>): boolean {
+    this.#own ??= this.#means.habits(process.pid).search.map((domain) => `.${domain}`);
+    return names.length > 1 || this.#own.some((end) => name.endsWith(end));
+  }
+
   #look(): void {
-    for (const attempt of this.#attempts.due(performance.now())) this.#record(attempt);
+    for (const attempt of this.#attempts.due(monotonicMs())) this.#record(attempt);
     if (this.#attempts.size > 0 || !this.#timer) return;
     clearInterval(this.#timer);
     this.#timer = null;
@@ -115,9 +144,15 @@ export class LookupBook {
   }
 }
 
+/** CLOCK_MONOTONIC, as the kernel's records have it. */
+function monotonicMs(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
+}
+
 const ALLOWED: Say = { denied: false, byRule: false };
 
-/** What was asked for first, then what was made of it, then the aliases of the name that decided. */
-function namesOf({ asked, names }: Attempt<unknown>, { aliases }: Answer<unknown>): Name[] {
-  return [...new Set([...(asked === null ? [] : [asked]), ...names, ...aliases])];
+/** What was asked for first, then the name that decided with its aliases, then what else was made of it. */
+function namesOf({ asked, names }: Attempt<unknown>, { name, aliases }: Answer<unknown>): Name[] {
+  return [...new Set([asked ?? name, name, ...aliases, ...names])];
 }

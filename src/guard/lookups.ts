@@ -12,7 +12,6 @@ import { decodeQuestion } from '../wire/dns-query.ts';
 import { decodeResponse } from '../wire/dns-response.ts';
 import type { Facts } from './facts.ts';
 import type { Asker, LookupBook } from './lookup-book.ts';
-import type { ObservedLookup } from './recorder.ts';
 
 /** The proxy's questions, answered for one run. */
 export function proxyHooks(options: {
@@ -28,7 +27,7 @@ export function proxyHooks(options: {
     identify(peer) {
       const client = clients.find(peer.transport, peer.address, peer.port);
       if (!client || client.run !== run) return null;
-      const asker: Asker = { pid: client.pid, time: client.time };
+      const asker: Asker = { pid: client.pid, time: client.time, connected: peer.transport === 'tcp' };
       return { run: runId, context: asker };
     },
     judge(requester, names, type) {
@@ -36,7 +35,7 @@ export function proxyHooks(options: {
       const [name = ''] = names;
       // With aliases it is the same question again, and what exists and is denied is not passed over for another.
       const attempt = names.length === 1 ? book.question(asker, name, type) : null;
-      const { answer, rule, cycle } = evaluateLookup(policy, names, (address) => facts.namesAt(address));
+      const { answer, rule, cycle } = evaluateLookup(policy, names, (address) => facts.chainsAt(address));
       if (answer !== 'deny') return ALLOWED;
       const outlook = attempt && book.outlook(attempt, asker, name);
       return {
@@ -46,7 +45,12 @@ export function proxyHooks(options: {
         ...(outlook ?? FINAL),
       };
     },
-    learn: (_, learned) => learned.map(({ address, names }) => facts.learn(address, names)).every(Boolean),
+    learn(requester, learned) {
+      const asker = askerOf(requester);
+      return learned
+        .map(({ address, names }) => facts.learn(address, book.withShortNames(asker, names)))
+        .every(Boolean);
+    },
     report(requester, lookup) {
       const { pid, time } = askerOf(requester);
       book.answered({
@@ -66,6 +70,9 @@ export function proxyHooks(options: {
     },
   };
 }
+
+/** Answers are seen, not questions: those of several servers to one question come about this close together. */
+const SAME_QUESTION_NS = 100_000_000n;
 
 const FINAL = { provisional: false, later: [] } as const;
 const ALLOWED = { denied: false, onDeny: 'nxdomain', reason: '', ...FINAL } as const;
@@ -93,28 +100,33 @@ function explain(rule: RuleReference, cycle: readonly string[] | null): string {
   return `denied by acyclic: ${rule.kind}${where}${path}${instead}`;
 }
 
-/** Reads an answer seen in passing: learns its addresses, and tells it as a lookup. Null: it was no answer. */
-export function readReply(record: DnsReplyRecord, facts: Facts): ObservedLookup | null {
+/** Reads an answer seen in passing: learns its addresses, and tells it as a lookup. What is no answer is passed over. */
+export function readReply(record: DnsReplyRecord, facts: Facts, book: LookupBook): void {
   const tcp = record.protocol === 6;
   const message = tcp ? record.payload.subarray(2) : record.payload;
   const query = decodeQuestion(message);
-  if (!query) return null;
+  if (!query) return;
   const response = decodeResponse(message, query);
-  if ('fault' in response) return null;
-  for (const { address, names } of response.addresses) facts.learn(addressFromBytes(address), names);
-  return {
-    pid: record.pid,
-    time: record.time,
+  if ('fault' in response) return;
+  const { pid, time } = record;
+  const [type, rcode] = [typeName(query.type), rcodeName(response.rcode)];
+  const asker: Asker = { pid, time: time - SAME_QUESTION_NS, connected: false };
+  book.question(asker, query.name, type);
+  for (const { address, names } of response.addresses)
+    facts.learn(addressFromBytes(address), book.withShortNames(asker, names));
+  book.answered({
+    pid,
+    time,
     names: [query.name, ...response.aliases],
-    type: typeName(query.type),
+    type,
     transport: tcp ? 'tcp' : 'udp',
     enforced: false,
     denied: false,
     // Nothing is withheld and nobody waits to be told: what comes of the attempt is known when it is over.
     provisional: true,
-    rcode: rcodeName(response.rcode),
-    outcome: outcomeOf(typeName(query.type), rcodeName(response.rcode), response.addresses.length),
+    rcode,
+    outcome: outcomeOf(type, rcode, response.addresses.length),
     durationUs: null,
     hook: 'cgroup_skb/ingress',
-  };
+  });
 }

@@ -163,7 +163,7 @@ export class Recorder {
 
   /** @param names what is known of the attempt it belongs to, the name asked for first */
   lookup(seen: ObservedLookup, names: readonly string[]): Recorded {
-    const decision = evaluateLookup(this.#policy, seen.names, (address) => this.#facts.namesAt(address));
+    const decision = evaluateLookup(this.#policy, seen.names, (address) => this.#facts.chainsAt(address));
     const verdict: Verdict = decision.answer === 'allow' ? 'allow' : seen.denied ? 'deny' : 'would-deny';
     return this.#recorded('dns', seen, decision, verdict, {
       destination: {

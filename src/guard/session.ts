@@ -110,7 +110,7 @@ export async function startSession(options: SessionOptions): Promise<Session> {
 async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> {
   const { policy, id } = options;
   preflight();
-  if (policy.mode === 'enforce') refuseOutsideResolver();
+  if (policy.mode === 'enforce') await refuseOutsideResolver();
   const origin = ownCgroup();
   const entry = registerRun(options, origin);
   undo.add('run entry', () => removeEntry(id));
@@ -155,7 +155,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   );
   const book = new LookupBook({
     say: (names) => {
-      const { answer, rule } = evaluateLookup(policy, names, (address) => facts.namesAt(address));
+      const { answer, rule } = evaluateLookup(policy, names, (address) => facts.chainsAt(address));
       return { denied: answer === 'deny', byRule: rule.kind !== 'default' };
     },
     habits: readHabits,
@@ -290,11 +290,9 @@ function dispatch(
     case 'escape':
       onEvent(recorder.escape(record));
       break;
-    case 'dns-reply': {
-      const lookup = readReply(record, facts);
-      if (lookup) book.answered(lookup);
+    case 'dns-reply':
+      readReply(record, facts, book);
       break;
-    }
     case 'attempt':
       if (record.decision === 'deny') endSilentSocket(record);
       connections.attempt(record);
@@ -364,9 +362,9 @@ function readIfThere(path: string): string {
 }
 
 /** Names asked outside the run would be unknown here, and their addresses wrongly judged. */
-function refuseOutsideResolver(): void {
-  const found = outsideResolver(readIfThere('/etc/nsswitch.conf'), readIfThere('/proc/net/unix'));
-  if (found)
+async function refuseOutsideResolver(): Promise<void> {
+  const found = await outsideResolver(readIfThere('/etc/nsswitch.conf'));
+  if (found?.anyName)
     throw new SetupFailure(
       'outside-resolver',
       `${found.name} would answer the run's lookups from outside, where they cannot be guarded`,

@@ -65,28 +65,30 @@ export function fallback(policy: CompiledPolicy, exempt: string | null): Judgeme
   return { answer: 'allow', rule: { ...rule, source: null, reason: exempt }, cycle: null };
 }
 
-/** What is known to lead to an address, so that a reverse lookup can be judged as the address is. */
-export type NamesAt = (address: Address) => readonly Name[];
-
 /**
  * Judges a lookup, the name asked for first and its aliases after it. It is denied if no protocol and port of the
  * names could be allowed, whatever address they lead to: so that under `default: deny` a name no rule allows never
  * leaves the host. An attribute (`_mysql._tcp.db.internal`) is judged with the name it belongs to. Where no rule
  * speaks of a reverse name, it is allowed if any port of its address could be.
+ *
+ * @param chainsAt What is known to have led to an address.
  */
 export function evaluateLookup(
   policy: CompiledPolicy,
   names: readonly Name[],
-  namesAt: NamesAt = () => [],
+  chainsAt: (address: Address) => readonly (readonly Name[])[] = () => [],
 ): Decision {
   const byName: Identities = { address: null, names: names.flatMap((name) => [name, ...ownerOf(name)]) };
   const found = mostOpen(policy, byName);
   const reversed = reversedAddress(names[0] ?? '');
   if (isOpen(found) || found.rule.kind !== 'default' || reversed === null)
     return settle(policy, found, byName);
-  const byAddress: Identities = { address: locate(reversed), names: namesAt(reversed) };
-  const ofAddress = mostOpen(policy, byAddress);
-  return isOpen(ofAddress) ? settle(policy, ofAddress, byAddress) : settle(policy, found, byName);
+  for (const names of [[], ...chainsAt(reversed)]) {
+    const byAddress: Identities = { address: locate(reversed), names };
+    const ofAddress = mostOpen(policy, byAddress);
+    if (isOpen(ofAddress)) return settle(policy, ofAddress, byAddress);
+  }
+  return settle(policy, found, byName);
 }
 
 /** What is said where it is most likely to be allowed: at 443/tcp, or else at the first port that is open. */

@@ -28,7 +28,11 @@ function lookup(
   const { policy } = parsePolicy([{ path: 'acyclic.yaml', text: POLICY }]);
   const none = { deployment: null, allow: [], deny: [], mode: null, ownAddresses: ['10.86.0.9'] };
   const compiled = compile(policy, { ...none, default: fallback, now: new Date(0) });
-  const { verdict, rule } = evaluateLookup(compiled, names, (address) => known[address] ?? []);
+  const { verdict, rule } = evaluateLookup(
+    compiled,
+    names,
+    (address) => known[address]?.map((name) => [name]) ?? [],
+  );
   return `${verdict} by ${rule.kind}`;
 }
 
@@ -52,6 +56,9 @@ describe('a reverse lookup is judged as its address is', () => {
   test('an address that an allowed name led to', () => {
     const name = '5.113.0.203.in-addr.arpa';
     expect(lookup([name], 'deny', { '203.0.113.5': ['mirror.internal'] })).toBe('allow by allow');
+    expect(lookup([name], 'deny', { '203.0.113.5': ['closed.internal', 'mirror.internal'] })).toBe(
+      'allow by allow',
+    );
     expect(lookup([name], 'deny', { '203.0.113.5': ['closed.internal'] })).toBe('deny by default');
   });
 
