@@ -43,8 +43,12 @@ class Desk {
   };
 
   ask(asker: number, name: string, type: string): Outcome {
-    const attempt = this.attempts.question(asker, name, type, this.now++);
+    const attempt = this.question(asker, name, type);
     return this.answer(attempt, name, type);
+  }
+
+  question(asker: number, name: string, type: string): Attempt<string> {
+    return this.attempts.question(asker, { name, type, id: this.now }, this.now++);
   }
 
   answer(attempt: Attempt<string>, name: string, type: string): Outcome {
@@ -92,7 +96,7 @@ function searched(asked: string, { search, ndots }: Habits): string[] {
 /** Asks for both families of each name, until one has an address. */
 const glibc: Resolver = (asked, desk) => {
   for (const name of searched(asked, desk.world.habits)) {
-    const attempts = ['A', 'AAAA'].map((type) => desk.attempts.question(1, name, type, desk.now++));
+    const attempts = ['A', 'AAAA'].map((type) => desk.question(1, name, type));
     const outcomes = ['A', 'AAAA'].map((type, i) => desk.answer(attempts[i] as Attempt<string>, name, type));
     if (outcomes.includes('found')) return;
   }
@@ -215,7 +219,7 @@ describe('what a resolver makes of one name is one attempt', () => {
   test('once it is told there is nothing to hope for', () => {
     const desk = new Desk({ habits: LIST, policy: { 'github.com': 'ruled out' }, zone: {} });
     desk.ask(1, 'github.com', 'A');
-    const attempt = desk.attempts.question(1, 'github.com.corp.internal', 'A', desk.now);
+    const attempt = desk.question(1, 'github.com.corp.internal', 'A');
     const allowed = () => ({ denied: false, byRule: true });
     const outlook = desk.attempts.outlook(attempt, 'github.com.corp.internal', allowed, () => false);
     expect(outlook).toEqual({ provisional: false, later: [] });
@@ -280,7 +284,7 @@ describe('attempts are kept apart', () => {
     const attempts = new Attempts<null>(WINDOW_MS);
     const opened = new Set<Attempt<null>>();
     for (let i = 0; i < 6; i++) {
-      const attempt = attempts.question(1, 'github.com', 'A', i);
+      const attempt = attempts.question(1, { name: 'github.com', type: 'A', id: i }, i);
       attempts.read(attempt, () => LIST);
       const say = { denied: true, byRule: true };
       const answer = { name: 'github.com', type: 'A', aliases: [], say, provisional: false, lookup: null };
@@ -292,29 +296,32 @@ describe('attempts are kept apart', () => {
 
   test('the same asked of all servers at once is one question', () => {
     const attempts = new Attempts<null>(WINDOW_MS);
-    const first = attempts.question(1, 'api.corp.internal', 'A', 10);
+    const question = { name: 'api.corp.internal', type: 'A', id: 7 };
+    const first = attempts.question(1, question, 10);
     attempts.read(first, () => LIST);
     const say = { denied: true, byRule: false };
     const answer = {
-      name: 'api.corp.internal',
-      type: 'A',
+      ...question,
       aliases: [],
       say,
       provisional: true,
       lookup: null,
-    };
-    attempts.answered(first, { ...answer, outcome: 'absent' }, 11);
-    expect(attempts.question(1, 'api.corp.internal', 'A', 12, 10.5)).toBe(first);
-    attempts.answered(first, { ...answer, outcome: 'absent' }, 12);
-    expect(attempts.question(1, 'api.prod.internal', 'A', 13, 13)).toBe(first);
-    expect(attempts.question(1, 'api.corp.internal', 'A', 14, 14)).not.toBe(first);
+      outcome: 'absent',
+    } as const;
+    for (let now = 11; now < 14; now++) {
+      attempts.answered(first, answer, now);
+      expect(attempts.question(1, question, now)).toBe(first);
+    }
+    attempts.answered(first, answer, 14);
+    expect(attempts.question(1, { ...question, name: 'api.prod.internal' }, 15)).toBe(first);
+    expect(attempts.question(1, { ...question, id: 8 }, 16)).not.toBe(first);
   });
 
   test('a flood holds no more than so many', () => {
     const attempts = new Attempts<null>(WINDOW_MS);
     let closed = 0;
     for (let i = 0; i < 10_000; i++) {
-      attempts.question(1, `n${i}.example`, 'A', 0);
+      attempts.question(1, { name: `n${i}.example`, type: 'A', id: i }, 0);
       closed += attempts.due(0).length;
     }
     expect(attempts.size).toBeLessThan(5000);
@@ -328,9 +335,9 @@ describe('the short name behind a name that was found', () => {
   const ask = (names: readonly string[], argv: string): readonly string[] => {
     const attempts = new Attempts<null>(WINDOW_MS);
     const last = names.at(-1) ?? '';
-    let attempt = attempts.question(1, names[0] ?? '', 'A', 0);
+    let attempt = attempts.question(1, { name: names[0] ?? '', type: 'A', id: 0 }, 0);
     for (const name of names) {
-      if (name !== names[0]) attempt = attempts.question(1, name, 'A', 0);
+      attempt = attempts.question(1, { name, type: 'A', id: 0 }, 0);
       attempts.read(attempt, () => LIST);
     }
     return attempts.shortNames(attempt, last, (name) => argv.split(' ').includes(name));

@@ -7,6 +7,15 @@ import { type Habits, namesAfter, type Reading, readingsOf } from './search-list
  */
 export type Outcome = 'found' | 'empty' | 'absent' | 'failed';
 
+/** What a process asks a server. */
+export interface Question {
+  readonly name: Name;
+  /** `A`, `HTTPS`, or `TYPE1234`. */
+  readonly type: string;
+  /** Of the message. */
+  readonly id: number;
+}
+
 /** What policy says of a name. */
 export interface Say {
   readonly denied: boolean;
@@ -58,9 +67,9 @@ const ADDRESS_TYPES = ['A', 'AAAA'];
 
 /**
  * Folds questions into attempts. A question belongs to an open attempt of the same process if it is a name already
- * asked for with another type; or the same again, sent before its answer was there (musl asks all servers at once)
- * or because no server had one; or a name that comes after those so far in some reading of the search list. An
- * attempt is over `windowMs` after its last answer, or with its process. Times are milliseconds of one steady clock.
+ * asked for with another type; or the same again, under the same id (to all servers at once, as musl asks) or
+ * because no server had an answer; or a name that comes after those so far in some reading of the search list. An
+ * attempt is over `windowMs` after its last answer, or with its process. Times are milliseconds of any steady clock.
  */
 export class Attempts<T> {
   readonly #windowMs: number;
@@ -76,12 +85,13 @@ export class Attempts<T> {
     return this.#open.size;
   }
 
-  /** The attempt a question belongs to: open already, or a new one. `sent` is when it left its process, at latest. */
-  question(asker: number, name: Name, type: string, now: number, sent = now): Attempt<T> {
+  /** The attempt a question belongs to: open already, or a new one. */
+  question(asker: number, question: Question, now: number): Attempt<T> {
+    const { name } = question;
     const candidates = this.#byName.get(key(asker, name)) ?? [];
-    const known = candidates.findLast((attempt) => attempt.takes(name, type, sent));
+    const known = candidates.findLast((attempt) => attempt.takes(question));
     const attempt = known ?? new Open<T>(asker);
-    attempt.ask(name, type);
+    attempt.ask(question);
     if (!known) this.#expect(attempt, [name]);
     this.#touch(attempt, now);
     return attempt;
@@ -142,7 +152,7 @@ export class Attempts<T> {
 
   answered(attempt: Attempt<T>, answer: Answer<T>, now: number): Turn {
     this.#touch(attempt as Open<T>, now);
-    return (attempt as Open<T>).answer(answer, now);
+    return (attempt as Open<T>).answer(answer);
   }
 
   /** Attempts that are over by now, and closed with this. */
@@ -192,15 +202,15 @@ export class Attempts<T> {
   }
 }
 
-interface Question {
+interface Asked {
   readonly name: Name;
   readonly type: string;
+  readonly ids: Set<number>;
   /** How often it was asked, and is still to be answered. */
-  asked: number;
+  count: number;
   waiting: number;
   /** Of the latest answer. */
   outcome: Outcome | null;
-  answeredAt: number;
 }
 
 class Open<T> implements Attempt<T> {
@@ -210,7 +220,7 @@ class Open<T> implements Attempt<T> {
   readings: readonly Reading[] | null = null;
   last = 0;
   underWay = 0;
-  readonly #questions = new Map<string, Question>();
+  readonly #questions = new Map<string, Asked>();
   readonly #answers: Answer<T>[] = [];
   /** What was found, by the name and its aliases. */
   readonly #found = new Set<string>();
@@ -244,11 +254,11 @@ class Open<T> implements Attempt<T> {
     return this.#told ?? (this.hasFound ? null : this.#strongest());
   }
 
-  takes(name: Name, type: string, sent: number): boolean {
-    const question = this.#questions.get(`${name} ${type}`);
-    if (!question) return this.names.includes(name) || this.#goOn(name).length > 0;
-    if (question.waiting > 0 || sent <= question.answeredAt) return true;
-    return question.outcome === 'failed' && question.asked < this.#tries;
+  takes({ name, type, id }: Question): boolean {
+    const asked = this.#questions.get(`${name} ${type}`);
+    if (!asked) return this.names.includes(name) || this.#goOn(name).length > 0;
+    if (asked.waiting > 0 || asked.ids.has(id)) return true;
+    return asked.outcome === 'failed' && asked.count < this.#tries;
   }
 
   waitsFor(name: Name, type: string | null): boolean {
@@ -256,16 +266,17 @@ class Open<T> implements Attempt<T> {
     return [...this.#questions.values()].some((question) => question.name === name && question.waiting > 0);
   }
 
-  ask(name: Name, type: string): void {
+  ask({ name, type, id }: Question): void {
     if (!this.names.includes(name)) {
       if (this.names.length > 0) this.readings = this.#goOn(name);
       this.names.push(name);
     }
     const known = this.#questions.get(`${name} ${type}`);
-    const question = known ?? { name, type, asked: 0, waiting: 0, outcome: null, answeredAt: -1 };
-    question.waiting += 1;
-    question.asked += 1;
-    if (!known) this.#questions.set(`${name} ${type}`, question);
+    const asked = known ?? { name, type, ids: new Set(), count: 0, waiting: 0, outcome: null };
+    asked.waiting += 1;
+    asked.count += 1;
+    asked.ids.add(id);
+    if (!known) this.#questions.set(`${name} ${type}`, asked);
     this.underWay += 1;
   }
 
@@ -275,12 +286,11 @@ class Open<T> implements Attempt<T> {
     this.readings = first === undefined ? [] : readingsOf(first, habits);
   }
 
-  answer(answer: Answer<T>, now: number): Turn {
-    const question = this.#questions.get(`${answer.name} ${answer.type}`);
-    if (question && question.waiting > 0) {
-      question.waiting -= 1;
-      question.outcome = answer.outcome;
-      question.answeredAt = now;
+  answer(answer: Answer<T>): Turn {
+    const asked = this.#questions.get(`${answer.name} ${answer.type}`);
+    if (asked && asked.waiting > 0) {
+      asked.waiting -= 1;
+      asked.outcome = answer.outcome;
       this.underWay -= 1;
     }
     this.#answers.push(answer);

@@ -3,6 +3,7 @@ import { EDE, type ExtendedError, RCODE, rcodeName, TYPE, typeName } from '../wi
 import { encodeFailure, encodeTruncated, udpLimit } from '../wire/dns-encode.ts';
 import { withoutGlue } from '../wire/dns-glue.ts';
 import { type DnsFault, decodeQuery, type Query } from '../wire/dns-query.ts';
+import type { Question } from './attempts.ts';
 import type { Fact, Judgement, Lookup, ProxyCounters, ProxyHooks, Requester } from './hooks.ts';
 import type { Quota } from './quota.ts';
 import { anyExists } from './search-probe.ts';
@@ -87,8 +88,7 @@ function refuseTransfer({ query }: Turn): Reply | null {
 }
 
 function judgeQuestion(turn: Turn, desk: Desk): Reply | null | Promise<Reply | null> {
-  const { name, type } = turn.query;
-  return deny(turn, desk, desk.hooks.judge(turn.requester, [name], typeName(type)));
+  return deny(turn, desk, desk.hooks.judge(turn.requester, questionOf(turn.query), []));
 }
 
 async function forward(turn: Turn, { upstream, inFlight, counters }: Desk): Promise<Reply | null> {
@@ -119,8 +119,7 @@ async function forward(turn: Turn, { upstream, inFlight, counters }: Desk): Prom
 function judgeAliases(turn: Turn, desk: Desk): Reply | null | Promise<Reply | null> {
   const aliases = turn.answer?.response.aliases ?? [];
   if (turn.denied || aliases.length === 0) return null;
-  const { name, type } = turn.query;
-  return deny(turn, desk, desk.hooks.judge(turn.requester, [name, ...aliases], typeName(type)));
+  return deny(turn, desk, desk.hooks.judge(turn.requester, questionOf(turn.query), aliases));
 }
 
 function learn(turn: Turn, { hooks, counters }: Desk): Reply | null {
@@ -152,6 +151,10 @@ function deny(turn: Turn, desk: Desk, judgement: Judgement): Reply | null | Prom
   };
   if (provisional || later.length === 0) return withhold(provisional);
   return anyExists(later, turn, desk).then(withhold);
+}
+
+function questionOf({ name, type, id }: Query): Question {
+  return { name, type: typeName(type), id };
 }
 
 function fail(query: Query, rcode: number, ede: ExtendedError): Reply {

@@ -1,4 +1,5 @@
 import type { ExtendedError } from '../wire/dns-code.ts';
+import type { Question } from './attempts.ts';
 
 /** Who asks. */
 export interface Requester {
@@ -59,11 +60,8 @@ export interface Lookup {
 export interface ProxyHooks {
   /** Null: not a run's socket; it is dropped and counted. Called once per datagram or connection. */
   identify(peer: Peer): Requester | null;
-  /**
-   * The names are the question's first, then its aliases; the type as in a Lookup. Called once for every question,
-   * with its name alone, and again when the answer brought aliases.
-   */
-  judge(requester: Requester, names: readonly string[], type: string): Judgement;
+  /** Called once for every question, and again, with its aliases in order, when the answer brought some. */
+  judge(requester: Requester, question: Question, aliases: readonly string[]): Judgement;
   /** Puts addresses into the kernel before the answer leaves. False: no room; the lookup fails. */
   learn(requester: Requester, facts: readonly Fact[]): boolean;
   /** Called before the answer leaves: the reader must see why first. */

@@ -40,5 +40,8 @@ async function exists(name: string, { requester, query }: Probe, means: Means): 
   inFlight.leave(requester.run);
   if (!('response' in answer) || answer.response.rcode !== RCODE.NOERROR) return false;
   const { aliases } = answer.response;
-  return aliases.length === 0 || !hooks.judge(requester, [name, ...aliases], typeName(query.type)).denied;
+  return (
+    aliases.length === 0 ||
+    !hooks.judge(requester, { name, type: typeName(query.type), id: 0 }, aliases).denied
+  );
 }

@@ -1,4 +1,11 @@
-import { type Answer, type Attempt, Attempts, type Outlook, type Say } from '../dns/attempts.ts';
+import {
+  type Answer,
+  type Attempt,
+  Attempts,
+  type Outlook,
+  type Question,
+  type Say,
+} from '../dns/attempts.ts';
 import type { Habits } from '../dns/search-list.ts';
 import type { Name } from '../model/name.ts';
 import type { ObservedLookup, Recorded } from './recorder.ts';
@@ -6,10 +13,8 @@ import type { ObservedLookup, Recorded } from './recorder.ts';
 /** Who asked, and when. */
 export interface Asker {
   readonly pid: number;
-  /** CLOCK_MONOTONIC nanoseconds of its latest packet: at or after the question was sent. */
+  /** CLOCK_MONOTONIC nanoseconds. */
   readonly time: bigint;
-  /** The time is that of a connection, which may have been there long before the question. */
-  readonly connected: boolean;
 }
 
 /** What the book needs of its composer. */
@@ -48,9 +53,8 @@ export class LookupBook {
   }
 
   /** Called for every question before it is judged. */
-  question({ pid, time, connected }: Asker, name: Name, type: string): Attempt<ObservedLookup> {
-    const now = monotonicMs();
-    return this.#attempts.question(pid, name, type, now, connected ? now : Number(time) / 1e6);
+  question({ pid }: Asker, question: Question): Attempt<ObservedLookup> {
+    return this.#attempts.question(pid, question, performance.now());
   }
 
   /** What may come of a question that is denied. */
@@ -84,14 +88,14 @@ export class LookupBook {
     const [name = '', ...aliases] = names;
     this.#means.catchUp();
     const known = this.#attempts.find(pid, name, type);
-    const attempt = known ?? this.question({ ...lookup, connected: true }, name, type);
+    const attempt = known ?? this.question(lookup, { name, type, id: NO_ID });
     if (outcome !== 'found') this.#attempts.read(attempt, () => this.#means.habits(pid));
     const say = lookup.enforced && !lookup.denied ? ALLOWED : this.#means.say(names);
     const answer: Answer<ObservedLookup> = { name, type, aliases, outcome, say, provisional, lookup };
-    const turn = this.#attempts.answered(attempt, answer, monotonicMs());
+    const turn = this.#attempts.answered(attempt, answer, performance.now());
     if (turn === 'record') this.#means.onEvent(this.#means.event(lookup, names));
     if (turn === 'tell') this.#tell(attempt);
-    for (const over of this.#attempts.due(monotonicMs())) this.#record(over);
+    for (const over of this.#attempts.due(performance.now())) this.#record(over);
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
@@ -114,7 +118,7 @@ export class LookupBook {
   }
 
   #look(): void {
-    for (const attempt of this.#attempts.due(monotonicMs())) this.#record(attempt);
+    for (const attempt of this.#attempts.due(performance.now())) this.#record(attempt);
     if (this.#attempts.size > 0 || !this.#timer) return;
     clearInterval(this.#timer);
     this.#timer = null;
@@ -144,11 +148,8 @@ export class LookupBook {
   }
 }
 
-/** CLOCK_MONOTONIC, as the kernel's records have it. */
-function monotonicMs(): number {
-  const [seconds, nanoseconds] = process.hrtime();
-  return seconds * 1000 + nanoseconds / 1e6;
-}
+/** Of a question that was never judged: no message has it. */
+const NO_ID = -1;
 
 const ALLOWED: Say = { denied: false, byRule: false };
 

@@ -9,6 +9,7 @@ import { evaluateLookup } from '../policy/evaluate.ts';
 import type { DnsDenial } from '../policy/policy.ts';
 import { rcodeName, typeName } from '../wire/dns-code.ts';
 import { decodeQuestion } from '../wire/dns-query.ts';
+import { u16 } from '../wire/dns-record.ts';
 import { decodeResponse } from '../wire/dns-response.ts';
 import type { Facts } from './facts.ts';
 import type { Asker, LookupBook } from './lookup-book.ts';
@@ -27,17 +28,17 @@ export function proxyHooks(options: {
     identify(peer) {
       const client = clients.find(peer.transport, peer.address, peer.port);
       if (!client || client.run !== run) return null;
-      const asker: Asker = { pid: client.pid, time: client.time, connected: peer.transport === 'tcp' };
+      const asker: Asker = { pid: client.pid, time: client.time };
       return { run: runId, context: asker };
     },
-    judge(requester, names, type) {
+    judge(requester, question, aliases) {
       const asker = askerOf(requester);
-      const [name = ''] = names;
       // With aliases it is the same question again, and what exists and is denied is not passed over for another.
-      const attempt = names.length === 1 ? book.question(asker, name, type) : null;
+      const attempt = aliases.length === 0 ? book.question(asker, question) : null;
+      const names = [question.name, ...aliases];
       const { answer, rule, cycle } = evaluateLookup(policy, names, (address) => facts.chainsAt(address));
       if (answer !== 'deny') return ALLOWED;
-      const outlook = attempt && book.outlook(attempt, asker, name);
+      const outlook = attempt && book.outlook(attempt, asker, question.name);
       return {
         denied: true,
         onDeny: answerTo(policy, rule),
@@ -70,9 +71,6 @@ export function proxyHooks(options: {
     },
   };
 }
-
-/** Answers are seen, not questions: those of several servers to one question come about this close together. */
-const SAME_QUESTION_NS = 100_000_000n;
 
 const FINAL = { provisional: false, later: [] } as const;
 const ALLOWED = { denied: false, onDeny: 'nxdomain', reason: '', ...FINAL } as const;
@@ -110,8 +108,8 @@ export function readReply(record: DnsReplyRecord, facts: Facts, book: LookupBook
   if ('fault' in response) return;
   const { pid, time } = record;
   const [type, rcode] = [typeName(query.type), rcodeName(response.rcode)];
-  const asker: Asker = { pid, time: time - SAME_QUESTION_NS, connected: false };
-  book.question(asker, query.name, type);
+  const asker: Asker = { pid, time };
+  book.question(asker, { name: query.name, type, id: u16(message, 0) });
   for (const { address, names } of response.addresses)
     facts.learn(addressFromBytes(address), book.withShortNames(asker, names));
   book.answered({
