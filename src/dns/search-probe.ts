@@ -1,7 +1,7 @@
-import { RCODE, typeName } from '../wire/dns-code.ts';
+import { RCODE } from '../wire/dns-code.ts';
 import { encodeQuery } from '../wire/dns-encode.ts';
 import { decodeQuery, type Query } from '../wire/dns-query.ts';
-import type { ProxyCounters, ProxyHooks, Requester } from './hooks.ts';
+import type { ProxyCounters, Requester } from './hooks.ts';
 import type { Quota } from './quota.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -12,15 +12,14 @@ interface Probe {
 }
 
 interface Means {
-  readonly hooks: ProxyHooks;
   readonly upstream: Upstream;
   readonly inFlight: Quota;
   readonly counters: ProxyCounters;
 }
 
 /**
- * Whether one of these names, each allowed, exists and leads to nothing that is denied: asked ahead of the client,
- * so that a denial before them is either told at once or not at all. A server that does not answer says no.
+ * Whether one of these names, each allowed, exists: asked ahead of the client, so that a denial before them is either
+ * told at once or not at all. A server that does not answer says no.
  */
 export function anyExists(names: readonly string[], probe: Probe, means: Means): Promise<boolean> {
   const asked = names.map(async (name) => {
@@ -31,17 +30,12 @@ export function anyExists(names: readonly string[], probe: Probe, means: Means):
 }
 
 async function exists(name: string, { requester, query }: Probe, means: Means): Promise<boolean> {
-  const { hooks, upstream, inFlight, counters } = means;
+  const { upstream, inFlight, counters } = means;
   const packet = encodeQuery(name, query.type);
   const probe = decodeQuery(packet);
   if ('fault' in probe || !inFlight.enter(requester.run)) return false;
   counters.forwarded += 1;
   const answer = await upstream.ask(probe, packet, 'udp');
   inFlight.leave(requester.run);
-  if (!('response' in answer) || answer.response.rcode !== RCODE.NOERROR) return false;
-  const { aliases } = answer.response;
-  return (
-    aliases.length === 0 ||
-    !hooks.judge(requester, { name, type: typeName(query.type), id: 0 }, aliases).denied
-  );
+  return 'response' in answer && answer.response.rcode === RCODE.NOERROR;
 }

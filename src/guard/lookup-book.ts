@@ -19,6 +19,8 @@ export interface Asker {
 
 /** What the book needs of its composer. */
 export interface BookMeans {
+  /** Lookups come through the proxy, each before its answer leaves. */
+  readonly enforced: boolean;
   /** What policy says of a name, or of a name and its aliases. */
   say(names: readonly Name[]): Say;
   /** How a living process's resolver makes names. */
@@ -99,9 +101,9 @@ export class LookupBook {
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
-  /** A process has ended: what it asked for is over. */
+  /** A process has ended: what it asked for is over. Where lookups are read in passing, some may still be unread. */
   ended(pid: number): void {
-    for (const attempt of this.#attempts.end(pid)) this.#record(attempt);
+    if (this.#means.enforced) for (const attempt of this.#attempts.end(pid)) this.#record(attempt);
   }
 
   /** Records what is open. Later answers are nobody's. */

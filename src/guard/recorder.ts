@@ -139,7 +139,7 @@ export class Recorder {
     destination: Pick<EventDestination, 'address' | 'names'> & { readonly port?: number },
     opening: AttemptRecord['opening'],
   ): Recorded {
-    const caused = record.cause ? causeDecision(decision, record.cause) : decision;
+    const caused = record.cause ? causeDecision(decision, record.cause) : this.#asEnforced(record, decision);
     const verdict = this.#settle(record, caused, opening);
     const errno = record.errno === 0 ? null : (ERRNO_NAMES.get(record.errno) ?? String(record.errno));
     const call = record.hook === 'sk_msg' || record.kind === 'send' ? 'send' : 'connect';
@@ -159,6 +159,14 @@ export class Recorder {
     });
     if (!decision.ambiguous || verdict === 'allow') return recorded;
     return { ...recorded, event: { ...recorded.event, ambiguous: true } };
+  }
+
+  /** Where names are asked is nobody's rule: enforce turns the call to the proxy, and so judges only the names. */
+  #asEnforced({ port, protocol }: AttemptRecord, decision: CallDecision): CallDecision {
+    if (this.#policy.mode === 'enforce' || port !== DNS_PORT || transportOf(protocol) === 'other')
+      return decision;
+    const rule = { ...this.#policy.fallback.rule, source: null, reason: 'a lookup, judged by its name' };
+    return { ...decision, verdict: 'allow', answer: 'allow', rule, cycle: null };
   }
 
   /** @param names what is known of the attempt it belongs to, the name asked for first */

@@ -154,6 +154,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       dispatch(record, { words, processes, facts, book, recorder, connections, onEvent: options.onEvent }),
   );
   const book = new LookupBook({
+    enforced: policy.mode === 'enforce',
     say: (names) => {
       const { answer, rule } = evaluateLookup(policy, names, (address) => facts.chainsAt(address));
       return { denied: answer === 'deny', byRule: rule.kind !== 'default' };

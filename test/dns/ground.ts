@@ -50,7 +50,7 @@ export interface Ground {
 const WITH_RESOLV = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"';
 
 export async function openGround(policy: string, options: LabOptions = {}): Promise<Ground> {
-  const before = remains();
+  const ids = new Set<string>();
   const lab = await startLab({ tls: false, ...options });
   let files = 0;
   const file: Ground['file'] = async (name, text) => {
@@ -77,13 +77,14 @@ export async function openGround(policy: string, options: LabOptions = {}): Prom
       const asked = (await lab.world.queries()).slice(earlier).map(({ detail }) => detail ?? '');
       const lines = readFileSync(report, 'utf8').trimEnd().split('\n');
       const events: Told[] = lines.map((line) => JSON.parse(line));
-      const summary = events.pop() as unknown as { denials: number };
+      const summary = events.pop() as unknown as { denials: number; run: string };
+      ids.add(summary.run);
       const lookups = events.filter(({ kind }) => kind === 'dns');
       return { code, output: stdout, events, lookups, denials: summary.denials, ms, asked };
     },
     async close() {
       await lab.stop();
-      const left = remains().filter((what) => !before.includes(what));
+      const left = remains().filter((what) => [...ids].some((id) => what.includes(id)));
       if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`);
     },
   };
