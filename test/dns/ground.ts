@@ -31,6 +31,8 @@ export interface Guarded {
 export interface GuardedOptions {
   /** Flags of `acyclic run` beside policy and report. */
   readonly flags?: readonly string[];
+  /** Default: the lab's, of both families. */
+  readonly servers?: readonly string[];
   /** Lines for resolv.conf beside the name servers. */
   readonly resolv?: readonly string[];
   readonly policy?: string;
@@ -49,9 +51,9 @@ export interface Ground {
 /** Lays a resolv.conf of the test's over the lab's, in the command's own mount namespace. */
 const WITH_RESOLV = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"';
 
-export async function openGround(policy: string, options: LabOptions = {}): Promise<Ground> {
+export async function openGround(policy: string, labOptions: LabOptions = {}): Promise<Ground> {
   const ids = new Set<string>();
-  const lab = await startLab({ tls: false, ...options });
+  const lab = await startLab({ tls: false, ...labOptions });
   let files = 0;
   const file: Ground['file'] = async (name, text) => {
     const place = path.join(lab.dir, name);
@@ -61,10 +63,17 @@ export async function openGround(policy: string, options: LabOptions = {}): Prom
   return {
     lab,
     file,
-    async guarded(argv, { flags = [], resolv = [], policy: own = policy, env = {} } = {}) {
+    async guarded(argv, options = {}) {
+      const {
+        flags = [],
+        servers: asked = lab.addresses.dns,
+        resolv = [],
+        policy: own = policy,
+        env = {},
+      } = options;
       const id = files++;
       const report = path.join(lab.dir, `report-${id}.jsonl`);
-      const servers = lab.addresses.dns.map((address) => `nameserver ${address}`);
+      const servers = asked.map((address) => `nameserver ${address}`);
       const conf = await file(
         `resolv-${id}.conf`,
         `${[...servers, 'options timeout:2', ...resolv].join('\n')}\n`,
@@ -74,13 +83,13 @@ export async function openGround(policy: string, options: LabOptions = {}): Prom
       const earlier = (await lab.world.queries()).length;
       const command = ['sh', '-c', WITH_RESOLV, 'sh', conf, ...run];
       const { code, stdout, ms } = await lab.client.run(command, { merge: true, env, timeoutMs: 40_000 });
-      const asked = (await lab.world.queries()).slice(earlier).map(({ detail }) => detail ?? '');
+      const arrived = (await lab.world.queries()).slice(earlier).map(({ detail }) => detail ?? '');
       const lines = readFileSync(report, 'utf8').trimEnd().split('\n');
       const events: Told[] = lines.map((line) => JSON.parse(line));
       const summary = events.pop() as unknown as { denials: number; run: string };
       ids.add(summary.run);
       const lookups = events.filter(({ kind }) => kind === 'dns');
-      return { code, output: stdout, events, lookups, denials: summary.denials, ms, asked };
+      return { code, output: stdout, events, lookups, denials: summary.denials, ms, asked: arrived };
     },
     async close() {
       await lab.stop();
