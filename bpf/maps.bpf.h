@@ -74,6 +74,8 @@ struct opening {
 		__u16 start;
 		__u16 length;
 	} piece[MAX_PIECES];
+	__u16 source_port;
+	__u8 source[16] __attribute__((aligned(8)));
 	struct authority target;
 	struct authority host;
 	char window[WINDOW_SIZE];

@@ -101,8 +101,10 @@ static __always_inline void tell_opening(const struct hearing *h, const struct j
 	event->attempt.opening = socket->use;
 	event->attempt.count = 1;
 	event->attempt.ticket = ticket;
+	copy_address(event->attempt.source, o->source);
+	event->attempt.source_port = o->source_port;
 	if (h->reading == READING_UNREADABLE)
-		says |= SAYS_UNREADABLE;
+		says = (says & (SAYS_TLS | SAYS_HTTP)) | SAYS_UNREADABLE;
 	if (h->reading == READING_NAMED) {
 		if (h->named->kind == AUTHORITY_NAME) {
 			says |= SAYS_NAME;
@@ -120,6 +122,22 @@ static __always_inline void tell_opening(const struct hearing *h, const struct j
 	event->says = says;
 	bpf_ringbuf_submit(event, submit_flags(ticket != 0));
 	await_told(ticket);
+}
+
+/* Where the socket is bound: user space ends it by that, once its denial is told. */
+static __always_inline void note_source(struct sk_msg_md *msg, struct opening *o, int ipv4)
+{
+	__u32 *words = (void *)o->source;
+
+	o->source_port = msg->local_port;
+	if (ipv4) {
+		map_ipv4(o->source, msg->local_ip4);
+		return;
+	}
+	words[0] = msg->local_ip6[0];
+	words[1] = msg->local_ip6[1];
+	words[2] = msg->local_ip6[2];
+	words[3] = msg->local_ip6[3];
 }
 
 static __noinline int decide_opening(struct opening *o, struct socket *socket, enum reading reading)
@@ -182,6 +200,7 @@ int message(struct sk_msg_md *msg)
 		socket->opening = STATE_BEGUN;
 		return SK_PASS;
 	}
+	note_source(msg, o, is_mapped(socket->address));
 	socket->opening = decide_opening(o, socket, reading) ? STATE_OPEN : STATE_DENIED;
 	bpf_sk_storage_delete(&openings, sk);
 	return socket->opening == STATE_OPEN ? SK_PASS : SK_DROP;

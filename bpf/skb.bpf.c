@@ -204,6 +204,9 @@ static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *
 	if (protocol == IPPROTO_UDP && type == SOCK_DGRAM && answers_peer(&packet, cookie))
 		return 1;
 	judge(run, bpf_map_lookup_elem(&runs, &run), &packet.to, netns, &verdict);
+	// A packet is not followed: no later byte can say what it is for.
+	if (verdict.opening == OPENING_WAIT && type != SOCK_STREAM)
+		verdict.decision = DECISION_DENY;
 	if (by_link && verdict.enforce) {
 		verdict.decision = DECISION_DENY;
 		verdict.cause = CAUSE_LOOPBACK_BY_LINK;
@@ -212,6 +215,8 @@ static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *
 		tell_packet(&packet, run, pid, cookie, type, &verdict);
 		return 0;
 	}
+	if (type == SOCK_STREAM && socket && verdict.opening != OPENING_NONE)
+		record(socket, &packet.to, &verdict);
 	if (type == SOCK_STREAM || (type == SOCK_DGRAM && protocol == IPPROTO_UDP))
 		return 1;
 	tell_packet(&packet, run, pid, cookie, type, &verdict);

@@ -146,37 +146,39 @@ static __always_inline __u32 by_fact(const struct destination *to, __u64 run, st
 	return entry ? at_port(entry, to) : DECISION_NONE;
 }
 
-/*
- * Judges a destination for one run, whose state is NULL when it is over. In audit mode nothing is looked up: the call
- * goes through, and user space computes the verdict with every name learned up to then.
- */
-static __always_inline void judge(__u64 run, const struct run_state *state, const struct destination *to,
-				  __u64 netns, struct judgement *verdict)
+/* One question to the verdict, and its answer. */
+struct judging {
+	struct destination to;
+	__u64 run;
+	__u64 netns;
+	struct run_state state;
+	struct judgement verdict;
+};
+
+/* A global function: verified once, not at each of its callers. */
+__weak __noinline int judge_destination(struct judging *j)
 {
 	struct engine *words = the_engine();
+	struct judgement *verdict;
 	__u32 decision;
 
-	verdict->decision = DECISION_DENY;
-	verdict->enforce = 1;
-	verdict->errno = EPERM;
-	if (!state || !words) {
-		verdict->cause = CAUSE_NO_RUN;
-		return;
-	}
-	verdict->generation = state->generation;
-	verdict->elsewhere = netns != words->netns;
-	if (!(state->flags & RUN_ENFORCE)) {
+	if (!j || !words)
+		return 0;
+	verdict = &j->verdict;
+	verdict->generation = j->state.generation;
+	verdict->elsewhere = j->netns != words->netns;
+	if (!(j->state.flags & RUN_ENFORCE)) {
 		verdict->enforce = 0;
 		verdict->decision = DECISION_ALLOW;
-		return;
+		return 0;
 	}
-	verdict->errno = state->flags >> RUN_ERRNO_SHIFT & 0xff;
-	decision = by_fact(to, run, verdict, 0);
+	verdict->errno = j->state.flags >> RUN_ERRNO_SHIFT & 0xff;
+	decision = by_fact(&j->to, j->run, verdict, 0);
 	if (decision & DECISION_OWN_ADDRESS && verdict->elsewhere)
-		decision = by_fact(to, run, verdict, 1);
+		decision = by_fact(&j->to, j->run, verdict, 1);
 	if ((decision & DECISION_MASK) == DECISION_NONE) {
 		verdict->cause = CAUSE_NO_ENTRY;
-		return;
+		return 0;
 	}
 	verdict->decision = decision & DECISION_MASK;
 	if (decision & DECISION_PROXY) {
@@ -186,6 +188,32 @@ static __always_inline void judge(__u64 run, const struct run_state *state, cons
 		if (verdict->opening == OPENING_WAIT)
 			verdict->decision = DECISION_ALLOW;
 	}
+	return 0;
+}
+
+/*
+ * Judges a destination for one run, whose state is NULL when it is over. In audit mode nothing is looked up: the call
+ * goes through, and user space computes the verdict with every name learned up to then.
+ */
+static __always_inline void judge(__u64 run, const struct run_state *state, const struct destination *to,
+				  __u64 netns, struct judgement *verdict)
+{
+	struct judging j = {.run = run, .netns = netns};
+
+	j.verdict.decision = DECISION_DENY;
+	j.verdict.enforce = 1;
+	j.verdict.errno = EPERM;
+	j.verdict.cause = CAUSE_NO_RUN;
+	if (state) {
+		copy_address(j.to.address, to->address);
+		j.to.port = to->port;
+		j.to.protocol = to->protocol;
+		j.state.generation = state->generation;
+		j.state.flags = state->flags;
+		j.verdict.cause = CAUSE_POLICY;
+		judge_destination(&j);
+	}
+	*verdict = j.verdict;
 }
 
 /* Whether the socket has this destination on record as allowed under the policy in force. */

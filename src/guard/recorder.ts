@@ -61,6 +61,7 @@ const PROTOCOL_NAMES: Record<number, string> = {
 };
 
 const DNS_PORT = 53;
+const EGRESS = 'cgroup_skb/egress';
 
 /** How the verdict speaks of a protocol number; the same in bpf/verdict.bpf.h. */
 function transportOf(protocol: number): Transport {
@@ -145,10 +146,11 @@ export class Recorder {
     const call = record.hook === 'sk_msg' || record.kind === 'send' ? 'send' : 'connect';
     const recorded = this.#recorded(record.kind, record, caused, verdict, {
       destination: {
-        port: transportOf(record.protocol) === 'other' ? null : record.port,
+        address: destination.address,
+        port: transportOf(record.protocol) === 'other' ? null : (destination.port ?? record.port),
         protocol: PROTOCOL_NAMES[record.protocol] ?? String(record.protocol),
+        names: destination.names,
         service: decision.service,
-        ...destination,
       },
       outcome: errno ? { errno, duration_us: null } : null,
       hook: record.hook,
@@ -157,7 +159,8 @@ export class Recorder {
       uid: record.uid,
       count: record.count,
     });
-    if (!decision.ambiguous || verdict === 'allow') return recorded;
+    const ambiguous = decision.ambiguous || decision.opening === 'wait';
+    if (!ambiguous || verdict === 'allow') return recorded;
     return { ...recorded, event: { ...recorded.event, ambiguous: true } };
   }
 
@@ -205,10 +208,12 @@ export class Recorder {
   /** What happened is what the kernel did; where the policy says otherwise, that is counted. */
   #settle(record: AttemptRecord, decision: CallDecision, opening: AttemptRecord['opening']): Verdict {
     if (this.#policy.mode === 'audit') return decision.verdict;
-    // A connection that waits for its first bytes is let through so far.
-    const answer = decision.opening === 'wait' ? 'allow' : decision.answer;
+    // A connection that waits for its first bytes is let through so far; a packet has none.
+    const packet = record.hook === EGRESS;
+    const answer = decision.opening === 'wait' && !packet ? 'allow' : decision.answer;
     const denied = record.decision === 'deny';
-    if (record.decision !== answer || (!denied && opening !== decision.opening)) this.disagreements++;
+    if (record.decision !== answer || !(denied || packet || opening === decision.opening))
+      this.disagreements++;
     return denied ? 'deny' : record.decision === 'audit' ? 'would-deny' : 'allow';
   }
 

@@ -302,13 +302,15 @@ function dispatch(
     case 'opening':
       connections.opening(record);
       if (record.attempt.ticket !== 0) words.told(record.attempt.ticket);
+      // Not before: its caller holds it until then. Some clients do not look at what send() says, and would wait.
+      if (record.attempt.decision === 'deny') endSilentSocket(record.attempt);
       break;
     case 'opening-piece':
       connections.piece(record);
   }
 }
 
-/** A TCP packet dropped at egress leaves its caller waiting: the socket is ended, so that it is told at once. */
+/** A connection that is denied after it was made may leave its caller waiting: it is ended, so that it is told at once. */
 function endSilentSocket(record: AttemptRecord): void {
   const { source, socketType, cookie } = record;
   if (!source || socketType !== SOCK_STREAM) return;

@@ -36,7 +36,7 @@ export interface AttemptRecord {
   readonly ticket: number;
   /** What becomes of the connection's first bytes: more is told of it once they are known. */
   readonly opening: 'none' | 'read' | 'wait' | 'proxy';
-  /** Source of a packet seen at egress, to find its socket by. */
+  /** Where it is bound, where that is known: to find its socket by. */
   readonly source: { address: Address; port: number } | null;
 }
 
@@ -229,7 +229,7 @@ function decodeAttempt(bytes: Buffer, kind: 'connect' | 'send'): AttemptRecord |
     ticket: bytes.readUInt32LE(at.ticket.offset),
     opening: OPENINGS[bytes.readUInt8(at.opening.offset)] ?? 'none',
     source:
-      hook === layout.hook.HOOK_EGRESS
+      hook === layout.hook.HOOK_EGRESS || hook === layout.hook.HOOK_MESSAGE
         ? { address: address(bytes, at.source), port: bytes.readUInt16LE(at.sourcePort.offset) }
         : null,
   };

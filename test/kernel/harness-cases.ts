@@ -13,8 +13,9 @@ export const OWN = '10.0.0.5';
 const IPV4 = [OWN, '10.0.0.6', '10.0.0.7', '10.1.0.1', '192.0.2.1', '127.0.0.1', '127.9.9.9', '0.0.0.0'];
 const IPV6 = ['::', '::1', '2001:db8::1', '2001:db8::2', '2001:db8:0:1::1', '2001:dead::1'];
 const PUBLIC_DNS = '8.8.8.8';
+export const ADDRESSES: readonly Address[] = [...IPV4, ...IPV6, PUBLIC_DNS];
 const HOSTS = ['*', '*.c', '*.b.c', 'b.c', 'a.b.c', 'x.b.c', '*.x.b.c', 'z'];
-const NAMES: readonly Name[] = ['a.b.c', 'b.c', 'x.b.c', 'y.x.b.c', 'c', 'z', 'ab.c'];
+export const NAMES: readonly Name[] = ['a.b.c', 'b.c', 'x.b.c', 'y.x.b.c', 'c', 'z', 'ab.c'];
 const PORT_SPECS = ['0', '80-443', '443', '443/tcp', '54/udp', '8000-9000/udp', '0-65535/tcp', '1024-65535'];
 /** Both sides of every edge above. 53 is not here: it is turned to the DNS proxy. */
 const PORTS = [1, 52, 54, 55, 79, 80, 81, 442, 443, 444, 1023, 1024, 7999, 8000, 9000, 9001, 65535];
@@ -22,7 +23,7 @@ const SERVICES = ['d', 'e', 's1', 's2', 's3', 's4'];
 /** Waivers are judged at this moment. */
 const NOW = new Date('2026-11-23T12:00:00Z');
 
-const address = fc.constantFrom(...IPV4, ...IPV6, PUBLIC_DNS);
+const address = fc.constantFrom(...ADDRESSES);
 const prefix = fc.tuple(address, fc.integer({ min: 0, max: 128 })).map(([text, length]) => {
   const limit = text.includes(':') ? 128 : 32;
   // A third of them lone addresses; the others cover several of the pool, nested.
@@ -49,6 +50,8 @@ const service = fc.record({
   addresses: fc.uniqueArray(prefix, { maxLength: 2 }),
   ports,
   depends_on: fc.uniqueArray(fc.constantFrom(...SERVICES), { maxLength: 2 }),
+  proxy: fc.constantFrom(false, false, false, true),
+  sniff: fc.constantFrom(false, false, true),
 });
 
 const waiver = fc.record({

@@ -94,11 +94,12 @@ class Heard {
   constructor(lines: Interface) {
     this.ready = new Promise((resolve) => lines.once('line', () => resolve()));
     lines.on('line', (line) => {
-      const [source = 0, bytes = 0] = line.split(' ').map(Number);
+      const [source, bytes] = line.split(' ').map(Number);
+      if (source === undefined || bytes === undefined) return;
       const waiting = this.#waiting.get(source);
       this.#waiting.delete(source);
       if (waiting) waiting(bytes);
-      else if (line !== 'ready') this.#bytes.set(source, bytes);
+      else this.#bytes.set(source, bytes);
     });
   }
 

@@ -11,7 +11,7 @@ import { readLosses } from '../../src/kernel/losses.ts';
 import { ensureBpffs } from '../../src/kernel/mounts.ts';
 import { native } from '../../src/kernel/native.ts';
 import { loadPrograms, type Programs } from '../../src/kernel/programs.ts';
-import type { AttemptRecord, KernelRecord } from '../../src/kernel/records.ts';
+import type { AttemptRecord, KernelRecord, OpeningRecord } from '../../src/kernel/records.ts';
 import { RecordStream } from '../../src/kernel/stream.ts';
 import { Tables } from '../../src/kernel/tables.ts';
 import { EngineWords } from '../../src/kernel/words.ts';
@@ -22,6 +22,7 @@ import { addressTable, segmentsOfPrefix } from '../../src/policy/flatten.ts';
 import { nameTable } from '../../src/policy/flatten-names.ts';
 import { until } from './fixtures/fixture.ts';
 import { type Attempt, type Dialler, type Ground, KINDS } from './harness-dial.ts';
+import type { Speaker, Speech, Spoken } from './harness-speak.ts';
 
 /** What to put in force, as the guard does. */
 export interface Installation {
@@ -40,6 +41,12 @@ export interface Seen {
   readonly recorded: Recorded;
 }
 
+/** A connection whose first bytes were judged, as the record saw it. */
+export interface Heard {
+  readonly record: OpeningRecord;
+  readonly recorded: Recorded;
+}
+
 /** The real programs on a throw-away cgroup, and a child in it that makes attempts where nothing can leave. */
 export class Harness {
   readonly run: Cgroup;
@@ -50,7 +57,11 @@ export class Harness {
   readonly #stream: RecordStream;
   readonly #clock = new Clock(() => native().clocks());
   readonly #processes = new ProcessTable(this.#clock);
+  readonly #ground: Ground;
   readonly #seen: Seen[] = [];
+  readonly #heard: Heard[] = [];
+  #speaker: Speaker | null = null;
+  #hurried = false;
   readonly #undo: (() => void | Promise<void>)[];
   #generation = 0;
   #facts: Facts | null = null;
@@ -61,9 +72,11 @@ export class Harness {
     programs: Programs;
     dialler: Dialler;
     words: EngineWords;
+    ground: Ground;
     undo: (() => void | Promise<void>)[];
   }) {
     const { programs } = options;
+    this.#ground = options.ground;
     this.run = options.run;
     this.words = options.words;
     this.dialler = options.dialler;
@@ -102,7 +115,7 @@ export class Harness {
       undo.push(() => dialler.close());
       const beating = setInterval(() => words.beat(), 500);
       undo.push(() => clearInterval(beating));
-      return new Harness({ run, programs, dialler, words, undo });
+      return new Harness({ run, programs, dialler, words, ground, undo });
     } catch (error) {
       await undoAll(undo);
       throw error;
@@ -168,6 +181,27 @@ export class Harness {
     return { errnos, seen: [...this.#seen] };
   }
 
+  /** No denial waits until it is told, from now on. */
+  hurry(): void {
+    this.#hurried = true;
+    this.words.told(0x7fffffff);
+  }
+
+  /** Connects and speaks; `heard` is every connection whose first bytes were judged meanwhile, `seen` every call. */
+  async speak(speeches: readonly Speech[]): Promise<{ spoken: Spoken[]; heard: Heard[]; seen: Seen[] }> {
+    if (!this.#speaker) {
+      const speaker = await this.#ground.speaker(this.run.path);
+      this.#undo.push(() => speaker.close());
+      this.#speaker = speaker;
+    }
+    this.#stream.drain();
+    this.#seen.length = 0;
+    this.#heard.length = 0;
+    const spoken = await this.#speaker.say(speeches);
+    this.#stream.drain();
+    return { spoken, heard: [...this.#heard], seen: [...this.#seen] };
+  }
+
   /** Kinds of attempts this kernel has; those it lacks were named on standard error. */
   get kinds(): string[] {
     return Object.keys(KINDS).filter((kind) => !this.dialler.missing.has(kind));
@@ -192,9 +226,19 @@ export class Harness {
   #take(record: KernelRecord): void {
     if (record.type === 'fork' || record.type === 'exec' || record.type === 'exit')
       this.#processes.apply(record);
-    if (record.type !== 'attempt' || !this.#recorder) return;
+    if (!this.#recorder) return;
+    if (record.type === 'opening') {
+      const { attempt, says } = record;
+      this.#heard.push({ record, recorded: this.#recorder.opened(attempt, says) });
+      this.#told(attempt.ticket);
+    }
+    if (record.type !== 'attempt') return;
     this.#seen.push({ record, recorded: this.#recorder.attempt(record) });
-    if (record.ticket !== 0) this.words.told(record.ticket);
+    this.#told(record.ticket);
+  }
+
+  #told(ticket: number): void {
+    if (ticket !== 0 && !this.#hurried) this.words.told(ticket);
   }
 
   /** The guard keeps facts for a whole run; here each generation begins with none. */
@@ -203,6 +247,7 @@ export class Harness {
     const tables: [BpfMap, number][] = [
       [this.#programs.map('facts'), layout.factKey.size],
       [this.#programs.map('fact_entries'), layout.factEntryKey.size],
+      [this.#programs.map('chains'), layout.chainKey.size],
     ];
     for (const [map, size] of tables) {
       const keys = native().mapKeys(map, 1 << 20);

@@ -22,7 +22,7 @@ afterAll(async () => {
   await ground?.close();
 });
 
-const { EPERM, ECONNREFUSED } = constants.errno;
+const { EPERM, ECONNREFUSED, EPROTONOSUPPORT } = constants.errno;
 const ALLOWED = { 4: '192.0.2.1', 6: '2001:db8::1' };
 const DENIED = { 4: '192.0.2.2', 6: '2001:db8::2' };
 
@@ -53,7 +53,8 @@ describe.for([
     await expectAgreement(harness, one);
     const { errnos } = await harness.dial(attempts);
     // Nothing but a packet is left to drop at egress: its errno is the kernel's own.
-    const denied = hook === 'cgroup_skb/egress' ? [EPERM, 0] : [number];
+    const packet = hook === 'cgroup_skb/egress';
+    const denied = packet ? [EPERM, 0] : [kind.startsWith('mptcp') ? EPROTONOSUPPORT : number];
     expect(denied).toContain(errnos[1]);
   });
 });

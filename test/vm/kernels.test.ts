@@ -9,6 +9,15 @@ deployments:
   mysql: { allow: [{ address: 10.20.0.0/16, ports: [3306] }] }
 `;
 
+/** Whatever is not github.com is allowed: only first bytes tell. */
+const NAMES = `version: 1
+services:
+  mysql: { hosts: ["*.mysql.internal"] }
+  github: { hosts: [github.com], depends_on: [mysql] }
+deployments:
+  mysql: { default: allow }
+`;
+
 /** Every address of these prefixes is this machine: what is let through is refused at once, nothing leaves. */
 const SCRIPT = `ip route add local 192.0.2.0/24 dev lo; ip route add local 10.20.0.0/16 dev lo
 echo "kernel $(uname -r)"
@@ -16,6 +25,13 @@ acyclic run -p /policy.yaml -- bash -c 'exec 3<>/dev/tcp/192.0.2.7/443' 2>&1; ec
 acyclic run -p /policy.yaml -- curl -sS -m 5 http://github.com/ 2>&1; echo "by-name $?"
 acyclic run -p /policy.yaml -- bash -c 'exec 3<>/dev/tcp/10.20.0.1/3306' 2>&1; echo "allowed $?"
 acyclic run --report /report -- bash -c 'echo x > /dev/udp/10.20.0.1/9' 2>&1; echo "observed $?"
+cat /report
+httpd -p 8080 -h /
+acyclic run --quiet -p /names.yaml -- curl -sS -m 5 -H 'Host: mirror.internal' http://127.0.0.1:8080/policy.yaml; echo "other-host $?"
+acyclic run --quiet -p /names.yaml -- curl -sS -m 5 -H 'Host: github.com' http://127.0.0.1:8080/policy.yaml 2>&1; echo "host $?"
+acyclic run --quiet -p /names.yaml -- curl -sS -m 5 -x http://127.0.0.1:8080 http://github.com/ 2>&1; echo "proxied $?"
+acyclic run --quiet -p /names.yaml -- curl -sSk -m 5 --resolve github.com:8080:127.0.0.1 https://github.com:8080/ 2>&1; echo "sni $?"
+acyclic run --quiet --audit -p /names.yaml --report /report -- curl -sS -m 5 -H 'Host: github.com' http://127.0.0.1:8080/policy.yaml; echo "audited $?"
 cat /report
 ls /sys/fs/cgroup /sys/fs/bpf; echo end`;
 
@@ -28,7 +44,7 @@ describe.each(['6.1', '6.12'])('on Linux %s', (series) => {
     `guards by address and by name, and observes${kernel ? '' : ` (${why})`}`,
     { timeout: 300_000 },
     () => {
-      const said = runInVm(kernel ?? '', SCRIPT, { 'policy.yaml': POLICY });
+      const said = runInVm(kernel ?? '', SCRIPT, { 'policy.yaml': POLICY, 'names.yaml': NAMES });
       expect(said).toContain(`kernel ${series}.`);
       expect(said).toMatch(/bash: connect: Operation not permitted[\s\S]*by-address 1/);
       expect(said).toMatch(/denied bash\[\d+\] → 192\.0\.2\.7:443\/tcp/);
@@ -38,6 +54,11 @@ describe.each(['6.1', '6.12'])('on Linux %s', (series) => {
       expect(said).toMatch(/bash: connect: Connection refused[\s\S]*allowed 1/);
       expect(said).toMatch(/observed 0/);
       expect(said).toMatch(/"kind":"connect".*"address":"10\.20\.0\.1","port":9,"protocol":"udp"/);
+      expect(said).toMatch(/version: 1[\s\S]*other-host 0/);
+      expect(said).toMatch(/denied curl\[\d+\] → github\.com:8080\/tcp \(127\.0\.0\.1\)[\s\S]*host 55/);
+      expect(said).toMatch(/send\(\) = EACCES[\s\S]*proxied 55/);
+      expect(said).toMatch(/Permission denied[\s\S]*sni 35/);
+      expect(said).toMatch(/audited 0[\s\S]*"verdict":"would-deny".*"names":\["github\.com"/);
       expect(said.slice(said.indexOf('observed 0'))).not.toMatch(/\n.*acyclic-\w{26}/);
       expect(said).toContain('\nend');
     },

@@ -18,7 +18,19 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Kernels are kept here between runs: one is 30 MB. */
 const CACHE = join(ROOT, 'build/vm');
-const BUSYBOX_NAMES = ['sh', 'mount', 'ip', 'mkdir', 'poweroff', 'uname', 'readlink', 'base64', 'cat', 'ls'];
+const BUSYBOX_NAMES = [
+  'sh',
+  'mount',
+  'ip',
+  'mkdir',
+  'poweroff',
+  'uname',
+  'readlink',
+  'base64',
+  'cat',
+  'ls',
+  'httpd',
+];
 const BOOT_LIMIT_MS = 280_000;
 
 /** Debian's newest cloud kernel of a series; null where the package archive has none. */
