@@ -61,8 +61,11 @@ export interface Attempt<T> {
 
 /** A question without an answer for this long was dropped somewhere, milliseconds. */
 const MOST_UNDER_WAY_MS = 10_000;
-/** Attempts open at once; beyond, the oldest is taken as over. */
+/** Attempts open at once, and of one name in one process; beyond, the oldest is taken as over. */
 const MOST_OPEN = 4096;
+const MOST_OF_NAME = 8;
+/** Message ids remembered of one question. */
+const MOST_IDS = 8;
 const ADDRESS_TYPES = ['A', 'AAAA'];
 
 /**
@@ -75,7 +78,10 @@ export class Attempts<T> {
   readonly #windowMs: number;
   /** In order of last activity. */
   readonly #open = new Set<Open<T>>();
-  readonly #byName = new Map<string, Open<T>[]>();
+  /** By process, then by the names they have asked for or may. */
+  readonly #expecting = new Map<number, Map<Name, Open<T>[]>>();
+  /** Closed, and to be told of with those that are due. */
+  #over: Open<T>[] = [];
 
   constructor(windowMs: number) {
     this.#windowMs = windowMs;
@@ -87,19 +93,24 @@ export class Attempts<T> {
 
   /** The attempt a question belongs to: open already, or a new one. */
   question(asker: number, question: Question, now: number): Attempt<T> {
-    const { name } = question;
-    const candidates = this.#byName.get(key(asker, name)) ?? [];
-    const known = candidates.findLast((attempt) => attempt.takes(question));
-    const attempt = known ?? new Open<T>(asker);
+    const candidates = this.#expecting.get(asker)?.get(question.name) ?? [];
+    let attempt = candidates.findLast((candidate) => candidate.takes(question));
+    if (!attempt) {
+      // Who asks the same anew is done with what came before.
+      for (const old of candidates.filter((candidate) => candidate.isDone)) this.#close(old);
+      if (candidates.length >= MOST_OF_NAME && candidates[0]) this.#close(candidates[0]);
+      attempt = new Open<T>(asker);
+      this.#expect(attempt, question.name);
+    }
     attempt.ask(question);
-    if (!known) this.#expect(attempt, [name]);
     this.#touch(attempt, now);
     return attempt;
   }
 
   /** The attempt with this question under way; null: whatever its type. */
   find(asker: number, name: Name, type: string | null): Attempt<T> | null {
-    return this.#byName.get(key(asker, name))?.findLast((attempt) => attempt.waitsFor(name, type)) ?? null;
+    const candidates = this.#expecting.get(asker)?.get(name);
+    return candidates?.findLast((attempt) => attempt.waitsFor(name, type)) ?? null;
   }
 
   /** Takes the habits of the asker in: before an outlook, and before a question that came to nothing is answered. */
@@ -107,7 +118,7 @@ export class Attempts<T> {
     const open = attempt as Open<T>;
     if (open.readings !== null || open.hasFound) return;
     open.learn(habits());
-    this.#expect(open, open.expected);
+    for (const name of open.expected) this.#expect(open, name);
   }
 
   /**
@@ -156,25 +167,29 @@ export class Attempts<T> {
   }
 
   /** Attempts that are over by now, and closed with this. */
-  due(now: number): Attempt<T>[] {
-    const over: Attempt<T>[] = [];
+  due(now: number): readonly Attempt<T>[] {
     for (const attempt of this.#open) {
       const idle = now - attempt.last;
-      if (idle < this.#windowMs) break;
-      if (attempt.underWay === 0 || idle >= MOST_UNDER_WAY_MS) over.push(this.#close(attempt));
+      if (this.#open.size <= MOST_OPEN && idle < this.#windowMs) break;
+      const over = this.#open.size > MOST_OPEN || attempt.underWay === 0 || idle >= MOST_UNDER_WAY_MS;
+      if (over) this.#close(attempt);
     }
-    for (const attempt of this.#open) {
-      if (this.#open.size <= MOST_OPEN) break;
-      over.push(this.#close(attempt));
-    }
-    return over;
+    return this.#take();
   }
 
   /** The attempts of a process that has ended, but for those with a question under way; or all there are. */
-  end(asker: number | null): Attempt<T>[] {
-    return [...this.#open]
-      .filter((attempt) => asker === null || (attempt.asker === asker && attempt.underWay === 0))
-      .map((attempt) => this.#close(attempt));
+  end(asker: number | null): readonly Attempt<T>[] {
+    if (asker !== null && !this.#expecting.has(asker)) return [];
+    for (const attempt of [...this.#open])
+      if (asker === null || (attempt.asker === asker && attempt.underWay === 0)) this.#close(attempt);
+    return this.#take();
+  }
+
+  #take(): readonly Attempt<T>[] {
+    if (this.#over.length === 0) return NONE;
+    const over = this.#over;
+    this.#over = [];
+    return over;
   }
 
   #touch(attempt: Open<T>, now: number): void {
@@ -183,29 +198,37 @@ export class Attempts<T> {
     this.#open.add(attempt);
   }
 
-  #expect(attempt: Open<T>, names: Iterable<Name>): void {
-    for (const name of names) {
-      const list = this.#byName.get(key(attempt.asker, name));
-      if (!list) this.#byName.set(key(attempt.asker, name), [attempt]);
-      else if (!list.includes(attempt)) list.push(attempt);
+  #expect(attempt: Open<T>, name: Name): void {
+    let names = this.#expecting.get(attempt.asker);
+    if (!names) {
+      names = new Map();
+      this.#expecting.set(attempt.asker, names);
     }
+    const list = names.get(name);
+    if (!list) names.set(name, [attempt]);
+    else if (!list.includes(attempt)) list.push(attempt);
   }
 
-  #close(attempt: Open<T>): Attempt<T> {
-    this.#open.delete(attempt);
+  #close(attempt: Open<T>): void {
+    if (!this.#open.delete(attempt)) return;
+    this.#over.push(attempt);
+    const names = this.#expecting.get(attempt.asker);
+    if (!names) return;
     for (const name of [...attempt.names, ...attempt.expected]) {
-      const others = this.#byName.get(key(attempt.asker, name))?.filter((other) => other !== attempt) ?? [];
-      if (others.length > 0) this.#byName.set(key(attempt.asker, name), others);
-      else this.#byName.delete(key(attempt.asker, name));
+      const others = names.get(name)?.filter((other) => other !== attempt) ?? [];
+      if (others.length > 0) names.set(name, others);
+      else names.delete(name);
     }
-    return attempt;
+    if (names.size === 0) this.#expecting.delete(attempt.asker);
   }
 }
+
+const NONE: readonly never[] = [];
 
 interface Asked {
   readonly name: Name;
   readonly type: string;
-  readonly ids: Set<number>;
+  readonly ids: number[];
   /** How often it was asked, and is still to be answered. */
   count: number;
   waiting: number;
@@ -220,10 +243,11 @@ class Open<T> implements Attempt<T> {
   readings: readonly Reading[] | null = null;
   last = 0;
   underWay = 0;
-  readonly #questions = new Map<string, Asked>();
+  readonly #questions: Asked[] = [];
+  /** Of names not found: the first for each name and what policy said. */
   readonly #answers: Answer<T>[] = [];
-  /** What was found, by the name and its aliases. */
-  readonly #found = new Set<string>();
+  /** What was found: names with their aliases. */
+  readonly #found: string[] = [];
   #told: Answer<T> | null = null;
   /** The reading whose name the command line has. */
   #hint: Reading | null = null;
@@ -239,7 +263,7 @@ class Open<T> implements Attempt<T> {
   }
 
   get hasFound(): boolean {
-    return this.#found.size > 0;
+    return this.#found.length > 0;
   }
 
   get expected(): readonly Name[] {
@@ -254,16 +278,21 @@ class Open<T> implements Attempt<T> {
     return this.#told ?? (this.hasFound ? null : this.#strongest());
   }
 
+  /** Nothing is under way, and nothing that was denied depends on what comes next. */
+  get isDone(): boolean {
+    const pending = !this.told && !this.hasFound && this.#answers.some(({ say }) => say.denied);
+    return this.underWay === 0 && !pending;
+  }
+
   takes({ name, type, id }: Question): boolean {
-    const asked = this.#questions.get(`${name} ${type}`);
+    const asked = this.#question(name, type);
     if (!asked) return this.names.includes(name) || this.#goOn(name).length > 0;
-    if (asked.waiting > 0 || asked.ids.has(id)) return true;
-    return asked.outcome === 'failed' && asked.count < this.#tries;
+    return asked.ids.includes(id) || (asked.outcome === 'failed' && asked.count < this.#tries);
   }
 
   waitsFor(name: Name, type: string | null): boolean {
-    if (type !== null) return (this.#questions.get(`${name} ${type}`)?.waiting ?? 0) > 0;
-    return [...this.#questions.values()].some((question) => question.name === name && question.waiting > 0);
+    const matches = (asked: Asked): boolean => asked.name === name && (type === null || asked.type === type);
+    return this.#questions.some((asked) => asked.waiting > 0 && matches(asked));
   }
 
   ask({ name, type, id }: Question): void {
@@ -271,12 +300,15 @@ class Open<T> implements Attempt<T> {
       if (this.names.length > 0) this.readings = this.#goOn(name);
       this.names.push(name);
     }
-    const known = this.#questions.get(`${name} ${type}`);
-    const asked = known ?? { name, type, ids: new Set(), count: 0, waiting: 0, outcome: null };
+    let asked = this.#question(name, type);
+    if (!asked) {
+      asked = { name, type, ids: [], count: 0, waiting: 0, outcome: null };
+      this.#questions.push(asked);
+    }
     asked.waiting += 1;
     asked.count += 1;
-    asked.ids.add(id);
-    if (!known) this.#questions.set(`${name} ${type}`, asked);
+    asked.ids.push(id);
+    if (asked.ids.length > MOST_IDS) asked.ids.shift();
     this.underWay += 1;
   }
 
@@ -287,19 +319,21 @@ class Open<T> implements Attempt<T> {
   }
 
   answer(answer: Answer<T>): Turn {
-    const asked = this.#questions.get(`${answer.name} ${answer.type}`);
+    const { name, say, outcome } = answer;
+    const asked = this.#question(name, answer.type);
     if (asked && asked.waiting > 0) {
       asked.waiting -= 1;
-      asked.outcome = answer.outcome;
+      asked.outcome = outcome;
       this.underWay -= 1;
     }
-    this.#answers.push(answer);
-    if (answer.outcome === 'found') {
-      const names = [answer.name, ...answer.aliases].join(' ');
-      if (this.#found.has(names)) return 'fold';
-      this.#found.add(names);
+    if (outcome === 'found') {
+      const names = answer.aliases.length === 0 ? name : [name, ...answer.aliases].join(' ');
+      if (this.#found.includes(names)) return 'fold';
+      this.#found.push(names);
       return 'record';
     }
+    if (!this.#answers.some((known) => known.name === name && known.say.denied === say.denied))
+      this.#answers.push(answer);
     if (this.told || this.#settled(answer)) return 'fold';
     this.#told = this.#strongest();
     return 'tell';
@@ -315,10 +349,14 @@ class Open<T> implements Attempt<T> {
 
   /** A name was seen that has no address of one family, and was not asked for the other yet. */
   mayFindOtherType(): boolean {
-    return [...this.#questions.values()].some(({ name, type, outcome }) => {
-      const other = ADDRESS_TYPES.find((candidate) => candidate !== type);
-      return outcome === 'empty' && ADDRESS_TYPES.includes(type) && !this.#questions.has(`${name} ${other}`);
+    return this.#questions.some(({ name, type, outcome }) => {
+      if (outcome !== 'empty' || !ADDRESS_TYPES.includes(type)) return false;
+      return ADDRESS_TYPES.some((other) => other !== type && !this.#question(name, other));
     });
+  }
+
+  #question(name: Name, type: string): Asked | undefined {
+    return this.#questions.find((asked) => asked.name === name && asked.type === type);
   }
 
   /** Whether nothing is to be told after this answer: it was found, is provisional, or was never a denial. */
@@ -336,7 +374,7 @@ class Open<T> implements Attempt<T> {
   #strongest(): Answer<T> | null {
     const own = this.#answers.find(({ name }) => name === this.asked);
     if (own && (!own.say.denied || this.names[0] === own.name)) return own;
-    const denied = this.#answers.filter(({ say, outcome }) => say.denied && outcome !== 'found');
+    const denied = this.#answers.filter(({ say }) => say.denied);
     const byRule = denied.filter(({ say }) => say.byRule);
     const among = [byRule, denied, this.#answers].find((answers) => answers.length > 0) ?? [];
     return among.find((answer) => answer.name === own?.name) ?? among[0] ?? null;
@@ -347,8 +385,4 @@ class Open<T> implements Attempt<T> {
     const before = this.names.at(-1) ?? name;
     return (this.readings ?? []).filter((reading) => namesAfter(reading, before).includes(name));
   }
-}
-
-function key(asker: number, name: Name): string {
-  return `${asker} ${name}`;
 }

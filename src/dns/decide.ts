@@ -143,9 +143,13 @@ function deny(turn: Turn, desk: Desk, judgement: Judgement): Reply | null | Prom
   turn.denied = true;
   desk.counters.denied += 1;
   const { onDeny, provisional, later, reason } = judgement;
-  const withhold = (goesOn: boolean): Reply | null => {
+  if (onDeny === 'resolve') {
+    // Where its answer shows that there is no such name, what comes later may be what is found.
+    turn.provisional = provisional || later.length > 0;
+    return null;
+  }
+  const withhold = (goesOn: boolean): Reply => {
     turn.provisional = goesOn;
-    if (onDeny === 'resolve') return null;
     const rcode = onDeny === 'refuse' && !goesOn ? RCODE.REFUSED : RCODE.NXDOMAIN;
     return fail(turn.query, rcode, { code: EDE.BLOCKED, text: reason });
   };
