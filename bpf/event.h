@@ -12,6 +12,7 @@
 #include <linux/types.h>
 
 #define COMM_SIZE 16
+#define UNIX_PATH_SIZE 108
 #define PATH_SIZE 256
 #define ARGV_SMALL 512
 #define ARGV_SIZE 4096
@@ -71,6 +72,8 @@ enum event_kind {
 	EVENT_ESCAPE = 7,
 	EVENT_OPENING = 8,
 	EVENT_OPENING_PIECE = 9,
+	EVENT_RETURN = 10,
+	EVENT_OUTCOME = 11,
 };
 
 enum hook {
@@ -102,7 +105,8 @@ enum loss {
 	LOSS_SOCKETS = 2,
 	LOSS_CLIENTS = 3,
 	LOSS_OPENINGS = 4,
-	LOSS_COUNT = 5,
+	LOSS_SYSCALLS = 5,
+	LOSS_COUNT = 6,
 };
 
 /* Flags of a run, beside its generation. */
@@ -176,6 +180,45 @@ struct opening_piece_event {
 	__u32 offset;
 	__u32 length;
 	__u8 payload[OPENING_PIECE];
+};
+
+enum syscall {
+	CALL_CONNECT = 1,
+	CALL_SENDTO = 2,
+	CALL_SENDMSG = 3,
+	CALL_SENDMMSG = 4,
+	CALL_SOCKET = 5,
+};
+
+/* How a system call returned. The task it was made by is that of the header. */
+struct return_event {
+	struct event_header header;
+	__u64 since;
+	__u32 call;
+	__u16 family;
+	__u16 errno;
+	/* Of the UNIX path, which begins with a 0 where it is abstract; or sockaddr_vm as it is. */
+	__u32 length;
+	char comm[COMM_SIZE];
+	char path[UNIX_PATH_SIZE];
+};
+
+enum outcome_state {
+	OUTCOME_CONNECTED = 1,
+	OUTCOME_CLOSED = 2,
+};
+
+/* What became of a TCP connection of a run. */
+struct outcome_event {
+	struct event_header header;
+	__u64 cookie;
+	__u64 sent;
+	__u64 received;
+	__u32 state;
+	/* CLOSED: it was connected before. */
+	__u32 established;
+	__u32 errno;
+	__u32 pad;
 };
 
 struct dns_event {

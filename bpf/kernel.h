@@ -60,7 +60,17 @@ struct task_struct {
 
 struct tcp_fastopen_request;
 
+struct sock_common {
+	unsigned long skc_flags;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	int sk_err;
+};
+
 struct tcp_sock {
+	__u64 bytes_sent, bytes_retrans, bytes_received;
 	__u8 fastopen_connect : 1;
 	struct tcp_fastopen_request *fastopen_req;
 };

@@ -219,6 +219,22 @@ struct {
 	__type(value, __u64);
 } tasks __weak SEC(".maps");
 
+/* The call a task is in; `since` is 0 when it is in none that will be told. */
+struct syscall_state {
+	__u64 since;
+	__u32 call;
+	__u16 family;
+	__u16 length;
+	char path[UNIX_PATH_SIZE];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct syscall_state);
+} syscalls __weak SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -44,6 +44,7 @@ describe('readRunOptions', () => {
       failOn: 'never',
       breakGlass: null,
       allowInherited: false,
+      syscalls: true,
       command: ['true'],
     });
   });
@@ -70,6 +71,7 @@ describe('readRunOptions', () => {
       failOn: 'cycle',
       breakGlass: null,
       allowInherited: true,
+      syscalls: true,
       command: ['sh', '-c', 'x'],
     });
   });

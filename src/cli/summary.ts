@@ -103,9 +103,15 @@ function formatTotal({ view, count }: FoldTotal): string {
   return `${program} → ${formatTarget(view.event)}${count > 1 ? ` ×${count}` : ''}`;
 }
 
-function formatWait({ destination, attempts, wait_ms, retry_ms }: RunSummary['waiting'][number]): string {
+function formatWait({
+  destination,
+  outcome,
+  attempts,
+  wait_ms,
+  retry_ms,
+}: RunSummary['waiting'][number]): string {
   const waited = `${formatDuration(wait_ms)} waiting, ${formatDuration(retry_ms)} retrying`;
-  return `${destination}   ${plural(attempts, 'attempt')}, ${waited}`;
+  return `${destination}   ${outcome}, ${plural(attempts, 'attempt')}, ${waited}`;
 }
 
 function formatNext({ report, suggest }: SummaryContext): string {

@@ -7,7 +7,11 @@ import { createFold, type Fold } from './fold.ts';
 import { type DenialView, formatDenial, formatTarget } from './message.ts';
 import { harmless, type Output } from './output.ts';
 
+<<<<<<< HEAD
 /** Puts every event into the report and the tally, and tells the denied ones, repeats folded. */
+=======
+/** Tells what is denied at once, repeats folded, and puts every event into the report and the tally when it is over. */
+>>>>>>> main
 export class Teller {
   readonly tally = new Tally();
   readonly fold: Fold = createFold();
@@ -21,8 +25,20 @@ export class Teller {
     this.#report = report;
   }
 
+<<<<<<< HEAD
   /** Takes an event in, and tells a denial that was not announced. */
   tell(recorded: Recorded): void {
+=======
+  /** What is to be told at once. */
+  tell(recorded: Recorded): void {
+    const view = viewOf(recorded);
+    if (view && view.event.verdict === 'deny' && this.fold.first(view, performance.now()))
+      this.#output.say('denial', formatDenial(view, this.#output.width), view.event);
+  }
+
+  /** An event that is over. */
+  record(recorded: Recorded): void {
+>>>>>>> main
     const { event } = recorded;
     this.#report?.write(event);
     this.tally.add(event, formatTarget(event));
@@ -35,6 +51,7 @@ export class Teller {
       );
       return;
     }
+<<<<<<< HEAD
     if (!recorded.told) this.announce(recorded);
   }
 
@@ -55,6 +72,10 @@ export class Teller {
     if (event.verdict === 'would-deny') this.wouldDeny.first(view, performance.now());
     else if (this.fold.first(view, performance.now()))
       this.#output.say('denial', formatDenial(view, this.#output.width), event);
+=======
+    const view = viewOf(recorded);
+    if (view && event.verdict === 'would-deny') this.wouldDeny.first(view, performance.now());
+>>>>>>> main
   }
 
   /** Goes once through what a denial needs: code that has never run takes the milliseconds a caller waits. */
@@ -102,6 +123,22 @@ export class Teller {
   tellRepeats(): void {
     for (const line of this.fold.due(performance.now())) this.#output.say('denial', [line]);
   }
+}
+
+/** What there is to say of a call that was, or would be, denied; null of others. */
+function viewOf({ event, rule, cycle, saw }: Recorded): DenialView | null {
+  if (event.verdict === null || event.verdict === 'allow' || rule === null) return null;
+  return {
+    event,
+    rule,
+    cycle,
+    dependency: event.dependency,
+    saw: saw ?? '',
+    lineage: [...(event.process?.ancestry ?? [])].reverse(),
+    instead: rule.instead,
+    repeats: 0,
+    more: null,
+  };
 }
 
 /** What was found of runs whose Acyclic was killed. */

@@ -71,7 +71,13 @@ function sessionOptions(): Parameters<typeof startSession>[0] {
     policyElsewhere: compileFor([]),
     policyId: null,
     leftover: 'release',
+<<<<<<< HEAD
     onDenied: () => {},
+=======
+    syscalls: false,
+    onDenied: () => {},
+    onUnwatched: () => {},
+>>>>>>> main
     onEvent: () => {},
     onLost: () => {},
   };

@@ -142,9 +142,10 @@ function imageAt(life: Life, time: bigint): Image | null {
   return life.images[0] ?? null;
 }
 
-/** The kernel tells the path as it was called; a relative one is made whole while the process lives. */
+/** The kernel tells the path as it was called; one that means nothing elsewhere is made whole while the process lives. */
 function resolveExe(record: ExecRecord): string | null {
-  if (record.exe.startsWith('/') || record.exe === '') return record.exe || null;
+  if (record.exe === '') return null;
+  if (record.exe.startsWith('/') && !record.exe.startsWith('/proc/')) return record.exe;
   try {
     return readlinkSync(`/proc/${record.pid}/exe`);
   } catch {

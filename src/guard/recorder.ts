@@ -1,15 +1,21 @@
+<<<<<<< HEAD
 import { constants } from 'node:os';
 import type { Outcome } from '../dns/attempts.ts';
 import type { AttemptRecord, EscapeRecord } from '../kernel/records.ts';
+=======
+import type { AttemptRecord, EscapeRecord, ReturnRecord } from '../kernel/records.ts';
+>>>>>>> main
 import type { Transport } from '../model/destination.ts';
-import type { AuditEvent, EventDestination, EventKind } from '../model/event.ts';
+import type { AuditEvent, EventDestination, EventKind, EventOutcome } from '../model/event.ts';
 import type { Opening } from '../model/opening.ts';
 import type { RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { type Decision, evaluateLookup } from '../policy/evaluate.ts';
 import { type CallDecision, type Chains, evaluateCall, evaluateOpening } from '../policy/opening.ts';
 import type { Clock } from './clock.ts';
+import { delegateAt } from './delegates.ts';
 import type { Facts } from './facts.ts';
+import { errnoName } from './outcome.ts';
 import type { ProcessTable } from './processes.ts';
 
 /** An event with what its message needs and its record does not hold. */
@@ -44,8 +50,6 @@ export interface ObservedLookup {
   readonly hook: string;
 }
 
-const ERRNO_NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
-
 /** IP protocol numbers, IANA; those not here go by number. */
 const PROTOCOL_NAMES: Record<number, string> = {
   1: 'icmp',
@@ -61,6 +65,17 @@ const PROTOCOL_NAMES: Record<number, string> = {
 };
 
 const DNS_PORT = 53;
+const NO_OUTCOME: EventOutcome = {
+  errno: null,
+  duration_us: null,
+  result: null,
+  bytes_sent: null,
+  bytes_received: null,
+};
+
+/** Of sockets that reach outside by none of the hooks, as protocols of events. */
+const FOREIGN: Readonly<Record<number, string>> = { 1: 'unix', 17: 'packet', 40: 'vsock' };
+
 const EGRESS = 'cgroup_skb/egress';
 
 /** How the verdict speaks of a protocol number; the same in bpf/verdict.bpf.h. */
@@ -142,7 +157,7 @@ export class Recorder {
   ): Recorded {
     const caused = record.cause ? causeDecision(decision, record.cause) : this.#asEnforced(record, decision);
     const verdict = this.#settle(record, caused, opening);
-    const errno = record.errno === 0 ? null : (ERRNO_NAMES.get(record.errno) ?? String(record.errno));
+    const errno = errnoName(record.errno);
     const call = record.hook === 'sk_msg' || record.kind === 'send' ? 'send' : 'connect';
     const recorded = this.#recorded(record.kind, record, caused, verdict, {
       destination: {
@@ -152,7 +167,7 @@ export class Recorder {
         names: destination.names,
         service: decision.service,
       },
-      outcome: errno ? { errno, duration_us: null } : null,
+      outcome: errno === null ? null : { ...NO_OUTCOME, errno },
       hook: record.hook,
       saw: errno ? `${call}() = ${errno}` : null,
       comm: record.comm,
@@ -160,8 +175,35 @@ export class Recorder {
       count: record.count,
     });
     const ambiguous = decision.ambiguous || decision.opening === 'wait';
-    if (!ambiguous || verdict === 'allow') return recorded;
-    return { ...recorded, event: { ...recorded.event, ambiguous: true } };
+    if (ambiguous && verdict !== 'allow')
+      return { ...recorded, event: { ...recorded.event, ambiguous: true } };
+    return recorded;
+  }
+
+  /** A call that no cgroup hook sees; null: it is of no consequence, or was seen by one. */
+  foreign(record: ReturnRecord): Recorded | null {
+    const protocol = FOREIGN[record.family];
+    if (protocol === undefined || record.errno !== 0) return null;
+    const delegate = record.path === null ? null : delegateAt(record.path);
+    if (protocol === 'unix' && !delegate) return null;
+    const reason = delegate
+      ? `${delegate.name} ${delegate.does}, outside the run: what it does for it is not guarded`
+      : 'no hook of a cgroup sees what this socket sends';
+    const none = { source: null, id: null, service: null, owner: null, instead: null };
+    const rule: RuleReference = { kind: 'default', ...none, reason };
+    const decision: Decision = { verdict: 'allow', answer: 'allow', rule, service: null, cycle: null };
+    return this.#recorded(delegate ? 'exec-outside' : 'connect', record, decision, 'allow', {
+      destination: {
+        ...{ address: null, port: record.port, protocol, service: null },
+        names: record.path === null ? [] : [record.path],
+      },
+      outcome: { ...NO_OUTCOME, duration_us: Math.round(Number(record.time - record.since) / 1000) },
+      hook: `tracepoint/sys_exit_${record.call}`,
+      saw: null,
+      comm: record.comm,
+      uid: record.uid,
+      count: 1,
+    });
   }
 
   /** Where names are asked is nobody's rule: enforce turns the call to the proxy, and so judges only the names. */
@@ -184,7 +226,7 @@ export class Recorder {
         names: [...names],
         service: decision.service,
       },
-      outcome: { errno: null, duration_us: seen.durationUs },
+      outcome: { ...NO_OUTCOME, duration_us: seen.durationUs },
       hook: seen.hook,
       saw: seen.denied ? `lookup = ${seen.rcode}` : null,
       comm: null,

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { constants, networkInterfaces } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicFactory } from 'ulid';
 import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
@@ -20,13 +21,20 @@ import type { CompiledPolicy } from '../policy/compile.ts';
 import { evaluateLookup } from '../policy/evaluate.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
 import { nameTable } from '../policy/flatten-names.ts';
+<<<<<<< HEAD
 import { mentions, readHabits } from './asker.ts';
+=======
+import { Calls } from './calls.ts';
+>>>>>>> main
 import { Clock } from './clock.ts';
-import { Connections } from './connections.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
+<<<<<<< HEAD
 import { LookupBook } from './lookup-book.ts';
+=======
+import { Listeners } from './listeners.ts';
+>>>>>>> main
 import { proxyHooks, readReply } from './lookups.ts';
 import { outsideResolver } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
@@ -45,10 +53,20 @@ export interface SessionOptions {
   readonly policyElsewhere: CompiledPolicy;
   readonly policyId: string | null;
   readonly leftover: 'release' | 'kill';
+<<<<<<< HEAD
   /** A denied lookup, before its answer leaves. Its event follows when its resolver is done. */
   readonly onDenied: (recorded: Recorded) => void;
   /** Every event, as it happens. */
+=======
+  /** Whether to watch how system calls return, at a small cost to every process of the host. */
+  readonly syscalls: boolean;
+  /** What is to be told at once: denied calls before they return, denied lookups before their answer leaves. */
+  readonly onDenied: (recorded: Recorded) => void;
+  /** Every event, when it is over. */
+>>>>>>> main
   readonly onEvent: (recorded: Recorded) => void;
+  /** Part of what was asked for cannot be watched here. */
+  readonly onUnwatched: (what: string) => void;
   /** The programs were taken off by somebody else: what the run calls from now on is not guarded. */
   readonly onLost: () => void;
 }
@@ -118,7 +136,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   undo.add('cgroup', async () => {
     if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
   });
-  const programs = loadPrograms([policy.mode]);
+  const programs = loadPrograms([policy.mode], { syscalls: options.syscalls });
   undo.add('eBPF programs', () => programs.close());
   const words = new EngineWords(programs.map('engine'));
   words.setLevel(cgroup.level);
@@ -146,12 +164,22 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     common: { host: options.host, run: id, deployment: options.deployment, policy: options.policyId },
     nextId: monotonicFactory(),
   });
-  const connections = new Connections({ recorder, audit: policy.mode === 'audit', tell: options.onEvent });
+  const calls = new Calls({
+    recorder,
+    listeners: new Listeners({ cgroup: cgroup.path, own: policy.ownAddresses }),
+    syscalls: options.syscalls,
+    tell: options.onDenied,
+    record: options.onEvent,
+  });
   const stream = new RecordStream(
     { events: programs.map('events'), processes: programs.map('processes') },
     words,
+<<<<<<< HEAD
     (record) =>
       dispatch(record, { words, processes, facts, book, recorder, connections, onEvent: options.onEvent }),
+=======
+    (record) => dispatch(record, { words, processes, facts, recorder, calls, onEvent: options.onEvent }),
+>>>>>>> main
   );
   const book = new LookupBook({
     enforced: policy.mode === 'enforce',
@@ -174,7 +202,16 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       run: cgroup.id,
       clients: new ClientTable(programs.map('clients')),
       facts,
+<<<<<<< HEAD
       book,
+=======
+      record: (lookup) => {
+        stream.drain();
+        const recorded = recorder.lookup(lookup);
+        options.onDenied(recorded);
+        options.onEvent(recorded);
+      },
+>>>>>>> main
     });
     undo.add('DNS proxy', () => proxy.close());
     words.setProxy(proxy.port);
@@ -189,11 +226,15 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const heart = setInterval(() => {
     words.beat();
     clock.refresh();
-    connections.flush();
+    calls.flush();
     checkGuard();
   }, HEARTBEAT_MS);
   undo.add('heartbeat', () => clearInterval(heart));
   programs.attach(cgroup, id);
+  if (options.syscalls && !programs.attachSyscalls())
+    options.onUnwatched(
+      'how system calls return, and UNIX, packet and vsock sockets: tracefs cannot be mounted',
+    );
 
   return {
     cgroup,
@@ -205,9 +246,14 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       stream.drainAll();
       const leftover = processesIn(cgroup.path).map(describeLeft);
       if (options.leftover === 'kill') await kill(cgroup.path);
+<<<<<<< HEAD
       stream.drainAll();
       book.close();
       connections.close();
+=======
+      await lastOutcomes(stream, calls);
+      calls.close();
+>>>>>>> main
       const losses = lossesOf(programs, stream, recorder);
       // The guard goes before what it guards is let go: a released process is not half guarded.
       programs.detach();
@@ -217,6 +263,18 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       return { leftover, lost: losses, guardLost: lost, failures: await undo.run() };
     },
   };
+}
+
+/** How long connections that end with the command are waited for, so that what they carried is known. */
+const LAST_OUTCOMES_MS = 30;
+
+async function lastOutcomes(stream: RecordStream, calls: Calls): Promise<void> {
+  const until = performance.now() + LAST_OUTCOMES_MS;
+  stream.drainAll();
+  while (calls.open > 0 && performance.now() < until) {
+    await sleep(2);
+    stream.drainAll();
+  }
 }
 
 function registerRun(options: SessionOptions, origin: Cgroup): RunEntry {
@@ -274,11 +332,15 @@ function dispatch(
     facts: Facts;
     book: LookupBook;
     recorder: Recorder;
-    connections: Connections;
+    calls: Calls;
     onEvent: SessionOptions['onEvent'];
   },
 ): void {
+<<<<<<< HEAD
   const { words, processes, facts, book, recorder, connections, onEvent } = to;
+=======
+  const { words, processes, facts, recorder, calls, onEvent } = to;
+>>>>>>> main
   switch (record.type) {
     case 'fork':
     case 'exec':
@@ -296,17 +358,19 @@ function dispatch(
       break;
     case 'attempt':
       if (record.decision === 'deny') endSilentSocket(record);
-      connections.attempt(record);
+      calls.take(record);
       if (record.ticket !== 0) words.told(record.ticket);
       break;
     case 'opening':
-      connections.opening(record);
+      calls.take(record);
       if (record.attempt.ticket !== 0) words.told(record.attempt.ticket);
       // Not before: its caller holds it until then. Some clients do not look at what send() says, and would wait.
       if (record.attempt.decision === 'deny') endSilentSocket(record.attempt);
       break;
     case 'opening-piece':
-      connections.piece(record);
+    case 'return':
+    case 'outcome':
+      calls.take(record);
   }
 }
 

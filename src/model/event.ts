@@ -26,6 +26,8 @@ export interface AuditEvent {
   readonly outcome: EventOutcome | null;
   /** Denied since it could not be told which of several names it was for. */
   readonly ambiguous?: true;
+  /** Who listens at a loopback or own address the call was made to, where that is outside the run. */
+  readonly listener?: EventListener;
   /** The hook that saw it, as `cgroup/connect4`, `dns`. */
   readonly hook: string | null;
 }
@@ -37,6 +39,12 @@ export interface EventDestination {
   readonly protocol: string | null;
   readonly names: readonly string[];
   readonly service: string | null;
+}
+
+export interface EventListener {
+  readonly pid: number;
+  readonly comm: string | null;
+  readonly exe: string | null;
 }
 
 export interface EventRule {
@@ -56,5 +64,13 @@ export interface EventDependency {
 export interface EventOutcome {
   /** Symbolic (`EPERM`) or null when the call was let through or its end is unknown. */
   readonly errno: string | null;
+  /** Of a call that was denied or failed, until it returned; of a connection, until it was there. */
   readonly duration_us: number | null;
+  /** How a TCP connection came about or ended; null while that is not known, and for everything else. */
+  readonly result: ConnectResult | null;
+  /** Payload of a connection that has ended. */
+  readonly bytes_sent: number | null;
+  readonly bytes_received: number | null;
 }
+
+export type ConnectResult = 'connected' | 'refused' | 'timed-out' | 'reset' | 'unreachable' | 'failed';

@@ -387,7 +387,7 @@ describe('what is asked of a proxy', () => {
       'closed',
       by('http://proxy.internal:3128', 'https://tools.mirror.internal/'),
     );
-    expect(events.filter(({ hook }) => hook === 'sk_msg')).toMatchObject([
+    expect(events.filter(({ destination }) => destination.port === 443)).toMatchObject([
       {
         destination: { names: ['tools.mirror.internal'], address: null, port: 443, service: 'mirror' },
         verdict: 'allow',

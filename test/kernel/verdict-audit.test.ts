@@ -52,7 +52,7 @@ beforeAll(async () => {
   session = await startSession({
     ...{ id: ulid(), host: 'test', deployment: 'd', policyId: null, leftover: 'kill' },
     ...{ policy, policyElsewhere: policy },
-    onDenied: () => undefined,
+    ...{ syscalls: true, onDenied: () => undefined, onUnwatched: () => undefined },
     onEvent: ({ event }: Recorded) => events.push(event),
     onLost: () => undefined,
   });
