@@ -61,15 +61,10 @@ async function guard(
       policyElsewhere: plan.elsewhere,
       policyId: plan.policyId,
       leftover: options.leftover,
-<<<<<<< HEAD
-      onDenied: (recorded) => teller.announce(recorded),
-      onEvent: (recorded) => teller.tell(recorded),
-=======
       syscalls: options.syscalls,
       onDenied: (recorded) => teller.tell(recorded),
       onEvent: (recorded) => teller.record(recorded),
       onUnwatched: (what) => output.say('warning', [`acyclic: not watched: ${what}`]),
->>>>>>> main
       onLost: () =>
         output.say('error', [
           "acyclic: the guard is lost: somebody took its programs off the run's cgroup",

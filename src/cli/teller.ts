@@ -7,11 +7,7 @@ import { createFold, type Fold } from './fold.ts';
 import { type DenialView, formatDenial, formatTarget } from './message.ts';
 import { harmless, type Output } from './output.ts';
 
-<<<<<<< HEAD
-/** Puts every event into the report and the tally, and tells the denied ones, repeats folded. */
-=======
 /** Tells what is denied at once, repeats folded, and puts every event into the report and the tally when it is over. */
->>>>>>> main
 export class Teller {
   readonly tally = new Tally();
   readonly fold: Fold = createFold();
@@ -25,10 +21,6 @@ export class Teller {
     this.#report = report;
   }
 
-<<<<<<< HEAD
-  /** Takes an event in, and tells a denial that was not announced. */
-  tell(recorded: Recorded): void {
-=======
   /** What is to be told at once. */
   tell(recorded: Recorded): void {
     const view = viewOf(recorded);
@@ -38,7 +30,6 @@ export class Teller {
 
   /** An event that is over. */
   record(recorded: Recorded): void {
->>>>>>> main
     const { event } = recorded;
     this.#report?.write(event);
     this.tally.add(event, formatTarget(event));
@@ -51,31 +42,8 @@ export class Teller {
       );
       return;
     }
-<<<<<<< HEAD
-    if (!recorded.told) this.announce(recorded);
-  }
-
-  /** Tells a denial at once, repeats folded; what would be denied is kept for the summary. */
-  announce({ event, rule, cycle, saw }: Recorded): void {
-    if (event.verdict === null || event.verdict === 'allow' || rule === null) return;
-    const view: DenialView = {
-      event,
-      rule,
-      cycle,
-      dependency: event.dependency,
-      saw: saw ?? '',
-      lineage: [...(event.process?.ancestry ?? [])].reverse(),
-      instead: rule.instead,
-      repeats: 0,
-      more: null,
-    };
-    if (event.verdict === 'would-deny') this.wouldDeny.first(view, performance.now());
-    else if (this.fold.first(view, performance.now()))
-      this.#output.say('denial', formatDenial(view, this.#output.width), event);
-=======
     const view = viewOf(recorded);
     if (view && event.verdict === 'would-deny') this.wouldDeny.first(view, performance.now());
->>>>>>> main
   }
 
   /** Goes once through what a denial needs: code that has never run takes the milliseconds a caller waits. */

@@ -71,13 +71,9 @@ function sessionOptions(): Parameters<typeof startSession>[0] {
     policyElsewhere: compileFor([]),
     policyId: null,
     leftover: 'release',
-<<<<<<< HEAD
-    onDenied: () => {},
-=======
     syscalls: false,
     onDenied: () => {},
     onUnwatched: () => {},
->>>>>>> main
     onEvent: () => {},
     onLost: () => {},
   };

@@ -31,9 +31,10 @@ export interface BookMeans {
   event(lookup: ObservedLookup, names: readonly Name[]): Recorded;
   /** Reads what the kernel has told of processes so far. */
   catchUp(): void;
-  /** A denial, before its answer leaves. Its event follows when the attempt is over. */
-  onDenied(recorded: Recorded): void;
-  onEvent(recorded: Recorded): void;
+  /** What is to be told at once: a denial before its answer leaves. */
+  tell(recorded: Recorded): void;
+  /** The event of an attempt that is over, or that found something. */
+  record(recorded: Recorded): void;
 }
 
 /** How long after its last answer an attempt may go on: far above what a resolver takes to ask for the next name. */
@@ -95,7 +96,7 @@ export class LookupBook {
     const say = lookup.enforced && !lookup.denied ? ALLOWED : this.#means.say(names);
     const answer: Answer<ObservedLookup> = { name, type, aliases, outcome, say, provisional, lookup };
     const turn = this.#attempts.answered(attempt, answer, performance.now());
-    if (turn === 'record') this.#means.onEvent(this.#means.event(lookup, names));
+    if (turn === 'record') this.#tellAndRecord(this.#means.event(lookup, names));
     if (turn === 'tell') this.#tell(attempt);
     for (const over of this.#attempts.due(performance.now())) this.#record(over);
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
@@ -131,7 +132,12 @@ export class LookupBook {
     if (!deciding) return;
     const recorded = this.#means.event(deciding.lookup, namesOf(attempt, deciding));
     this.#told.set(attempt, recorded);
-    this.#means.onDenied(recorded);
+    this.#means.tell(recorded);
+  }
+
+  #tellAndRecord(recorded: Recorded): void {
+    this.#means.tell(recorded);
+    this.#means.record(recorded);
   }
 
   /** The one event of an attempt that nothing was found for. */
@@ -143,9 +149,9 @@ export class LookupBook {
     const names = namesOf(attempt, deciding);
     if (told) {
       const destination = told.event.destination && { ...told.event.destination, names };
-      this.#means.onEvent({ ...told, told: true, event: { ...told.event, destination } });
+      this.#means.record({ ...told, event: { ...told.event, destination } });
     } else {
-      this.#means.onEvent(this.#means.event(deciding.lookup, names));
+      this.#tellAndRecord(this.#means.event(deciding.lookup, names));
     }
   }
 }

@@ -1,10 +1,5 @@
-<<<<<<< HEAD
-import { constants } from 'node:os';
 import type { Outcome } from '../dns/attempts.ts';
-import type { AttemptRecord, EscapeRecord } from '../kernel/records.ts';
-=======
 import type { AttemptRecord, EscapeRecord, ReturnRecord } from '../kernel/records.ts';
->>>>>>> main
 import type { Transport } from '../model/destination.ts';
 import type { AuditEvent, EventDestination, EventKind, EventOutcome } from '../model/event.ts';
 import type { Opening } from '../model/opening.ts';
@@ -25,8 +20,6 @@ export interface Recorded {
   readonly cycle: readonly string[] | null;
   /** Errno or DNS answer the caller saw, as `connect() = EPERM`; null when it was let through. */
   readonly saw: string | null;
-  /** It was told when it happened; this is its record. */
-  readonly told: boolean;
 }
 
 /** A lookup of a run, through the proxy or read in passing. */
@@ -298,7 +291,6 @@ export class Recorder {
       rule,
       cycle,
       saw,
-      told: false,
     };
   }
 }

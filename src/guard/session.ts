@@ -21,20 +21,14 @@ import type { CompiledPolicy } from '../policy/compile.ts';
 import { evaluateLookup } from '../policy/evaluate.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
 import { nameTable } from '../policy/flatten-names.ts';
-<<<<<<< HEAD
 import { mentions, readHabits } from './asker.ts';
-=======
 import { Calls } from './calls.ts';
->>>>>>> main
 import { Clock } from './clock.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
-<<<<<<< HEAD
-import { LookupBook } from './lookup-book.ts';
-=======
 import { Listeners } from './listeners.ts';
->>>>>>> main
+import { LookupBook } from './lookup-book.ts';
 import { proxyHooks, readReply } from './lookups.ts';
 import { outsideResolver } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
@@ -53,17 +47,11 @@ export interface SessionOptions {
   readonly policyElsewhere: CompiledPolicy;
   readonly policyId: string | null;
   readonly leftover: 'release' | 'kill';
-<<<<<<< HEAD
-  /** A denied lookup, before its answer leaves. Its event follows when its resolver is done. */
-  readonly onDenied: (recorded: Recorded) => void;
-  /** Every event, as it happens. */
-=======
   /** Whether to watch how system calls return, at a small cost to every process of the host. */
   readonly syscalls: boolean;
   /** What is to be told at once: denied calls before they return, denied lookups before their answer leaves. */
   readonly onDenied: (recorded: Recorded) => void;
-  /** Every event, when it is over. */
->>>>>>> main
+  /** Every event, when it is over; of a lookup, when its resolver is done. */
   readonly onEvent: (recorded: Recorded) => void;
   /** Part of what was asked for cannot be watched here. */
   readonly onUnwatched: (what: string) => void;
@@ -174,12 +162,8 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const stream = new RecordStream(
     { events: programs.map('events'), processes: programs.map('processes') },
     words,
-<<<<<<< HEAD
     (record) =>
-      dispatch(record, { words, processes, facts, book, recorder, connections, onEvent: options.onEvent }),
-=======
-    (record) => dispatch(record, { words, processes, facts, recorder, calls, onEvent: options.onEvent }),
->>>>>>> main
+      dispatch(record, { words, processes, facts, book, recorder, calls, onEvent: options.onEvent }),
   );
   const book = new LookupBook({
     enforced: policy.mode === 'enforce',
@@ -191,8 +175,8 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     mentions: ({ pid, time }, name) => mentions(processes.at(pid, time)?.argv ?? [], name),
     event: (lookup, names) => recorder.lookup(lookup, names),
     catchUp: () => stream.drain(),
-    onDenied: options.onDenied,
-    onEvent: options.onEvent,
+    tell: options.onDenied,
+    record: options.onEvent,
   });
   undo.add('lookups', () => book.close());
   undo.add('record stream', () => stream.close());
@@ -202,16 +186,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       run: cgroup.id,
       clients: new ClientTable(programs.map('clients')),
       facts,
-<<<<<<< HEAD
       book,
-=======
-      record: (lookup) => {
-        stream.drain();
-        const recorded = recorder.lookup(lookup);
-        options.onDenied(recorded);
-        options.onEvent(recorded);
-      },
->>>>>>> main
     });
     undo.add('DNS proxy', () => proxy.close());
     words.setProxy(proxy.port);
@@ -246,14 +221,9 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       stream.drainAll();
       const leftover = processesIn(cgroup.path).map(describeLeft);
       if (options.leftover === 'kill') await kill(cgroup.path);
-<<<<<<< HEAD
-      stream.drainAll();
-      book.close();
-      connections.close();
-=======
       await lastOutcomes(stream, calls);
+      book.close();
       calls.close();
->>>>>>> main
       const losses = lossesOf(programs, stream, recorder);
       // The guard goes before what it guards is let go: a released process is not half guarded.
       programs.detach();
@@ -336,11 +306,7 @@ function dispatch(
     onEvent: SessionOptions['onEvent'];
   },
 ): void {
-<<<<<<< HEAD
-  const { words, processes, facts, book, recorder, connections, onEvent } = to;
-=======
-  const { words, processes, facts, recorder, calls, onEvent } = to;
->>>>>>> main
+  const { words, processes, facts, book, recorder, calls, onEvent } = to;
   switch (record.type) {
     case 'fork':
     case 'exec':
