@@ -29,7 +29,7 @@ export async function checkup(): Promise<Checkup> {
     const state = probe.needed ? 'missing' : 'optional';
     findings.push(powerless ? untried({ name: probe.name, state }, powerless) : await probe.find());
   }
-  findings.push(await dnsProxy(), dnsServers(), lookups(), runs());
+  findings.push(await dnsProxy(), dnsServers(), await lookups(), runs());
   const told = withoutEchoes(findings);
   const lacking = told.find(({ state }) => state === 'missing');
   const { finding, cost } = lacking
@@ -105,13 +105,18 @@ function dnsServers(): Finding {
   };
 }
 
-function lookups(): Finding {
+async function lookups(): Promise<Finding> {
   const name = 'lookups';
-  const found = outsideResolver(readText('/etc/nsswitch.conf'), readText('/proc/net/unix'));
+  const found = await outsideResolver(readText('/etc/nsswitch.conf'));
   if (!found)
     return { name, state: 'ok', detail: 'names are asked by the process that needs them', remedy: null };
+  const { remedy } = found;
+  if (!found.anyName) {
+    const detail = `${found.name} answers for names of this network or host from outside the run: they are known by address only`;
+    return { name, state: 'optional', detail, remedy };
+  }
   const detail = `${found.name} answers lookups from outside the run, so enforce will not start`;
-  return { name, state: 'missing', detail, remedy: found.remedy };
+  return { name, state: 'missing', detail, remedy };
 }
 
 function runs(): Finding {

@@ -1,3 +1,4 @@
+import type { Outcome } from '../dns/attempts.ts';
 import type { ProxyHooks, Requester } from '../dns/hooks.ts';
 import type { ClientTable } from '../kernel/clients.ts';
 import type { DnsReplyRecord } from '../kernel/records.ts';
@@ -5,17 +6,13 @@ import { addressFromBytes } from '../model/address.ts';
 import type { RuleReference } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { evaluateLookup } from '../policy/evaluate.ts';
-import { rcodeName } from '../wire/dns-code.ts';
+import type { DnsDenial } from '../policy/policy.ts';
+import { rcodeName, typeName } from '../wire/dns-code.ts';
 import { decodeQuestion } from '../wire/dns-query.ts';
+import { u16 } from '../wire/dns-record.ts';
 import { decodeResponse } from '../wire/dns-response.ts';
 import type { Facts } from './facts.ts';
-import type { ObservedLookup } from './recorder.ts';
-
-/** Who asked, as the proxy carries it. */
-interface Asker {
-  readonly pid: number;
-  readonly time: bigint;
-}
+import type { Asker, LookupBook } from './lookup-book.ts';
 
 /** The proxy's questions, answered for one run. */
 export function proxyHooks(options: {
@@ -24,9 +21,9 @@ export function proxyHooks(options: {
   policy: CompiledPolicy;
   clients: ClientTable;
   facts: Facts;
-  record: (lookup: ObservedLookup) => void;
+  book: LookupBook;
 }): ProxyHooks {
-  const { runId, run, policy, clients, facts, record } = options;
+  const { runId, run, policy, clients, facts, book } = options;
   return {
     identify(peer) {
       const client = clients.find(peer.transport, peer.address, peer.port);
@@ -34,29 +31,59 @@ export function proxyHooks(options: {
       const asker: Asker = { pid: client.pid, time: client.time };
       return { run: runId, context: asker };
     },
-    judge(_, names) {
-      const { answer, rule, cycle } = evaluateLookup(policy, names);
+    judge(requester, question, aliases) {
+      const asker = askerOf(requester);
+      // With aliases it is the same question again, and what exists and is denied is not passed over for another.
+      const attempt = aliases.length === 0 ? book.question(asker, question) : null;
+      const names = [question.name, ...aliases];
+      const { answer, rule, cycle } = evaluateLookup(policy, names, (address) => facts.chainsAt(address));
+      if (answer !== 'deny') return ALLOWED;
+      const outlook = attempt && book.outlook(attempt, asker, question.name);
       return {
-        denied: answer === 'deny',
-        onDeny: policy.dns.onDeny,
+        denied: true,
+        onDeny: answerTo(policy, rule),
         reason: explain(rule, cycle),
+        ...(outlook ?? FINAL),
       };
     },
-    learn: (_, learned) => learned.map(({ address, names }) => facts.learn(address, names)).every(Boolean),
+    learn(requester, learned) {
+      const asker = askerOf(requester);
+      return learned
+        .map(({ address, names }) => facts.learn(address, book.withShortNames(asker, names)))
+        .every(Boolean);
+    },
     report(requester, lookup) {
       const { pid, time } = askerOf(requester);
-      record({
+      book.answered({
         pid,
         time,
         names: [lookup.name, ...lookup.aliases],
+        type: lookup.type,
         transport: 'udp',
+        enforced: true,
         denied: lookup.denied,
+        provisional: lookup.provisional,
         rcode: lookup.rcode,
+        outcome: outcomeOf(lookup.type, lookup.rcode, lookup.addresses.length),
         durationUs: lookup.durationUs,
         hook: 'dns',
       });
     },
   };
+}
+
+const FINAL = { provisional: false, later: [] } as const;
+const ALLOWED = { denied: false, onDeny: 'nxdomain', reason: '', ...FINAL } as const;
+
+/** A name that only the default denies is not resolved: lookups are no way to carry names out of the host. */
+function answerTo({ dns }: CompiledPolicy, rule: RuleReference): DnsDenial {
+  return dns.onDeny === 'resolve' && rule.kind === 'default' ? 'nxdomain' : dns.onDeny;
+}
+
+function outcomeOf(type: string, rcode: string, addresses: number): Outcome {
+  if (rcode === 'NXDOMAIN') return 'absent';
+  if (rcode !== 'NOERROR') return 'failed';
+  return addresses === 0 && (type === 'A' || type === 'AAAA') ? 'empty' : 'found';
 }
 
 function askerOf(requester: Requester): Asker {
@@ -71,23 +98,33 @@ function explain(rule: RuleReference, cycle: readonly string[] | null): string {
   return `denied by acyclic: ${rule.kind}${where}${path}${instead}`;
 }
 
-/** Reads an answer seen in passing: learns its addresses, and tells it as a lookup. Null: it was no answer. */
-export function readReply(record: DnsReplyRecord, facts: Facts): ObservedLookup | null {
+/** Reads an answer seen in passing: learns its addresses, and tells it as a lookup. What is no answer is passed over. */
+export function readReply(record: DnsReplyRecord, facts: Facts, book: LookupBook): void {
   const tcp = record.protocol === 6;
   const message = tcp ? record.payload.subarray(2) : record.payload;
   const query = decodeQuestion(message);
-  if (!query) return null;
+  if (!query) return;
   const response = decodeResponse(message, query);
-  if ('fault' in response) return null;
-  for (const { address, names } of response.addresses) facts.learn(addressFromBytes(address), names);
-  return {
-    pid: record.pid,
-    time: record.time,
+  if ('fault' in response) return;
+  const { pid, time } = record;
+  const [type, rcode] = [typeName(query.type), rcodeName(response.rcode)];
+  const asker: Asker = { pid, time };
+  book.question(asker, { name: query.name, type, id: u16(message, 0) });
+  for (const { address, names } of response.addresses)
+    facts.learn(addressFromBytes(address), book.withShortNames(asker, names));
+  book.answered({
+    pid,
+    time,
     names: [query.name, ...response.aliases],
+    type,
     transport: tcp ? 'tcp' : 'udp',
+    enforced: false,
     denied: false,
-    rcode: rcodeName(response.rcode),
+    // Nothing is withheld and nobody waits to be told: what comes of the attempt is known when it is over.
+    provisional: true,
+    rcode,
+    outcome: outcomeOf(type, rcode, response.addresses.length),
     durationUs: null,
     hook: 'cgroup_skb/ingress',
-  };
+  });
 }

@@ -1,3 +1,4 @@
+import type { Outcome } from '../dns/attempts.ts';
 import type { AttemptRecord, EscapeRecord, ReturnRecord } from '../kernel/records.ts';
 import type { Transport } from '../model/destination.ts';
 import type { AuditEvent, EventDestination, EventKind, EventOutcome, EventRule } from '../model/event.ts';
@@ -27,10 +28,17 @@ export interface ObservedLookup {
   readonly time: bigint;
   /** The question's name, then its aliases. */
   readonly names: readonly string[];
+  /** `A`, `HTTPS`, or `TYPE1234`. */
+  readonly type: string;
   readonly transport: 'udp' | 'tcp';
-  /** The answer was withheld. */
+  /** It came through the proxy, which acts on what policy says. */
+  readonly enforced: boolean;
+  /** The proxy found it denied. */
   readonly denied: boolean;
+  /** Denied, and its resolver goes on. */
+  readonly provisional: boolean;
   readonly rcode: string;
+  readonly outcome: Outcome;
   readonly durationUs: number | null;
   readonly hook: string;
 }
@@ -154,7 +162,7 @@ export class Recorder {
     opening: AttemptRecord['opening'],
   ): Recorded {
     const decision = by(inNamespace(record, this.#inForce));
-    const caused = record.cause ? causeDecision(decision, record.cause) : decision;
+    const caused = record.cause ? causeDecision(decision, record.cause) : this.#asEnforced(record, decision);
     const verdict = this.#settle(record, caused, opening);
     const errno = errnoName(record.errno);
     const call = record.hook === 'sk_msg' || record.kind === 'send' ? 'send' : 'connect';
@@ -207,15 +215,24 @@ export class Recorder {
     });
   }
 
-  lookup(seen: ObservedLookup): Recorded {
-    const decision = evaluateLookup(this.#policy, seen.names);
+  /** Where names are asked is nobody's rule: enforce turns the call to the proxy, and so judges only the names. */
+  #asEnforced({ port, protocol }: AttemptRecord, decision: CallDecision): CallDecision {
+    if (this.#policy.mode === 'enforce' || port !== DNS_PORT || transportOf(protocol) === 'other')
+      return decision;
+    const rule = { ...this.#policy.fallback.rule, source: null, reason: 'a lookup, judged by its name' };
+    return { ...decision, verdict: 'allow', answer: 'allow', rule, cycle: null };
+  }
+
+  /** @param names what is known of the attempt it belongs to, the name asked for first */
+  lookup(seen: ObservedLookup, names: readonly string[]): Recorded {
+    const decision = evaluateLookup(this.#policy, seen.names, (address) => this.#facts.chainsAt(address));
     const verdict: Verdict = decision.answer === 'allow' ? 'allow' : seen.denied ? 'deny' : 'would-deny';
     return this.#recorded('dns', seen, decision, verdict, {
       destination: {
         address: null,
         port: DNS_PORT,
         protocol: seen.transport,
-        names: [...seen.names],
+        names: [...names],
         service: decision.service,
       },
       outcome: { ...NO_OUTCOME, duration_us: seen.durationUs },

@@ -18,14 +18,17 @@ import { EngineWords } from '../kernel/words.ts';
 import { type Address, addressBytes } from '../model/address.ts';
 import type { LeftProcess } from '../model/summary.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
+import { evaluateLookup } from '../policy/evaluate.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
 import { nameTable } from '../policy/flatten-names.ts';
+import { mentions, readHabits } from './asker.ts';
 import { Calls } from './calls.ts';
 import { Clock } from './clock.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
 import { Listeners } from './listeners.ts';
+import { LookupBook } from './lookup-book.ts';
 import { proxyHooks, readReply } from './lookups.ts';
 import { outsideResolver } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
@@ -50,7 +53,7 @@ export interface SessionOptions {
   readonly syscalls: boolean;
   /** What is to be told at once: denied calls before they return, denied lookups before their answer leaves. */
   readonly onDenied: (recorded: Recorded) => void;
-  /** Every event, when it is over. */
+  /** Every event, when it is over; of a lookup, when its resolver is done. */
   readonly onEvent: (recorded: Recorded) => void;
   /** Part of what was asked for cannot be watched here. */
   readonly onUnwatched: (what: string) => void;
@@ -103,7 +106,7 @@ export async function startSession(options: SessionOptions): Promise<Session> {
 async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> {
   const { policy, id } = options;
   preflight();
-  if (policy.mode === 'enforce') refuseOutsideResolver();
+  if (policy.mode === 'enforce') await refuseOutsideResolver();
   const origin = ownCgroup();
   const entry = registerRun(options, origin);
   undo.add('run entry', () => removeEntry(id));
@@ -150,8 +153,23 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const stream = new RecordStream(
     { events: programs.map('events'), processes: programs.map('processes') },
     words,
-    (record) => dispatch(record, { words, processes, facts, recorder, calls, onEvent: options.onEvent }),
+    (record) =>
+      dispatch(record, { words, processes, facts, book, recorder, calls, onEvent: options.onEvent }),
   );
+  const book = new LookupBook({
+    enforced: policy.mode === 'enforce',
+    say: (names) => {
+      const { answer, rule } = evaluateLookup(policy, names, (address) => facts.chainsAt(address));
+      return { denied: answer === 'deny', byRule: rule.kind !== 'default' };
+    },
+    habits: readHabits,
+    mentions: ({ pid, time }, name) => mentions(processes.at(pid, time)?.argv ?? [], name),
+    event: (lookup, names) => recorder.lookup(lookup, names),
+    catchUp: () => stream.drain(),
+    tell: options.onDenied,
+    record: options.onEvent,
+  });
+  undo.add('lookups', () => book.close());
   undo.add('record stream', () => stream.close());
 
   if (policy.mode === 'enforce') {
@@ -159,12 +177,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       run: cgroup.id,
       clients: new ClientTable(programs.map('clients')),
       facts,
-      record: (lookup) => {
-        stream.drain();
-        const recorded = recorder.lookup(lookup);
-        options.onDenied(recorded);
-        options.onEvent(recorded);
-      },
+      book,
     });
     undo.add('DNS proxy', () => proxy.close());
     words.setProxy(proxy.port);
@@ -200,6 +213,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       const leftover = processesIn(cgroup.path).map(describeLeft);
       if (options.leftover === 'kill') await kill(cgroup.path);
       await lastOutcomes(stream, calls);
+      book.close();
       calls.close();
       const losses = lossesOf(programs, stream, recorder);
       // The guard goes before what it guards is let go: a released process is not half guarded.
@@ -277,26 +291,28 @@ function dispatch(
     words: EngineWords;
     processes: ProcessTable;
     facts: Facts;
+    book: LookupBook;
     recorder: Recorder;
     calls: Calls;
     onEvent: SessionOptions['onEvent'];
   },
 ): void {
-  const { words, processes, facts, recorder, calls, onEvent } = to;
+  const { words, processes, facts, book, recorder, calls, onEvent } = to;
   switch (record.type) {
     case 'fork':
     case 'exec':
+      processes.apply(record);
+      break;
     case 'exit':
       processes.apply(record);
+      book.ended(record.pid);
       break;
     case 'escape':
       onEvent(recorder.escape(record));
       break;
-    case 'dns-reply': {
-      const lookup = readReply(record, facts);
-      if (lookup) onEvent(recorder.lookup(lookup));
+    case 'dns-reply':
+      readReply(record, facts, book);
       break;
-    }
     case 'attempt':
       if (record.decision === 'deny') endSilentSocket(record);
       calls.take(record);
@@ -370,9 +386,9 @@ function readIfThere(path: string): string {
 }
 
 /** Names asked outside the run would be unknown here, and their addresses wrongly judged. */
-function refuseOutsideResolver(): void {
-  const found = outsideResolver(readIfThere('/etc/nsswitch.conf'), readIfThere('/proc/net/unix'));
-  if (found)
+async function refuseOutsideResolver(): Promise<void> {
+  const found = await outsideResolver(readIfThere('/etc/nsswitch.conf'));
+  if (found?.anyName)
     throw new SetupFailure(
       'outside-resolver',
       `${found.name} would answer the run's lookups from outside, where they cannot be guarded`,
@@ -382,7 +398,7 @@ function refuseOutsideResolver(): void {
 
 async function startDns(
   options: SessionOptions,
-  parts: Pick<Parameters<typeof proxyHooks>[0], 'run' | 'clients' | 'facts' | 'record'>,
+  parts: Pick<Parameters<typeof proxyHooks>[0], 'run' | 'clients' | 'facts' | 'book'>,
 ): Promise<DnsProxy> {
   const { policy, id } = options;
   const servers = policy.dns.servers?.map((address) => ({ address, port: DNS_PORT }));

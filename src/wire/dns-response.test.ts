@@ -65,9 +65,26 @@ test('an extended error of the upstream is read', () => {
   expect(read('responses', 'SERVFAIL with EDE')).toMatchObject({ rcode: 2, ede: { code: 6 } });
 });
 
-test('an address of a name that was not asked for counts for nothing', () => {
+test('an address of a name that was not asked for is judged by its own name too', () => {
   const response = read('hostile', 'response: address of a name nobody asked for');
-  expect(response).toMatchObject({ aliases: [], addresses: [] });
+  expect(response).toMatchObject({
+    aliases: ['evil.test'],
+    addresses: [{ address: '1.2.3.4', names: ['github.com', 'evil.test'] }],
+  });
+});
+
+test('what follows the alias of an HTTPS record counts by it', () => {
+  const alias = { name: 'a.test', type: 'UNKNOWN_65', data: Buffer.from('00000363646e047465737400', 'hex') };
+  const hints = {
+    name: 'cdn.test',
+    type: 'UNKNOWN_65',
+    data: Buffer.from('000100' + '00040004c0000207', 'hex'),
+  };
+  const bytes = encode('a.test', [alias, hints] as unknown as Answer[]);
+  expect(decodeResponse(bytes, { name: 'a.test', type: 65 })).toMatchObject({
+    aliases: ['cdn.test'],
+    addresses: [{ names: ['a.test', 'cdn.test'] }],
+  });
 });
 
 test('aliases count in whatever order the records stand', () => {

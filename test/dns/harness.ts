@@ -50,12 +50,14 @@ export async function startBench(options: BenchOptions = {}): Promise<Bench> {
   const tell = ({ address, ttl, names }: Fact): string => `learn ${address} ${ttl} ${names.join(' ')}`;
   const hooks: ProxyHooks = {
     identify: () => REQUESTER,
-    judge(_, names) {
+    judge(_, { name: asked }, aliases) {
+      const names = [asked, ...aliases];
       log.push(`judge ${names.join(' ')}`);
       return {
         denied: names.some((name) => denied.includes(name)),
         onDeny,
         reason: 'denied by test: a → b → a',
+        ...{ provisional: false, later: [] },
       };
     },
     learn(_, facts) {

@@ -171,7 +171,7 @@ function only(server: { address: string; port: number }) {
     timeoutMs: 300,
     hooks: {
       identify: () => ({ run: 'r', context: null }),
-      judge: () => ({ denied: false, onDeny: 'nxdomain', reason: '' }),
+      judge: () => ({ denied: false, onDeny: 'nxdomain', reason: '', provisional: false, later: [] }),
       learn: () => true,
       report: () => {},
     },

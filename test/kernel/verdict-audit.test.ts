@@ -104,7 +104,7 @@ test.for<[string, string[]]>([
 /** The event of a connection to this address, once the stream was drained. */
 async function connection(address: string): Promise<AuditEvent> {
   const found = () => events.find(({ destination: to }) => to?.address === address && to.port === 80);
-  await expect.poll(found).toBeDefined();
+  await expect.poll(found, { timeout: 5000 }).toBeDefined();
   return found() as AuditEvent;
 }
 
