@@ -11,10 +11,10 @@ aarch64) arch=arm64 ;;
 *) echo "bpf/build.sh: unknown architecture $(uname -m)" >&2; exit 1 ;;
 esac
 include=$(gcc -print-multiarch 2>/dev/null || echo "$(uname -m)-linux-gnu")
-for source in connect udp skb process; do
+for source in connect udp skb process lease; do
 	clang-19 -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Werror -Wno-unused-parameter \
 		-Wno-address-of-packed-member -D__TARGET_ARCH_$arch -I"/usr/include/$include" \
 		-c "$source.bpf.c" -o "$out/$source.bpf.o"
 done
 PATH=$PATH:/usr/sbin bpftool gen object ../build/acyclic.bpf.o "$out/connect.bpf.o" "$out/udp.bpf.o" \
-	"$out/skb.bpf.o" "$out/process.bpf.o"
+	"$out/skb.bpf.o" "$out/process.bpf.o" "$out/lease.bpf.o"

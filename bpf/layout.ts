@@ -33,8 +33,9 @@ const STRUCTS = [
   'fact_entry_key',
   'client_key',
   'client',
+  'connection',
 ];
-const ENUMS = ['decision', 'transport', 'event_kind', 'hook', 'cause', 'loss', 'run_flags'];
+const ENUMS = ['decision', 'transport', 'event_kind', 'hook', 'cause', 'loss', 'run_flags', 'fact_clock'];
 
 const root = new URL('..', import.meta.url).pathname;
 const target = `${root}src/kernel/layout.gen.ts`;

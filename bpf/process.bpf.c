@@ -138,6 +138,7 @@ struct wire_types {
 	struct dns_event dns_event;
 	struct process_event process_event;
 	struct exec_event exec_event;
+	struct connection connection;
 	enum decision decision;
 	enum transport transport;
 	enum event_kind event_kind;
@@ -145,6 +146,7 @@ struct wire_types {
 	enum cause cause;
 	enum loss loss;
 	enum run_flags run_flags;
+	enum fact_clock fact_clock;
 };
 
 __noinline int wire_types(const struct wire_types *types)

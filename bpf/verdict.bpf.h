@@ -114,6 +114,15 @@ static __always_inline __u32 by_prefix(const struct destination *to, __u32 gener
 	return entry ? at_port(entry, to) : DECISION_NONE;
 }
 
+/* What is known of an address is kept while it is in use (docs/decisions/leases.md). A refusal is no use. */
+static __always_inline void mark_used(struct fact *fact)
+{
+	__u32 now = bpf_ktime_get_ns() >> FACT_USED_SHIFT;
+
+	if (fact->used != now)
+		fact->used = now;
+}
+
 static __always_inline __u32 by_fact(const struct destination *to, __u64 run, struct judgement *verdict,
 				     __u32 elsewhere)
 {
@@ -121,19 +130,39 @@ static __always_inline __u32 by_fact(const struct destination *to, __u64 run, st
 	struct fact_key key = {};
 	struct fact *fact;
 	struct entry *entry;
+	__u32 decision;
 
 	key.run = run;
 	copy_address(key.address, to->address);
 	fact = bpf_map_lookup_elem(&facts, &key);
 	if (!fact)
 		return by_prefix(to, verdict->generation, elsewhere);
-	fact->used = bpf_ktime_get_ns() >> 30;
 	verdict->fact = fact->id;
 	entry_key.generation = verdict->generation;
 	entry_key.fact = fact->id;
 	entry_key.elsewhere = elsewhere;
 	entry = bpf_map_lookup_elem(&fact_entries, &entry_key);
-	return entry ? at_port(entry, to) : DECISION_NONE;
+	decision = entry ? at_port(entry, to) : DECISION_NONE;
+	switch (decision & DECISION_MASK) {
+	case DECISION_ALLOW:
+	case DECISION_AUDIT:
+		mark_used(fact);
+	}
+	return decision;
+}
+
+/* A socket that ends was in use until now: whoever closed it may call the same address again. */
+static __always_inline void leave(const struct socket *socket)
+{
+	struct fact_key key = {.run = socket->run};
+	struct fact *fact;
+
+	if (!socket->generation || socket->redirected)
+		return;
+	copy_address(key.address, socket->address);
+	fact = bpf_map_lookup_elem(&facts, &key);
+	if (fact)
+		mark_used(fact);
 }
 
 /*

@@ -138,6 +138,13 @@ export const client = {
   original: { offset: 24, size: 16 },
 } as const;
 
+export const connection = {
+  size: 32,
+  run: { offset: 0, size: 8 },
+  address: { offset: 8, size: 16 },
+  fact: { offset: 24, size: 4 },
+} as const;
+
 export const decision = {
   DECISION_NONE: 0,
   DECISION_ALLOW: 1,
@@ -194,4 +201,8 @@ export const loss = {
 export const runFlags = {
   RUN_ENFORCE: 1,
   RUN_ERRNO_SHIFT: 8,
+} as const;
+
+export const factClock = {
+  FACT_USED_SHIFT: 27,
 } as const;
