@@ -123,6 +123,24 @@ static __always_inline void mark_used(struct fact *fact)
 		fact->used = now;
 }
 
+static __always_inline void use_address(__u64 run, const __u8 *address)
+{
+	struct fact_key key = {.run = run};
+	struct fact *fact;
+
+	copy_address(key.address, address);
+	fact = bpf_map_lookup_elem(&facts, &key);
+	if (fact)
+		mark_used(fact);
+}
+
+/* A socket that ends was in use until now: whoever closed it may call the same address again. */
+static __always_inline void leave(const struct socket *socket)
+{
+	if (socket->generation && !socket->redirected)
+		use_address(socket->run, socket->address);
+}
+
 static __always_inline __u32 by_fact(const struct destination *to, __u64 run, struct judgement *verdict,
 				     __u32 elsewhere)
 {
@@ -151,23 +169,9 @@ static __always_inline __u32 by_fact(const struct destination *to, __u64 run, st
 	return decision;
 }
 
-/* A socket that ends was in use until now: whoever closed it may call the same address again. */
-static __always_inline void leave(const struct socket *socket)
-{
-	struct fact_key key = {.run = socket->run};
-	struct fact *fact;
-
-	if (!socket->generation || socket->redirected)
-		return;
-	copy_address(key.address, socket->address);
-	fact = bpf_map_lookup_elem(&facts, &key);
-	if (fact)
-		mark_used(fact);
-}
-
 /*
- * Judges a destination for one run, whose state is NULL when it is over. In audit mode nothing is looked up: the call goes through, and user
- * space computes the verdict with every name learned up to then.
+ * Judges a destination for one run, whose state is NULL when it is over. In audit mode the call goes through, and
+ * user space computes the verdict with every name learned up to then.
  */
 static __always_inline void judge(__u64 run, const struct run_state *state, const struct destination *to,
 				  __u64 netns, struct judgement *verdict)
@@ -187,6 +191,7 @@ static __always_inline void judge(__u64 run, const struct run_state *state, cons
 	if (!(state->flags & RUN_ENFORCE)) {
 		verdict->enforce = 0;
 		verdict->decision = DECISION_ALLOW;
+		use_address(run, to->address);
 		return;
 	}
 	verdict->errno = state->flags >> RUN_ERRNO_SHIFT & 0xff;

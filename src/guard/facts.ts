@@ -1,104 +1,232 @@
-import type { Tables } from '../kernel/tables.ts';
+import type { Connection } from '../kernel/connections.ts';
 import type { Address } from '../model/address.ts';
 import type { Name } from '../model/name.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
-import { segmentsOf } from '../policy/flatten.ts';
+import { kindOf } from '../policy/kind.ts';
 import { settleUnspecified } from '../policy/tier.ts';
+import { Calendar } from './calendar.ts';
+import { FactLog } from './fact-log.ts';
+import type { FactTable } from './fact-table.ts';
+import { type ChainText, Lease, packChain } from './lease.ts';
+import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 
-/** How long a superseded fact's answers stay in the kernel, for a program that is reading it now. */
-const SUPERSEDED_MS = 1000;
+/** Leases looked at in one go, so that lookups and records have their turn. */
+const GO = 1000;
 
-interface Known {
-  readonly id: number;
-  readonly names: readonly Name[];
-}
+type Lost = 'learned addresses full' | 'too many names of one address' | 'leases not looked at';
 
 /**
- * What a run has learned of addresses: the names that led to them. Each set of names of an address is a
- * fact with a number, never changed after; the kernel holds number and answers, so that what a record says
- * was known is known here for ever.
+ * What a run knows of addresses: the chains of names that led to them. What answers taught is leased: it lapses a
+ * grace after its TTL and the address's last use, and not while a socket is connected to it. The kernel has it
+ * before `learn` returns, and has it no more when it is forgotten here.
  */
 export class Facts {
-  readonly #tables: Tables | null;
+  readonly #table: FactTable | null;
   readonly #policy: CompiledPolicy;
-  readonly #policyElsewhere: CompiledPolicy;
+  readonly #connections: () => readonly Connection[];
   readonly #run: bigint;
-  readonly #generation: number;
-  readonly #byAddress = new Map<Address, Known>();
-  readonly #namesById = new Map<number, readonly Name[]>();
-  readonly #retiring = new Set<NodeJS.Timeout>();
+  readonly #now: () => number;
+  readonly #settings: LeaseSettings;
+  readonly #leases = new Map<Address, Lease>();
+  readonly #log = new FactLog();
+  readonly #calendar: Calendar<Lease>;
+  readonly #lost = new Map<Lost, number>();
+  #chains = 0;
+  #text = 0;
 
-  /** `tables` is null where nothing is enforced: facts are then only for the record. */
   constructor(options: {
-    tables: Tables | null;
+    /** Null: kept here alone. */
+    table: FactTable | null;
     policy: CompiledPolicy;
-    /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
-    policyElsewhere: CompiledPolicy;
     run: bigint;
-    generation: number;
+    /** Of all runs, now. */
+    connections: () => readonly Connection[];
+    /** CLOCK_MONOTONIC, milliseconds. */
+    now?: () => number;
+    settings?: LeaseSettings;
   }) {
-    this.#tables = options.tables;
+    this.#table = options.table;
     this.#policy = options.policy;
-    this.#policyElsewhere = options.policyElsewhere;
     this.#run = options.run;
-    this.#generation = options.generation;
+    this.#connections = options.connections;
+    this.#now = options.now ?? monotonicMs;
+    this.#settings = options.settings ?? LEASE_SETTINGS;
+    this.#calendar = new Calendar(this.#now());
   }
 
-  /** Adds names to an address; it is in the kernel when this returns. False: a table there is full. */
-  learn(told: Address, names: readonly Name[]): boolean {
+  /** Learns that a name, through its aliases, leads to an address for a TTL in seconds. False: there is no room. */
+  learn(told: Address, chain: readonly Name[], ttl: number): boolean {
+    const { floor, cap } = this.#settings;
+    const text = packChain(chain);
+    const lease = this.#leaseOf(told);
+    if (!lease.chains.has(text) && !this.#hasRoom(lease, text)) return false;
+    return this.#add(lease, [text], this.#now() + Math.min(Math.max(ttl * 1000, floor), cap));
+  }
+
+  /** What /etc/hosts says of an address: each a name of its own, for the whole run. False: no room in the kernel. */
+  know(told: Address, names: readonly Name[]): boolean {
+    return this.#add(this.#leaseOf(told), names, Number.POSITIVE_INFINITY);
+  }
+
+  /** An address was called with success at this time (CLOCK_MONOTONIC, milliseconds). */
+  use(told: Address, time: number): void {
+    this.#leases.get(settleUnspecified(told))?.note(time);
+  }
+
+  /** Each name asked for that a fact is made of, followed by its aliases, by the number in a kernel record; 0: none. */
+  chainsOf(fact: number): readonly (readonly Name[])[] {
+    return this.#log.chainsOf(fact);
+  }
+
+  /** The names of `chainsOf`, sorted. */
+  namesOf(fact: number): readonly Name[] {
+    return this.#log.namesOf(fact);
+  }
+
+  /** The chains known for an address now. */
+  chainsAt(told: Address): readonly (readonly Name[])[] {
+    return this.chainsOf(this.#factAt(told));
+  }
+
+  /** The names known for an address now, sorted. */
+  namesAt(told: Address): readonly Name[] {
+    return this.namesOf(this.#factAt(told));
+  }
+
+  /** What could not be kept or looked at, by cause. */
+  get lost(): Record<string, number> {
+    return Object.fromEntries(this.#lost);
+  }
+
+  /** Forgets what has lapsed, as much as one go allows. True: there is more. */
+  lapse(): boolean {
+    const now = this.#now();
+    const due = this.#calendar.take(now, GO);
+    const ripe = this.#log.ripe(now, GO);
+    try {
+      const unused = due.filter((lease) => this.#unused(lease, now));
+      if (unused.length + ripe.length > 0) this.#forget(unused, ripe, now);
+    } catch {
+      // What cannot be looked at is kept, and looked at again: a connection in use must not be cut.
+      this.#lose('leases not looked at');
+    } finally {
+      for (const lease of due) if (this.#leases.get(lease.address) === lease) this.#plan(lease, now);
+    }
+    return due.length === GO || ripe.length === GO;
+  }
+
+  #leaseOf(told: Address): Lease {
     // A name that leads to `0.0.0.0` leads to loopback: that is where a call to it goes.
     const address = settleUnspecified(told);
-    const known = this.#byAddress.get(address);
-    const fresh = names.filter((name) => !known?.names.includes(name));
-    if (known && fresh.length === 0) return true;
-    const fact: Known = {
-      id: this.#namesById.size + 1,
-      names: [...(known?.names ?? []), ...new Set(fresh)].sort(),
-    };
-    if (this.#tables) {
-      try {
-        const answers = segmentsOf(this.#policy, address, fact.names);
-        const own = this.#policy.ownAddresses.has(address);
-        const elsewhere = own ? segmentsOf(this.#policyElsewhere, address, fact.names) : null;
-        this.#tables.setFactAnswers(this.#generation, fact.id, answers, elsewhere);
-        this.#tables.setFact(this.#run, address, fact.id);
-      } catch (error) {
-        if (isFull(error)) return false;
-        throw error;
-      }
-      if (known) this.#retire(this.#tables, known.id);
+    return this.#leases.get(address) ?? new Lease(address);
+  }
+
+  #factAt(told: Address): number {
+    return this.#leases.get(settleUnspecified(told))?.fact ?? 0;
+  }
+
+  #hasRoom(lease: Lease, text: ChainText): boolean {
+    const { chains, chainsOfAddress, text: characters } = this.#settings;
+    if (lease.leased >= chainsOfAddress) return this.#lose('too many names of one address');
+    const full =
+      this.#chains >= chains || this.#text + text.length > characters || this.#log.size >= 2 * chains;
+    return full ? this.#lose('learned addresses full') : true;
+  }
+
+  #add(lease: Lease, texts: readonly ChainText[], end: number): boolean {
+    const added = lease.add(texts, end);
+    if (added.length === 0) return true;
+    if (!this.#publish(lease, added)) {
+      lease.takeBack(added);
+      return this.#lose('learned addresses full');
     }
-    this.#byAddress.set(address, fact);
-    this.#namesById.set(fact.id, fact.names);
+    this.#leases.set(lease.address, lease);
+    if (end < Number.POSITIVE_INFINITY) {
+      this.#count(added, 1);
+      this.#calendar.put(lease, end + this.#settings.grace);
+    }
     return true;
   }
 
-  /** The names known for a fact by number, as in a kernel record; 0 is none. */
-  namesOf(fact: number): readonly Name[] {
-    return this.#namesById.get(fact) ?? [];
+  /** Puts the chains of a lease in force as a new fact. False: the kernel has no room, and nothing has changed. */
+  #publish(lease: Lease, added: readonly ChainText[]): boolean {
+    const before = lease.fact;
+    const fact = this.#log.add(lease.chains);
+    if (this.#table) {
+      const chains = lease.representatives((chain) => kindOf(this.#policy, lease.address, chain), added);
+      if (before !== 0) lease.note(this.#table.used(lease.address));
+      if (!this.#table.set(lease.address, fact, chains)) {
+        this.#log.forget(fact);
+        return false;
+      }
+    }
+    lease.fact = fact;
+    if (before !== 0) this.#log.retire(before, this.#now());
+    return true;
   }
 
-  /** The names known for an address now. */
-  namesAt(address: Address): readonly Name[] {
-    return this.#byAddress.get(settleUnspecified(address))?.names ?? [];
+  #plan(lease: Lease, now: number): void {
+    const at = lease.lapsesAt(this.#settings.grace);
+    if (at < Number.POSITIVE_INFINITY) this.#calendar.put(lease, Math.max(at, now + 1));
   }
 
-  /** No more is written to the kernel. What was known stays readable. */
-  close(): void {
-    for (const timer of this.#retiring) clearTimeout(timer);
-    this.#retiring.clear();
+  #unused(lease: Lease, now: number): boolean {
+    if (this.#table) lease.note(this.#table.used(lease.address));
+    return lease.lapsesAt(this.#settings.grace) <= now;
   }
 
-  #retire(tables: Tables, fact: number): void {
-    const timer = setTimeout(() => {
-      this.#retiring.delete(timer);
-      tables.removeFactAnswers(this.#generation, fact);
-    }, SUPERSEDED_MS);
-    this.#retiring.add(timer);
+  #forget(unused: readonly Lease[], ripe: readonly number[], now: number): void {
+    const open = this.#connections().filter(({ run }) => run === this.#run);
+    const connected = new Set(open.map(({ address }) => address));
+    const held = new Set(open.map(({ fact }) => fact));
+    for (const lease of unused) {
+      if (connected.has(lease.address)) lease.note(now);
+      else this.#shorten(lease, now);
+    }
+    for (const fact of ripe) {
+      this.#table?.forget(fact);
+      this.#log.settle(fact, held.has(fact), now);
+    }
+  }
+
+  /** Forgets the chains of a lease that have lapsed; where none is left, the address. */
+  #shorten(lease: Lease, now: number): void {
+    const left = lease.withoutLapsed(this.#settings.grace, now);
+    const lapsed = [...lease.chains.keys()].filter((text) => !left.chains.has(text));
+    if (left.chains.size === 0) {
+      if (!this.#remove(lease, now)) return;
+    } else if (lapsed.length === 0 || !this.#publish(left, [])) {
+      return;
+    } else {
+      this.#leases.set(lease.address, left);
+      this.#plan(left, now);
+    }
+    this.#count(lapsed, -1);
+  }
+
+  /** False: it was called at the last moment, and stays. */
+  #remove(lease: Lease, now: number): boolean {
+    if (this.#table) {
+      lease.note(this.#table.take(lease.address));
+      if (lease.lapsesAt(this.#settings.grace) > now && this.#publish(lease, [])) return false;
+    }
+    this.#leases.delete(lease.address);
+    this.#log.retire(lease.fact, now);
+    return true;
+  }
+
+  #count(texts: readonly ChainText[], sign: 1 | -1): void {
+    if (texts.length === 0) return;
+    this.#chains += sign * texts.length;
+    for (const text of texts) this.#text += sign * text.length;
+  }
+
+  #lose(cause: Lost): false {
+    this.#lost.set(cause, (this.#lost.get(cause) ?? 0) + 1);
+    return false;
   }
 }
 
-/** bpf(2): E2BIG when a hash is at max_entries, ENOSPC for a trie, ENOMEM for either. */
-function isFull(error: unknown): boolean {
-  return ['E2BIG', 'ENOSPC', 'ENOMEM'].includes((error as NodeJS.ErrnoException).code ?? '');
+function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
 }

@@ -42,7 +42,8 @@ export function proxyHooks(options: {
         reason: explain(rule, cycle),
       };
     },
-    learn: (_, learned) => learned.map(({ address, names }) => facts.learn(address, names)).every(Boolean),
+    learn: (_, learned) =>
+      learned.map(({ address, names, ttl }) => facts.learn(address, names, ttl)).every(Boolean),
     report(requester, lookup) {
       const { pid, time } = askerOf(requester);
       record({
@@ -79,7 +80,8 @@ export function readReply(record: DnsReplyRecord, facts: Facts): ObservedLookup 
   if (!query) return null;
   const response = decodeResponse(message, query);
   if ('fault' in response) return null;
-  for (const { address, names } of response.addresses) facts.learn(addressFromBytes(address), names);
+  for (const { address, names, ttl } of response.addresses)
+    facts.learn(addressFromBytes(address), names, ttl);
   return {
     pid: record.pid,
     time: record.time,

@@ -87,6 +87,8 @@ export class Recorder {
   }
 
   attempt(record: AttemptRecord): Recorded {
+    // The kernel has marked the use, unless it had no fact yet, or was just being given another one.
+    if (record.decision !== 'deny') this.#facts.use(record.address, Number(record.time) / 1e6);
     const enforced = this.#policy.mode === 'enforce';
     const names = enforced ? this.#facts.namesOf(record.fact) : this.#facts.namesAt(record.address);
     const decision = evaluate(record.elsewhere ? this.#policyElsewhere : this.#policy, {

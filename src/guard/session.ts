@@ -5,6 +5,7 @@ import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
 import { type Cgroup, createCgroup, ownCgroup, processesIn } from '../kernel/cgroup.ts';
 import { ClientTable } from '../kernel/clients.ts';
+import { readConnections } from '../kernel/connections.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import { readLosses } from '../kernel/losses.ts';
 import { native } from '../kernel/native.ts';
@@ -19,8 +20,11 @@ import type { LeftProcess } from '../model/summary.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
 import { Clock } from './clock.ts';
+import { FactTable } from './fact-table.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
+import { keepLapsing } from './lapsing.ts';
+import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
 import { proxyHooks, readReply } from './lookups.ts';
 import { outsideResolver } from './outside-resolver.ts';
@@ -40,6 +44,8 @@ export interface SessionOptions {
   readonly policyElsewhere: CompiledPolicy;
   readonly policyId: string | null;
   readonly leftover: 'release' | 'kill';
+  /** Default: the product's. Others are for tests, which cannot wait for a minute. */
+  readonly leases?: LeaseSettings;
   /** Every event, as it happens; for a denied lookup before its answer leaves. */
   readonly onEvent: (recorded: Recorded) => void;
   /** The programs were taken off by somebody else: what the run calls from now on is not guarded. */
@@ -121,15 +127,19 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
 
   const clock = new Clock(() => native().clocks());
   const processes = new ProcessTable(clock);
+  const { policyElsewhere, leases = LEASE_SETTINGS } = options;
   const facts = new Facts({
-    tables: policy.mode === 'enforce' ? tables : null,
+    table: new FactTable({ tables, policy, policyElsewhere, run: cgroup.id, generation: GENERATION }),
     policy,
-    policyElsewhere: options.policyElsewhere,
     run: cgroup.id,
-    generation: GENERATION,
+    connections: () => readConnections(programs),
+    settings: leases,
   });
-  undo.add('facts', () => facts.close());
-  for (const { address, names } of readHostsFile()) facts.learn(address, names);
+  knowHosts(facts);
+  undo.add(
+    'leases',
+    keepLapsing(() => facts.lapse(), leases.every),
+  );
   const recorder = new Recorder({
     policy,
     policyElsewhere: options.policyElsewhere,
@@ -185,7 +195,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       const leftover = processesIn(cgroup.path).map(describeLeft);
       if (options.leftover === 'kill') await kill(cgroup.path);
       stream.drainAll();
-      const losses = lossesOf(programs, stream, recorder);
+      const losses = lossesOf(programs, stream, recorder, facts);
       // The guard goes before what it guards is let go: a released process is not half guarded.
       programs.detach();
       undo.add('leftover processes', async () => {
@@ -288,8 +298,13 @@ function endSilentSocket(record: AttemptRecord): void {
   }
 }
 
-function lossesOf(programs: Programs, stream: RecordStream, recorder: Recorder): Record<string, number> {
-  const lost = readLosses(programs.map('losses'));
+function lossesOf(
+  programs: Programs,
+  stream: RecordStream,
+  recorder: Recorder,
+  facts: Facts,
+): Record<string, number> {
+  const lost = { ...readLosses(programs.map('losses')), ...facts.lost };
   if (stream.faults > 0) lost['decode error'] = stream.faults;
   if (recorder.disagreements > 0) lost['kernel and policy disagree'] = recorder.disagreements;
   return lost;
@@ -308,8 +323,13 @@ function describeLeft(pid: number): LeftProcess {
   return { pid, comm: read('comm')?.trimEnd() ?? null, argv };
 }
 
-function readHostsFile(): ReturnType<typeof parseHosts> {
-  return parseHosts(readIfThere(HOSTS));
+/** A hosts file may have a hundred thousand names for one address: they are learned at one stroke. */
+function knowHosts(facts: Facts): void {
+  const lines = Map.groupBy(parseHosts(readIfThere(HOSTS)), ({ address }) => address);
+  for (const [address, of] of lines) {
+    const names = of.flatMap((line) => line.names);
+    facts.know(address, names);
+  }
 }
 
 /** The text of a file; empty where there is none. */

@@ -37,9 +37,14 @@ const CGROUP_PROGRAMS: readonly { name: string; modes: readonly Mode[] }[] = [
 /** Programs on the kernel's tracepoints: a run's processes. */
 const TRACE_PROGRAMS = ['process_fork', 'process_exec', 'process_exit', 'process_move'] as const;
 
+/** 2 million connections. */
+const MAX_WALK_BYTES = 64 << 20;
+
 /** Loaded programs and their maps; `attach` puts them on a cgroup. */
 export interface Programs {
   map(name: string): BpfMap;
+  /** Walks the sockets of runs now: a `struct connection` (bpf/event.h) for each address one is connected to. */
+  walkConnections(): Buffer;
   /** Attaches to the cgroup and pins the links, so that they outlive this process. */
   attach(cgroup: Cgroup, pinName: string): void;
   /** Whether every program is still where `attach` put it. */
@@ -57,6 +62,12 @@ export function loadPrograms(modes: readonly Mode[]): Programs {
   const wanted = CGROUP_PROGRAMS.filter((program) => program.modes.some((mode) => modes.includes(mode)));
   const object = load(wanted.map((program) => program.name));
   const maps = new Map<string, BpfMap>();
+  const openMap = (name: string) => {
+    const map = maps.get(name) ?? native().mapOpen(object, name);
+    maps.set(name, map);
+    return map;
+  };
+  const walk = attachWalk(object, openMap('sockets'));
   const links: BpfLink[] = [];
   let pins: string | null = null;
   const detach = () => {
@@ -68,11 +79,8 @@ export function loadPrograms(modes: readonly Mode[]): Programs {
   return {
     intact: () => links.every((link) => native().linkAttached(link)),
     detach,
-    map(name) {
-      const map = maps.get(name) ?? native().mapOpen(object, name);
-      maps.set(name, map);
-      return map;
-    },
+    map: openMap,
+    walkConnections: () => native().linkRead(walk, MAX_WALK_BYTES),
     attach(cgroup, pinName) {
       pins = makePinDirectory(pinName);
       for (const { name } of wanted) {
@@ -84,6 +92,7 @@ export function loadPrograms(modes: readonly Mode[]): Programs {
     },
     close() {
       detach();
+      native().linkClose(walk);
       for (const map of maps.values()) native().mapClose(map);
       native().objectClose(object);
     },
@@ -147,9 +156,18 @@ function attachCgroup(object: BpfObject, name: string, cgroup: Cgroup): BpfLink 
   }
 }
 
-function attachTrace(object: BpfObject, name: string): BpfLink {
+function attachWalk(object: BpfObject, sockets: BpfMap): BpfLink {
   try {
-    return native().linkAttach(object, name);
+    return attachTrace(object, 'connections', sockets);
+  } catch (error) {
+    native().objectClose(object);
+    throw error;
+  }
+}
+
+function attachTrace(object: BpfObject, name: string, over?: BpfMap): BpfLink {
+  try {
+    return native().linkAttach(object, name, over);
   } catch (error) {
     throw new SetupFailure(
       'attach-refused',

@@ -33,6 +33,9 @@ const TRANSPORTS: Record<Transport, number> = {
   udp: layout.transport.TRANSPORT_UDP,
 };
 
+/** Of `struct fact`. */
+const USED_UNIT_MS = 2 ** layout.factClock.FACT_USED_SHIFT / 1e6;
+
 const BITS_BEFORE_PORT = 48;
 const BITS_BEFORE_ADDRESS = 32;
 
@@ -123,11 +126,24 @@ export class Tables {
       native().mapDelete(this.#factEntries, factEntryKey(generation, fact, elsewhere));
   }
 
-  /** Which fact holds for an address, for one run. */
+  /** Which fact holds for an address, for one run; as yet unused. */
   setFact(run: bigint, address: Address, fact: number): void {
     const value = Buffer.alloc(layout.fact.size);
     value.writeUInt32LE(fact, layout.fact.id.offset);
     native().mapUpdate(this.#facts, factKey(run, address), value);
+  }
+
+  /**
+   * When the programs last let a call to the address through since its fact was set, in CLOCK_MONOTONIC
+   * milliseconds, up to 0.13 s late and never early. 0: not since then. Null: it has no fact.
+   */
+  factUsed(run: bigint, address: Address): number | null {
+    return usedMs(native().mapLookup(this.#facts, factKey(run, address)));
+  }
+
+  /** Removes the fact of an address; its last use as in `factUsed`, in the same step. */
+  takeFact(run: bigint, address: Address): number | null {
+    return usedMs(native().mapTake(this.#facts, factKey(run, address)));
   }
 
   #entry(answers: readonly PortAnswer[], flags: number): Buffer {
@@ -166,6 +182,12 @@ export class Tables {
     this.#profiles.set(text, profile);
     return profile;
   }
+}
+
+function usedMs(fact: Buffer | null): number | null {
+  const stamp = fact?.readUInt32LE(layout.fact.used.offset) ?? null;
+  if (stamp === null) return null;
+  return stamp === 0 ? 0 : (stamp + 1) * USED_UNIT_MS;
 }
 
 function runKey(run: bigint): Buffer {

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:os';
 import { Clock } from '../../src/guard/clock.ts';
+import { FactTable } from '../../src/guard/fact-table.ts';
 import { Facts } from '../../src/guard/facts.ts';
 import { ProcessTable } from '../../src/guard/processes.ts';
 import { type Recorded, Recorder } from '../../src/guard/recorder.ts';
 import type { BpfMap } from '../../src/kernel/binding.ts';
 import { type Cgroup, createCgroup, ownCgroup, removeCgroup } from '../../src/kernel/cgroup.ts';
+import { readConnections } from '../../src/kernel/connections.ts';
 import * as layout from '../../src/kernel/layout.gen.ts';
 import { readLosses } from '../../src/kernel/losses.ts';
 import { ensureBpffs } from '../../src/kernel/mounts.ts';
@@ -52,7 +54,6 @@ export class Harness {
   readonly #seen: Seen[] = [];
   readonly #undo: (() => void | Promise<void>)[];
   #generation = 0;
-  #facts: Facts | null = null;
   #recorder: Recorder | null = null;
 
   private constructor(options: {
@@ -119,15 +120,14 @@ export class Harness {
         elsewhere: ownAddress ? segmentsOfPrefix(policyElsewhere, prefix) : null,
       })),
     );
+    const [run, generation] = [this.run.id, this.#generation];
     const facts = new Facts({
-      tables: this.#tables,
+      table: new FactTable({ tables: this.#tables, policy, policyElsewhere, run, generation }),
       policy,
-      policyElsewhere,
-      run: this.run.id,
-      generation: this.#generation,
+      run,
+      connections: () => readConnections(this.#programs),
     });
-    this.#facts = facts;
-    for (const [address, names] of learned) facts.learn(address, names);
+    for (const [address, names] of learned) for (const name of names) facts.learn(address, [name], 60);
     this.#recorder = new Recorder({
       policy,
       policyElsewhere,
@@ -175,7 +175,6 @@ export class Harness {
   }
 
   async stop(): Promise<void> {
-    this.#facts?.close();
     this.#stream.close();
     await undoAll(this.#undo);
   }
@@ -190,7 +189,6 @@ export class Harness {
 
   /** The guard keeps facts for a whole run; here each generation begins with none. */
   #forgetFacts(): void {
-    this.#facts?.close();
     const tables: [BpfMap, number][] = [
       [this.#programs.map('facts'), layout.factKey.size],
       [this.#programs.map('fact_entries'), layout.factEntryKey.size],

@@ -1,0 +1,68 @@
+import type { Tables } from '../kernel/tables.ts';
+import type { Address } from '../model/address.ts';
+import type { Name } from '../model/name.ts';
+import type { CompiledPolicy } from '../policy/compile.ts';
+import { type Segment, segmentsOf } from '../policy/flatten.ts';
+
+/** The facts of one run in the kernel: which holds for an address, what the policy says of it, when it was used. */
+export class FactTable {
+  readonly #tables: Tables;
+  readonly #policy: CompiledPolicy;
+  readonly #policyElsewhere: CompiledPolicy;
+  readonly #run: bigint;
+  readonly #generation: number;
+
+  constructor(options: {
+    tables: Tables;
+    policy: CompiledPolicy;
+    /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
+    policyElsewhere: CompiledPolicy;
+    run: bigint;
+    generation: number;
+  }) {
+    this.#tables = options.tables;
+    this.#policy = options.policy;
+    this.#policyElsewhere = options.policyElsewhere;
+    this.#run = options.run;
+    this.#generation = options.generation;
+  }
+
+  /** Puts a fact in force for an address, judged by these chains. False: a table is full, and nothing has changed. */
+  set(address: Address, fact: number, chains: readonly (readonly Name[])[]): boolean {
+    try {
+      if (this.#policy.mode === 'enforce') this.#setAnswers(address, fact, chains);
+      this.#tables.setFact(this.#run, address, fact);
+      return true;
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      this.forget(fact);
+      return false;
+    }
+  }
+
+  /** The last use since the fact of an address was set; 0: none. */
+  used(address: Address): number {
+    return this.#tables.factUsed(this.#run, address) ?? 0;
+  }
+
+  /** Takes the fact of an address out of force; its last use, as `used`. */
+  take(address: Address): number {
+    return this.#tables.takeFact(this.#run, address) ?? 0;
+  }
+
+  /** Removes what the policy says of a fact that is not in force. */
+  forget(fact: number): void {
+    this.#tables.removeFactAnswers(this.#generation, fact);
+  }
+
+  #setAnswers(address: Address, fact: number, chains: readonly (readonly Name[])[]): void {
+    const answers = (policy: CompiledPolicy): Segment[] => segmentsOf(policy, address, chains.flat());
+    const elsewhere = this.#policy.ownAddresses.has(address) ? answers(this.#policyElsewhere) : null;
+    this.#tables.setFactAnswers(this.#generation, fact, answers(this.#policy), elsewhere);
+  }
+}
+
+/** bpf(2): E2BIG when a hash is at max_entries, ENOSPC for a trie, ENOMEM for either. */
+function isFull(error: unknown): boolean {
+  return ['E2BIG', 'ENOSPC', 'ENOMEM'].includes((error as NodeJS.ErrnoException).code ?? '');
+}

@@ -1,0 +1,29 @@
+import type { Address } from '../model/address.ts';
+import type { Name } from '../model/name.ts';
+import type { CompiledPolicy } from './compile.ts';
+import { locate, select } from './evaluate.ts';
+import type { Clause } from './tier.ts';
+
+/**
+ * All that a policy can tell a chain of names apart by at an address, as text. Chains of one kind are judged alike
+ * there, whatever other chains stand beside them: so one of each kind stands for all of them in `segmentsOf`, and
+ * what ten thousand names of an address cost does not grow with their number.
+ */
+export function kindOf(policy: CompiledPolicy, address: Address, chain: readonly Name[]): string {
+  const tiers = select(policy, { address: locate(address), names: chain });
+  const texts = tiers.map((identities) =>
+    identities.map((groups) => groups.map((group) => distinct(group.map(clauseText))).join('>')).join(' '),
+  );
+  return texts.join('|');
+}
+
+/** Clauses of one answer and the same ports do the same for whatever they hold. */
+function clauseText({ answer, ports }: Clause): string {
+  const spans = (ports ?? []).map(({ protocol, from, to }) => `${protocol ?? ''}${from}-${to}`);
+  return `${answer}/${ports ? distinct(spans) : ''}`;
+}
+
+function distinct(texts: readonly string[]): string {
+  const [first] = texts;
+  return first !== undefined && texts.length === 1 ? first : [...new Set(texts)].sort().join(',');
+}
