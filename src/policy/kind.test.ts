@@ -20,13 +20,14 @@ const host = fc.constantFrom('*', '*.c', '*.b.c', 'b.c', 'a.b.c', 'x.b.c', '*.x.
 const address = fc.constantFrom('10.0.0.5', '10.0.0.6', '192.0.2.1', '127.0.0.1', '2001:db8::1');
 const prefix = fc.constantFrom('10.0.0.0/8', '10.0.0.5', '10.0.0.6', '192.0.2.0/24', '2001:db8::/32');
 // Few ports and few names of an address, so that kinds meet which differ in one rule.
-const ports = fc.constantFrom(undefined, ['443'], ['443'], ['80-443', '53/udp']);
+const ports = fc.constantFrom(undefined, ['443'], ['443'], ['80-443', '53/udp'], ['22']);
 const rule = fc.oneof(
   fc.record({ ports, host }),
   fc.record({ ports, address: prefix }),
   { arbitrary: fc.record({ ports, host, address: prefix }), weight: 3 },
   fc.record({ ports, service: fc.constantFrom('s', 't') }),
 );
+// A rule's ports and its service's may have none in common.
 const service = (depends_on: string[]) =>
   fc.record({ hosts: fc.uniqueArray(host, { maxLength: 2 }), ports, depends_on: fc.constant(depends_on) });
 const written = fc.record({
@@ -73,4 +74,13 @@ test('names that ten thousand rules of one sort list are of one kind', () => {
   const kinds = new Set(allow.map(({ host: name }) => kindOf(policy, '192.0.2.1', [name])));
   expect(kinds.size).toBe(1);
   expect(kindOf(policy, '192.0.2.1', ['other.example'])).not.toBe([...kinds][0]);
+});
+
+test('a rule that is left no port is not like one that holds every port', () => {
+  const policy = compiled({
+    version: 1,
+    services: { s: { hosts: ['z'], ports: [22] } },
+    deployments: { d: { circular: 'off', allow: [{ service: 's', ports: [443] }, { host: 'y' }] } },
+  });
+  expect(kindOf(policy, '192.0.2.1', ['z'])).not.toBe(kindOf(policy, '192.0.2.1', ['y']));
 });

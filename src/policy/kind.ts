@@ -17,10 +17,11 @@ export function kindOf(policy: CompiledPolicy, address: Address, chain: readonly
   return texts.join('|');
 }
 
-/** Clauses of one answer and the same ports do the same for whatever they hold. */
+/** Clauses of one answer and the same ports do the same for whatever they hold. No port at all is not every port. */
 function clauseText({ answer, ports }: Clause): string {
-  const spans = (ports ?? []).map(({ protocol, from, to }) => `${protocol ?? ''}${from}-${to}`);
-  return `${answer}/${ports ? distinct(spans) : ''}`;
+  if (ports === null) return answer;
+  const spans = ports.map(({ protocol, from, to }) => `${protocol ?? ''}${from}-${to}`);
+  return `${answer}/${distinct(spans)}`;
 }
 
 function distinct(texts: readonly string[]): string {
