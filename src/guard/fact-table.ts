@@ -4,6 +4,14 @@ import type { Name } from '../model/name.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { type Segment, segmentsOf } from '../policy/flatten.ts';
 
+type Chains = readonly (readonly Name[])[];
+
+interface Answers {
+  readonly chains: Chains;
+  readonly here: readonly Segment[];
+  readonly elsewhere: readonly Segment[] | null;
+}
+
 /** The facts of one run in the kernel: which holds for an address, what the policy says of it, when it was used. */
 export class FactTable {
   readonly #tables: Tables;
@@ -11,6 +19,8 @@ export class FactTable {
   readonly #policyElsewhere: CompiledPolicy;
   readonly #run: bigint;
   readonly #generation: number;
+  /** The latest: the names of a crowded address come one by one, and most of them change nothing. */
+  #latest: Answers | null = null;
 
   constructor(options: {
     tables: Tables;
@@ -28,9 +38,12 @@ export class FactTable {
   }
 
   /** Puts a fact in force for an address, judged by these chains. False: a table is full, and nothing has changed. */
-  set(address: Address, fact: number, chains: readonly (readonly Name[])[]): boolean {
+  set(address: Address, fact: number, chains: Chains): boolean {
     try {
-      if (this.#policy.mode === 'enforce') this.#setAnswers(address, fact, chains);
+      if (this.#policy.mode === 'enforce') {
+        const { here, elsewhere } = this.#judge(address, chains);
+        this.#tables.setFactAnswers(this.#generation, fact, here, elsewhere);
+      }
       this.#tables.setFact(this.#run, address, fact);
       return true;
     } catch (error) {
@@ -55,10 +68,12 @@ export class FactTable {
     this.#tables.removeFactAnswers(this.#generation, fact);
   }
 
-  #setAnswers(address: Address, fact: number, chains: readonly (readonly Name[])[]): void {
-    const answers = (policy: CompiledPolicy): Segment[] => segmentsOf(policy, address, chains.flat());
-    const elsewhere = this.#policy.ownAddresses.has(address) ? answers(this.#policyElsewhere) : null;
-    this.#tables.setFactAnswers(this.#generation, fact, answers(this.#policy), elsewhere);
+  #judge(address: Address, chains: Chains): Answers {
+    if (this.#latest?.chains === chains) return this.#latest;
+    const by = (policy: CompiledPolicy) => segmentsOf(policy, address, chains.flat());
+    const elsewhere = this.#policy.ownAddresses.has(address) ? by(this.#policyElsewhere) : null;
+    this.#latest = { chains, here: by(this.#policy), elsewhere };
+    return this.#latest;
   }
 }
 

@@ -11,7 +11,7 @@ import { type ChainText, Lease, packChain } from './lease.ts';
 import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 
 /** Leases looked at in one go, so that lookups and records have their turn. */
-const GO = 1000;
+const GO = 250;
 
 type Lost = 'learned addresses full' | 'too many names of one address' | 'leases not looked at';
 

@@ -1,5 +1,5 @@
 /** Between two goes when there is more to do: enough for lookups and records to have their turn. */
-const PAUSE_MS = 20;
+const PAUSE_MS = 10;
 
 /**
  * Calls `lapse` now and again for as long as it is not stopped; soon, when it says that there is more. Does not keep

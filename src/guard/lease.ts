@@ -20,8 +20,9 @@ export class Lease {
   readonly address: Address;
   /** By chain, when its TTL ends; Infinity: never. Facts count on the order: it is only ever added to. */
   #chains = new Map<ChainText, number>();
-  /** One chain of each kind (policy/kind.ts); null while there is but one chain. */
+  /** One chain of each kind (policy/kind.ts), and these as names; null while there is but one chain. */
   #byKind: Map<string, ChainText> | null = null;
+  #representatives: readonly (readonly Name[])[] | null = null;
   /** How many of its chains never lapse. */
   #lasting = 0;
   /** The fact in force, by number; 0: none yet. */
@@ -56,23 +57,33 @@ export class Lease {
   /** Takes back the chains added last, where they found no room. */
   takeBack(texts: readonly ChainText[]): void {
     const gone = new Set(texts);
-    for (const text of texts) {
+    for (const text of gone) {
       if (this.#chains.get(text) === Number.POSITIVE_INFINITY) this.#lasting--;
       this.#chains.delete(text);
     }
     for (const [kind, text] of this.#byKind ?? []) if (gone.has(text)) this.#byKind?.delete(kind);
+    this.#representatives = null;
   }
 
-  /** Chains enough to judge the address by; `added` are those added since this was asked. */
-  representatives(kindOf: (chain: readonly Name[]) => string, added: readonly ChainText[]): Name[][] {
+  /**
+   * Chains enough to judge the address by; `added` are those added since this was asked. The same array as before,
+   * if it says the same.
+   */
+  representatives(
+    kindOf: (chain: readonly Name[]) => string,
+    added: readonly ChainText[],
+  ): readonly (readonly Name[])[] {
     if (this.#chains.size === 1) return [...this.#chains.keys()].map(unpackChain);
     const unsorted = this.#byKind ? added : this.#chains.keys();
     this.#byKind ??= new Map();
     for (const text of unsorted) {
       const kind = kindOf(unpackChain(text));
-      if (!this.#byKind.has(kind)) this.#byKind.set(kind, text);
+      if (this.#byKind.has(kind)) continue;
+      this.#byKind.set(kind, text);
+      this.#representatives = null;
     }
-    return [...this.#byKind.values()].map(unpackChain);
+    this.#representatives ??= [...this.#byKind.values()].map(unpackChain);
+    return this.#representatives;
   }
 
   note(used: number): void {
