@@ -75,6 +75,7 @@ export interface Attempt {
 
 /** A network namespace with only loopback, on which every address is the host's own: nothing can leave. */
 export interface Ground {
+  readonly namespace: Namespace;
   /** A child that makes attempts in it, from a cgroup. */
   dialler(cgroup: string): Promise<Dialler>;
   close(): Promise<void>;
@@ -94,6 +95,7 @@ export async function makeGround(): Promise<Ground> {
   ];
   for (const step of steps) await enter(namespace, ['ip', ...step]);
   return {
+    namespace,
     dialler: (cgroup) => Dialler.start(program, namespace, cgroup),
     async close() {
       const exited = once(holder, 'exit');

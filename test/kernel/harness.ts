@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import { Clock } from '../../src/guard/clock.ts';
 import { FactTable } from '../../src/guard/fact-table.ts';
 import { Facts } from '../../src/guard/facts.ts';
+import type { LeaseSettings } from '../../src/guard/lease-settings.ts';
 import { ProcessTable } from '../../src/guard/processes.ts';
 import { type Recorded, Recorder } from '../../src/guard/recorder.ts';
 import type { BpfMap } from '../../src/kernel/binding.ts';
@@ -33,6 +34,8 @@ export interface Installation {
   readonly learned: readonly (readonly [Address, readonly Name[]])[];
   /** Whether the caller is in the engine's network namespace. */
   readonly here: boolean;
+  /** How long what is learned holds; default: the product's. */
+  readonly leases?: LeaseSettings;
 }
 
 /** One attempt, as its caller and as the record saw it. */
@@ -54,6 +57,7 @@ export class Harness {
   readonly #seen: Seen[] = [];
   readonly #undo: (() => void | Promise<void>)[];
   #generation = 0;
+  #facts: Facts | null = null;
   #recorder: Recorder | null = null;
 
   private constructor(options: {
@@ -108,7 +112,7 @@ export class Harness {
   }
 
   /** The next generation: tables first, then what is known, then the one word that publishes it. */
-  install({ policy, policyElsewhere, learned, here }: Installation): void {
+  install({ policy, policyElsewhere, learned, here, leases }: Installation): void {
     this.#generation++;
     this.#forgetFacts();
     this.words.setNetns(here ? this.dialler.netns : this.dialler.netns + 1n);
@@ -126,7 +130,9 @@ export class Harness {
       policy,
       run,
       connections: () => readConnections(this.#programs),
+      ...(leases && { settings: leases }),
     });
+    this.#facts = facts;
     for (const [address, names] of learned) for (const name of names) facts.learn(address, [name], 60);
     this.#recorder = new Recorder({
       policy,
@@ -157,6 +163,22 @@ export class Harness {
     const errnos = await this.dialler.dial(attempts);
     this.#stream.drain();
     return { errnos, seen: [...this.#seen] };
+  }
+
+  /** What is known since the latest `install`. Nothing lapses by itself. */
+  get facts(): Facts {
+    if (!this.#facts) throw new Error('nothing is installed');
+    return this.#facts;
+  }
+
+  /** A map of the programs. */
+  map(name: string): BpfMap {
+    return this.#programs.map(name);
+  }
+
+  /** What the run's sockets are connected to. */
+  connections(): Address[] {
+    return readConnections(this.#programs).map(({ address }) => address);
   }
 
   /** Kinds of attempts this kernel has; those it lacks were named on standard error. */
