@@ -28,8 +28,9 @@ export class FactLog {
   readonly #namesAtHand = new Map<number, readonly Name[]>();
   #last = 0;
 
-  get size(): number {
-    return this.#facts.size;
+  /** Facts out of force that are still kept. */
+  get retired(): number {
+    return this.#retired.size;
   }
 
   /** A new fact: these chains, as they are now. */

@@ -128,8 +128,8 @@ export class Facts {
   #hasRoom(lease: Lease, text: ChainText): boolean {
     const { chains, chainsOfAddress, text: characters } = this.#settings;
     if (lease.leased >= chainsOfAddress) return this.#lose('too many names of one address');
-    const full =
-      this.#chains >= chains || this.#text + text.length > characters || this.#log.size >= 2 * chains;
+    const crowded = this.#chains >= chains || this.#log.retired >= chains;
+    const full = crowded || this.#text + text.length > characters;
     return full ? this.#lose('learned addresses full') : true;
   }
 
