@@ -132,6 +132,19 @@ test('each chain has a time of its own', () => {
   expect(facts.chainsAt(B)).toEqual([['a.example', 'cdn.example']]);
 });
 
+test('the names of a crowded address lapse late, by twenty seconds at most, and not early', () => {
+  const facts = makeFacts();
+  for (let i = 0; i < 1000; i++) facts.learn(A, [`n${i}.example`], 10 + i / 10);
+  for (let second = 0; second < 200; second++) {
+    wait(facts, 1);
+    const held = facts.chainsAt(A).length;
+    const alive = (at: number) => Math.min(1000, Math.max(0, 1000 - (at - 70) * 10));
+    expect(held).toBeGreaterThanOrEqual(alive(second + 1) - 1);
+    expect(held).toBeLessThanOrEqual(alive(second + 1 - 21));
+  }
+  expect(facts.chainsAt(A)).toEqual([]);
+});
+
 describe('a fact that is no longer in force', () => {
   /** Its number, as the kernel would have it. */
   const superseded = (facts: Facts) => {

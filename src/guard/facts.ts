@@ -12,6 +12,9 @@ import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 
 /** Leases looked at in one go, so that lookups and records have their turn. */
 const GO = 250;
+/** An address with this many chains is looked at this seldom, since its facts of before are kept for a while. */
+const CROWD = 256;
+const CROWD_MS = 20_000;
 
 type Lost = 'learned addresses full' | 'too many names of one address' | 'leases not looked at';
 
@@ -22,7 +25,7 @@ type Lost = 'learned addresses full' | 'too many names of one address' | 'leases
  */
 export class Facts {
   readonly #table: FactTable | null;
-  readonly #policy: CompiledPolicy;
+  readonly #kindOf: (address: Address, chain: readonly Name[]) => string;
   readonly #connections: () => readonly Connection[];
   readonly #run: bigint;
   readonly #now: () => number;
@@ -46,7 +49,8 @@ export class Facts {
     settings?: LeaseSettings;
   }) {
     this.#table = options.table;
-    this.#policy = options.policy;
+    const { policy } = options;
+    this.#kindOf = (address, chain) => kindOf(policy, address, chain);
     this.#run = options.run;
     this.#connections = options.connections;
     this.#now = options.now ?? monotonicMs;
@@ -118,7 +122,7 @@ export class Facts {
   #leaseOf(told: Address): Lease {
     // A name that leads to `0.0.0.0` leads to loopback: that is where a call to it goes.
     const address = settleUnspecified(told);
-    return this.#leases.get(address) ?? new Lease(address);
+    return this.#leases.get(address) ?? new Lease(address, this.#kindOf);
   }
 
   #factAt(told: Address): number {
@@ -136,10 +140,13 @@ export class Facts {
   #add(lease: Lease, texts: readonly ChainText[], end: number): boolean {
     const added = lease.add(texts, end);
     if (added.length === 0) return true;
-    if (!this.#publish(lease, added)) {
-      lease.takeBack(added);
-      return this.#lose('learned addresses full');
+    let published = false;
+    try {
+      published = this.#publish(lease);
+    } finally {
+      if (!published) lease.takeBack(added);
     }
+    if (!published) return this.#lose('learned addresses full');
     this.#leases.set(lease.address, lease);
     if (end < Number.POSITIVE_INFINITY) {
       this.#count(added, 1);
@@ -149,29 +156,32 @@ export class Facts {
   }
 
   /** Puts the chains of a lease in force as a new fact. False: the kernel has no room, and nothing has changed. */
-  #publish(lease: Lease, added: readonly ChainText[]): boolean {
+  #publish(lease: Lease): boolean {
     const before = lease.fact;
+    // A new fact is one without a mark.
+    if (before !== 0) this.#noteMark(lease);
     const fact = this.#log.add(lease.chains);
-    if (this.#table) {
-      const chains = lease.representatives((chain) => kindOf(this.#policy, lease.address, chain), added);
-      if (before !== 0) lease.note(this.#table.used(lease.address));
-      if (!this.#table.set(lease.address, fact, chains)) {
-        this.#log.forget(fact);
-        return false;
-      }
+    if (this.#table && !this.#table.set(lease.address, fact, lease.examples())) {
+      this.#log.forget(fact);
+      return false;
     }
     lease.fact = fact;
     if (before !== 0) this.#log.retire(before, this.#now());
     return true;
   }
 
+  #noteMark(lease: Lease): void {
+    if (this.#table) lease.note(this.#table.used(lease.address));
+  }
+
   #plan(lease: Lease, now: number): void {
     const at = lease.lapsesAt(this.#settings.grace);
-    if (at < Number.POSITIVE_INFINITY) this.#calendar.put(lease, Math.max(at, now + 1));
+    const soonest = now + (lease.chains.size < CROWD ? 1 : CROWD_MS);
+    if (at < Number.POSITIVE_INFINITY) this.#calendar.put(lease, Math.max(at, soonest));
   }
 
   #unused(lease: Lease, now: number): boolean {
-    if (this.#table) lease.note(this.#table.used(lease.address));
+    this.#noteMark(lease);
     return lease.lapsesAt(this.#settings.grace) <= now;
   }
 
@@ -191,13 +201,9 @@ export class Facts {
 
   /** Forgets the chains of a lease that have lapsed; where none is left, the address. */
   #shorten(lease: Lease, now: number): void {
-    const left = lease.withoutLapsed(this.#settings.grace, now);
-    const lapsed = [...lease.chains.keys()].filter((text) => !left.chains.has(text));
-    if (left.chains.size === 0) {
-      if (!this.#remove(lease, now)) return;
-    } else if (lapsed.length === 0 || !this.#publish(left, [])) {
-      return;
-    } else {
+    const { left, lapsed } = lease.withoutLapsed(this.#settings.grace, now);
+    if (left.chains.size === 0 ? !this.#remove(lease, now) : !this.#publish(left)) return;
+    if (left.chains.size > 0) {
       this.#leases.set(lease.address, left);
       this.#plan(left, now);
     }
@@ -206,11 +212,12 @@ export class Facts {
 
   /** False: it was called at the last moment, and stays. */
   #remove(lease: Lease, now: number): boolean {
-    if (this.#table) {
-      lease.note(this.#table.take(lease.address));
-      if (lease.lapsesAt(this.#settings.grace) > now && this.#publish(lease, [])) return false;
-    }
     this.#leases.delete(lease.address);
+    if (this.#table) lease.note(this.#table.take(lease.address));
+    if (lease.lapsesAt(this.#settings.grace) > now && this.#publish(lease)) {
+      this.#leases.set(lease.address, lease);
+      return false;
+    }
     this.#log.retire(lease.fact, now);
     return true;
   }

@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import type { AttemptRecord, EscapeRecord } from '../kernel/records.ts';
 import type { Transport } from '../model/destination.ts';
 import type { AuditEvent, EventKind } from '../model/event.ts';
+import type { Name } from '../model/name.ts';
 import type { RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { type Decision, evaluate, evaluateLookup } from '../policy/evaluate.ts';
@@ -64,6 +65,7 @@ export class Recorder {
   readonly #facts: Facts;
   readonly #common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
   readonly #nextId: () => string;
+  #latest: { names: readonly Name[]; call: string; decision: Decision } | null = null;
   /** Calls the kernel decided otherwise than the policy says: a fault of this program. */
   disagreements = 0;
 
@@ -91,12 +93,7 @@ export class Recorder {
     if (record.decision !== 'deny') this.#facts.use(record.address, Number(record.time) / 1e6);
     const enforced = this.#policy.mode === 'enforce';
     const names = enforced ? this.#facts.namesOf(record.fact) : this.#facts.namesAt(record.address);
-    const decision = evaluate(record.elsewhere ? this.#policyElsewhere : this.#policy, {
-      address: record.address,
-      port: record.port,
-      protocol: transportOf(record.protocol),
-      names,
-    });
+    const decision = this.#decide(record, names);
     const caused = record.cause ? causeDecision(decision, record.cause) : decision;
     const verdict = this.#settle(record, caused);
     const errno = record.errno === 0 ? null : (ERRNO_NAMES.get(record.errno) ?? String(record.errno));
@@ -147,6 +144,20 @@ export class Recorder {
       uid: null,
       count: 1,
     });
+  }
+
+  /** What the policy says; as before, if it is the same call with the same names, which may be thousands. */
+  #decide({ address, port, protocol, elsewhere }: AttemptRecord, names: readonly Name[]): Decision {
+    const call = `${address} ${port} ${protocol} ${elsewhere}`;
+    if (this.#latest?.names === names && this.#latest.call === call) return this.#latest.decision;
+    const decision = evaluate(elsewhere ? this.#policyElsewhere : this.#policy, {
+      address,
+      port,
+      protocol: transportOf(protocol),
+      names,
+    });
+    this.#latest = { names, call, decision };
+    return decision;
   }
 
   /** What happened is what the kernel did; where the policy says otherwise, that is counted. */
