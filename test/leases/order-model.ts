@@ -12,7 +12,7 @@ interface Held {
   readonly names: readonly string[];
   end: Span;
   used: Span;
-  /** A socket was opened while it held for sure, and is open still. */
+  /** There was a socket open while it held for sure, and there has been one since. */
   kept: boolean;
 }
 
@@ -37,9 +37,13 @@ export class OrderModel {
     const lasts = Math.min(Math.max(ttl * 1000, floor), cap);
     const held = this.#at(address);
     const known = held.get(names.join(' '));
+    // A socket that is open keeps what is learned meanwhile, too.
+    const kept = (this.#open.get(address) ?? 0) > 0;
     const end = { from: at.from + lasts, to: at.to + lasts };
-    if (known && this.#mayHold(address, known, at.from)) known.end = later(known.end, end);
-    else held.set(names.join(' '), { names, end, used: NEVER, kept: false });
+    if (known && this.#mayHold(address, known, at.from)) {
+      known.end = later(known.end, end);
+      known.kept = kept;
+    } else held.set(names.join(' '), { names, end, used: NEVER, kept });
   }
 
   /** What a call at this time may come to. */
@@ -81,6 +85,7 @@ export class OrderModel {
   }
 
   #mayHold(address: string, one: Held, at: number): boolean {
+    if (one.kept) return true;
     if ((this.#open.get(address) ?? 0) > 0 && one.used.to > Number.NEGATIVE_INFINITY) return true;
     return at <= Math.max(one.end.to, one.used.to) + this.#settings.grace + SLACK;
   }
