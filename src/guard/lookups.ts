@@ -49,7 +49,7 @@ export function proxyHooks(options: {
     learn(requester, learned) {
       const asker = askerOf(requester);
       return learned
-        .map(({ address, names }) => facts.learn(address, book.withShortNames(asker, names)))
+        .map(({ address, names, ttl }) => facts.learn(address, book.withShortNames(asker, names), ttl))
         .every(Boolean);
     },
     report(requester, lookup) {
@@ -110,8 +110,8 @@ export function readReply(record: DnsReplyRecord, facts: Facts, book: LookupBook
   const [type, rcode] = [typeName(query.type), rcodeName(response.rcode)];
   const asker: Asker = { pid, time };
   book.question(asker, { name: query.name, type, id: u16(message, 0) });
-  for (const { address, names } of response.addresses)
-    facts.learn(addressFromBytes(address), book.withShortNames(asker, names));
+  for (const { address, names, ttl } of response.addresses)
+    facts.learn(addressFromBytes(address), book.withShortNames(asker, names), ttl);
   book.answered({
     pid,
     time,

@@ -6,6 +6,7 @@ import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
 import { type Cgroup, createCgroup, ownCgroup, processesIn } from '../kernel/cgroup.ts';
 import { ClientTable } from '../kernel/clients.ts';
+import { readConnections } from '../kernel/connections.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import { readLosses } from '../kernel/losses.ts';
 import { native } from '../kernel/native.ts';
@@ -21,11 +22,15 @@ import type { CompiledPolicy } from '../policy/compile.ts';
 import { evaluateLookup } from '../policy/evaluate.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
 import { nameTable } from '../policy/flatten-names.ts';
+import { AliasTable } from './alias-table.ts';
 import { mentions, readHabits } from './asker.ts';
 import { Calls } from './calls.ts';
 import { Clock } from './clock.ts';
+import { FactTable } from './fact-table.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
+import { keepLapsing } from './lapsing.ts';
+import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
 import { Listeners } from './listeners.ts';
 import { LookupBook } from './lookup-book.ts';
@@ -51,6 +56,8 @@ export interface SessionOptions {
   readonly leftover: 'release' | 'kill';
   /** Whether to watch how system calls return, at a small cost to every process of the host. */
   readonly syscalls: boolean;
+  /** Default: the product's. Others are for tests, which cannot wait for a minute. */
+  readonly leases?: LeaseSettings;
   /** What is to be told at once: denied calls before they return, denied lookups before their answer leaves. */
   readonly onDenied: (recorded: Recorded) => void;
   /** Every event, when it is over; of a lookup, when its resolver is done. */
@@ -124,15 +131,23 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
 
   const clock = new Clock(() => native().clocks());
   const processes = new ProcessTable(clock);
+  const { policyElsewhere, leases = LEASE_SETTINGS } = options;
   const facts = new Facts({
-    tables: policy.mode === 'enforce' ? tables : null,
+    table: new FactTable({ tables, policy, policyElsewhere, run: cgroup.id, generation: GENERATION }),
+    aliases:
+      policy.mode === 'enforce'
+        ? new AliasTable({ tables, policy, run: cgroup.id, generation: GENERATION })
+        : null,
     policy,
-    policyElsewhere: options.policyElsewhere,
     run: cgroup.id,
-    generation: GENERATION,
+    connections: () => readConnections(programs),
+    settings: leases,
   });
-  undo.add('facts', () => facts.close());
-  for (const { address, names } of readHostsFile()) for (const name of names) facts.learn(address, [name]);
+  knowHosts(facts);
+  undo.add(
+    'leases',
+    keepLapsing(() => facts.lapse(), leases.every),
+  );
   const recorder = new Recorder({
     policy,
     policyElsewhere: options.policyElsewhere,
@@ -215,7 +230,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       await lastOutcomes(stream, calls);
       book.close();
       calls.close();
-      const losses = lossesOf(programs, stream, recorder);
+      const losses = lossesOf(programs, stream, recorder, facts);
       // The guard goes before what it guards is let go: a released process is not half guarded.
       programs.detach();
       undo.add('leftover processes', async () => {
@@ -314,6 +329,8 @@ function dispatch(
       readReply(record, facts, book);
       break;
     case 'attempt':
+      // The kernel has marked the use, unless it had no fact yet, or was just being given another one.
+      if (record.decision !== 'deny') facts.use(record.address, Number(record.time) / 1e6);
       if (record.decision === 'deny') endSilentSocket(record);
       calls.take(record);
       if (record.ticket !== 0) words.told(record.ticket);
@@ -352,8 +369,13 @@ function endSilentSocket(record: AttemptRecord): void {
   }
 }
 
-function lossesOf(programs: Programs, stream: RecordStream, recorder: Recorder): Record<string, number> {
-  const lost = readLosses(programs.map('losses'));
+function lossesOf(
+  programs: Programs,
+  stream: RecordStream,
+  recorder: Recorder,
+  facts: Facts,
+): Record<string, number> {
+  const lost = { ...readLosses(programs.map('losses')), ...facts.lost };
   if (stream.faults > 0) lost['decode error'] = stream.faults;
   if (recorder.disagreements > 0) lost['kernel and policy disagree'] = recorder.disagreements;
   return lost;
@@ -372,8 +394,13 @@ function describeLeft(pid: number): LeftProcess {
   return { pid, comm: read('comm')?.trimEnd() ?? null, argv };
 }
 
-function readHostsFile(): ReturnType<typeof parseHosts> {
-  return parseHosts(readIfThere(HOSTS));
+/** A hosts file may have a hundred thousand names for one address: they are learned at one stroke. */
+function knowHosts(facts: Facts): void {
+  const lines = Map.groupBy(parseHosts(readIfThere(HOSTS)), ({ address }) => address);
+  for (const [address, of] of lines) {
+    const names = of.flatMap((line) => line.names);
+    facts.know(address, names);
+  }
 }
 
 /** The text of a file; empty where there is none. */

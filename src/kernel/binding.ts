@@ -141,6 +141,8 @@ export interface Binding {
   mapInfo(map: BpfMap): MapInfo;
   /** Null: no such key. Of a per-CPU map: all values, each rounded up to 8 bytes. */
   mapLookup(map: BpfMap, key: Uint8Array): Buffer | null;
+  /** As mapLookup, and removes the entry in the same step: nothing a program writes to it falls between. */
+  mapTake(map: BpfMap, key: Uint8Array): Buffer | null;
   /** `flags`: BPF_ANY 0 (default), BPF_NOEXIST 1, BPF_EXIST 2. */
   mapUpdate(map: BpfMap, key: Uint8Array, value: Uint8Array, flags?: number): void;
   /** False: no such key. */
@@ -156,8 +158,10 @@ export interface Binding {
   mapClose(map: BpfMap): void;
 
   linkAttachCgroup(object: BpfObject, program: string, cgroupFd: number): BpfLink;
-  /** Tracepoints, raw and BTF tracepoints, fentry, LSM and iterators, by the program's section. */
-  linkAttach(object: BpfObject, program: string): BpfLink;
+  /** Tracepoints, raw and BTF tracepoints, fentry, LSM and iterators, by the program's section. `over`: the map an iterator walks. */
+  linkAttach(object: BpfObject, program: string, over?: BpfMap): BpfLink;
+  /** Runs an iterator once, from its first element to its last; gives what it wrote. E2BIG: more than `maxBytes`. */
+  linkRead(link: BpfLink, maxBytes: number): Buffer;
   linkPin(link: BpfLink, path: Text): void;
   linkOpenPinned(path: Text): BpfLink;
   /** False: the program was taken off by force, or its cgroup is gone. */
