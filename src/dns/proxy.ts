@@ -1,6 +1,6 @@
-import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import { parseAddress } from '../model/address.ts';
+import type { Datagram, Datagrams, OpenDatagrams } from '../model/datagrams.ts';
 import { type Bound, bindLoopback, closeListener } from './bind.ts';
 import { type Desk, decide } from './decide.ts';
 import type { Server } from './exchange.ts';
@@ -8,7 +8,7 @@ import type { Peer, ProxyCounters, ProxyHooks, Requester } from './hooks.ts';
 import { Quota } from './quota.ts';
 import { serveConnection } from './session.ts';
 import { DnsSetupError } from './setup-error.ts';
-import { Upstream } from './upstream.ts';
+import { type Patience, Upstream } from './upstream.ts';
 
 export interface ProxyOptions {
   /** Loopback addresses; those this host does not have (`::1` without IPv6) are left out. */
@@ -18,8 +18,8 @@ export interface ProxyOptions {
   /** Asked in this order. */
   readonly servers: readonly Server[];
   readonly hooks: ProxyHooks;
-  /** How long each server is waited for. */
-  readonly timeoutMs?: number;
+  readonly openDatagrams: OpenDatagrams;
+  readonly patience?: Patience;
 }
 
 /** A running proxy. */
@@ -31,7 +31,8 @@ export interface Proxy {
   close(): Promise<void>;
 }
 
-const TIMEOUT_MS = 1200;
+/** Clients give up after five seconds. */
+export const PATIENCE: Patience = { timeoutMs: 1200, budgetMs: 4500 };
 const MAX_LOOKUPS = { total: 512, perRun: 256 };
 const MAX_CONNECTIONS = { total: 256, perRun: 128 };
 
@@ -47,12 +48,6 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       'no DNS server to ask: name one in the policy or in resolv.conf',
     );
   }
-  const bound = await bindLoopback(options.addresses, options.port ?? 0);
-  const own = servers.find((server) => isOwn(server, bound));
-  if (own !== undefined) {
-    await Promise.all(bound.listeners.map(closeListener));
-    throw new DnsSetupError('dns-own-server', `the DNS proxy would ask itself at ${own.address}:${own.port}`);
-  }
   const counters: ProxyCounters = {
     queries: 0,
     unidentified: 0,
@@ -67,14 +62,35 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     unsent: 0,
     internal: 0,
   };
-  const upstream = new Upstream(servers, options.timeoutMs ?? TIMEOUT_MS);
+  const upstream = new Upstream(servers, options.patience ?? PATIENCE, options.openDatagrams);
   const inFlight = new Quota(MAX_LOOKUPS.total, MAX_LOOKUPS.perRun);
   const desk: Desk = { hooks, upstream, inFlight, counters };
   const sessions = new Set<Socket>();
   const closing = new AbortController();
   const places = new Quota(MAX_CONNECTIONS.total, MAX_CONNECTIONS.perRun);
-  for (const { udp, tcp } of bound.listeners) {
-    serveUdp(udp, desk, closing.signal);
+  const datagrams: Datagrams = options.openDatagrams({
+    message: (datagram) => void answerDatagram(datagram, { desk, datagrams, closing: closing.signal }),
+    failed: () => {
+      counters.unsent += 1;
+    },
+  });
+  const close = async (bound: Bound): Promise<void> => {
+    closing.abort();
+    upstream.close();
+    const closed = bound.listeners.map((listener) => closeListener(datagrams, listener));
+    for (const socket of sessions) socket.destroy();
+    await Promise.all(closed);
+    datagrams.close();
+  };
+  let bound: Bound = { port: 0, listeners: [] };
+  try {
+    bound = await bindLoopback(datagrams, options.addresses, options.port ?? 0);
+    refuseOwn(servers, bound);
+  } catch (error) {
+    await close(bound);
+    throw error;
+  }
+  for (const { tcp } of bound.listeners) {
     tcp.on('error', () => {
       counters.connectionsClosed += 1;
     });
@@ -84,29 +100,19 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     port: bound.port,
     addresses: bound.listeners.map((listener) => listener.address),
     counters,
-    async close() {
-      closing.abort();
-      upstream.close();
-      const closed = bound.listeners.map(closeListener);
-      for (const socket of sessions) socket.destroy();
-      await Promise.all(closed);
-    },
+    close: () => close(bound),
   };
 }
 
-function serveUdp(udp: UdpSocket, desk: Desk, closing: AbortSignal): void {
-  udp.on('error', () => {
-    desk.counters.unsent += 1;
-  });
-  udp.on('message', async (packet, { address, port }) => {
-    const requester = identify({ transport: 'udp', address, port }, desk);
-    if (requester === null) return;
-    const bytes = await decide({ requester, transport: 'udp', packet }, desk);
-    if (bytes === null || closing.aborted) return;
-    udp.send(bytes, port, address, (error) => {
-      if (error !== null) desk.counters.unsent += 1;
-    });
-  });
+async function answerDatagram(
+  datagram: Datagram,
+  { desk, datagrams, closing }: { desk: Desk; datagrams: Datagrams; closing: AbortSignal },
+): Promise<void> {
+  const { address, port, payload: packet } = datagram;
+  const requester = identify({ transport: 'udp', address, port }, desk);
+  if (requester === null) return;
+  const bytes = await decide({ requester, transport: 'udp', packet }, desk);
+  if (bytes !== null && !closing.aborted) datagrams.reply(datagram, bytes);
 }
 
 function serveTcp(
@@ -148,6 +154,12 @@ function identify(peer: Peer, { hooks, counters }: Desk): Requester | null {
     counters.internal += 1;
     return null;
   }
+}
+
+function refuseOwn(servers: readonly Server[], bound: Bound): void {
+  const own = servers.find((server) => isOwn(server, bound));
+  if (own === undefined) return;
+  throw new DnsSetupError('dns-own-server', `the DNS proxy would ask itself at ${own.address}:${own.port}`);
 }
 
 function isOwn(server: Server, bound: Bound): boolean {

@@ -4,7 +4,7 @@ import type { DnsReplyRecord } from '../kernel/records.ts';
 import { addressFromBytes } from '../model/address.ts';
 import type { RuleReference } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
-import { evaluateLookup } from '../policy/evaluate.ts';
+import { LookupCache } from '../policy/lookup-cache.ts';
 import { rcodeName } from '../wire/dns-code.ts';
 import { decodeQuestion } from '../wire/dns-query.ts';
 import { decodeResponse } from '../wire/dns-response.ts';
@@ -27,6 +27,7 @@ export function proxyHooks(options: {
   record: (lookup: ObservedLookup) => void;
 }): ProxyHooks {
   const { runId, run, policy, clients, facts, record } = options;
+  const lookups = new LookupCache(policy);
   return {
     identify(peer) {
       const client = clients.find(peer.transport, peer.address, peer.port);
@@ -35,7 +36,7 @@ export function proxyHooks(options: {
       return { run: runId, context: asker };
     },
     judge(_, names) {
-      const { answer, rule, cycle } = evaluateLookup(policy, names);
+      const { answer, rule, cycle } = lookups.decide(names);
       return {
         denied: answer === 'deny',
         onDeny: policy.dns.onDeny,

@@ -4,7 +4,8 @@ import type { Transport } from '../model/destination.ts';
 import type { AuditEvent, EventKind } from '../model/event.ts';
 import type { RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
-import { type Decision, evaluate, evaluateLookup } from '../policy/evaluate.ts';
+import { type Decision, evaluate } from '../policy/evaluate.ts';
+import { LookupCache } from '../policy/lookup-cache.ts';
 import type { Clock } from './clock.ts';
 import type { Facts } from './facts.ts';
 import type { ProcessTable } from './processes.ts';
@@ -59,6 +60,7 @@ function transportOf(protocol: number): Transport {
 export class Recorder {
   readonly #policy: CompiledPolicy;
   readonly #policyElsewhere: CompiledPolicy;
+  readonly #lookups: LookupCache;
   readonly #clock: Clock;
   readonly #processes: ProcessTable;
   readonly #facts: Facts;
@@ -79,6 +81,7 @@ export class Recorder {
   }) {
     this.#policy = options.policy;
     this.#policyElsewhere = options.policyElsewhere;
+    this.#lookups = new LookupCache(options.policy);
     this.#clock = options.clock;
     this.#processes = options.processes;
     this.#facts = options.facts;
@@ -116,7 +119,7 @@ export class Recorder {
   }
 
   lookup(seen: ObservedLookup): Recorded {
-    const decision = evaluateLookup(this.#policy, seen.names);
+    const decision = this.#lookups.decide(seen.names);
     const verdict: Verdict = decision.answer === 'allow' ? 'allow' : seen.denied ? 'deny' : 'would-deny';
     return this.#recorded('dns', seen, decision, verdict, {
       destination: {

@@ -5,6 +5,7 @@ import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
 import { type Cgroup, createCgroup, ownCgroup, processesIn } from '../kernel/cgroup.ts';
 import { ClientTable } from '../kernel/clients.ts';
+import { openDatagrams } from '../kernel/datagrams.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import { readLosses } from '../kernel/losses.ts';
 import { native } from '../kernel/native.ts';
@@ -343,6 +344,7 @@ async function startDns(
       addresses: PROXY_ADDRESSES,
       servers: servers ?? parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')).servers,
       hooks: proxyHooks({ runId: id, policy, ...parts }),
+      openDatagrams,
     });
   } catch (error) {
     throw new SetupFailure(

@@ -2,7 +2,8 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import dnsPacket from 'dns-packet';
 import { afterEach, expect, test } from 'vitest';
-import { startProxy } from '../../src/dns/proxy.ts';
+import { PATIENCE, startProxy } from '../../src/dns/proxy.ts';
+import { openDatagrams } from '../../src/kernel/datagrams.ts';
 import { type Bench, type BenchOptions, dig, startBench } from './harness.ts';
 
 const zone = {
@@ -12,7 +13,7 @@ const zone = {
 
 let bench: Bench | null = null;
 async function start(options: BenchOptions): Promise<Bench> {
-  bench = await startBench({ zone, timeoutMs: 300, ...options });
+  bench = await startBench({ zone, patience: { timeoutMs: 300, budgetMs: 1500 }, ...options });
   return bench;
 }
 afterEach(async () => {
@@ -94,7 +95,7 @@ test('when all are silent the client hears so, by name, within five seconds', as
 
 test('with its own patience three silent servers still fail in under five seconds', async () => {
   const silent = { '*': 'silent' };
-  const { dig: ask } = await start({ faults: [silent, silent, silent], timeoutMs: 1200 });
+  const { dig: ask } = await start({ faults: [silent, silent, silent], patience: PATIENCE });
   const reply = await ask('a.test', 'A', '+time=6');
   expect(reply.status).toBe('SERVFAIL');
   expect(reply.ms).toBeLessThan(5000);
@@ -138,7 +139,7 @@ test('every question has a port and an id of its own', async () => {
 
 test('a run that floods is failed beyond its share, and answered again after', async () => {
   const faults = { 'slow.test': 'silent' };
-  const { dig: ask, proxy } = await start({ faults: [faults], timeoutMs: 400 });
+  const { dig: ask, proxy } = await start({ faults: [faults], patience: { timeoutMs: 400, budgetMs: 800 } });
   const socket = createSocket('udp4');
   let failed = 0;
   socket.on('message', () => {
@@ -154,7 +155,7 @@ test('a run that floods is failed beyond its share, and answered again after', a
 });
 
 test('closing ends the questions under way', async () => {
-  const running = await start({ faults: [{ '*': 'silent' }], timeoutMs: 4000 });
+  const running = await start({ faults: [{ '*': 'silent' }], patience: { timeoutMs: 4000, budgetMs: 4000 } });
   const pending = running.dig('a.test', 'A', '+time=1');
   await expect.poll(() => running.servers[0]?.queries.length).toBe(1);
   const began = performance.now();
@@ -168,7 +169,8 @@ function only(server: { address: string; port: number }) {
   return startProxy({
     addresses: ['127.77.0.2'],
     servers: [server],
-    timeoutMs: 300,
+    openDatagrams,
+    patience: { timeoutMs: 300, budgetMs: 1500 },
     hooks: {
       identify: () => ({ run: 'r', context: null }),
       judge: () => ({ denied: false, onDeny: 'nxdomain', reason: '' }),
