@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { constants, networkInterfaces } from 'node:os';
-import { monotonicFactory } from 'ulid';
 import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
 import { type Cgroup, createCgroup, ownCgroup, processesIn } from '../kernel/cgroup.ts';
@@ -20,6 +19,7 @@ import type { LeftProcess } from '../model/summary.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
 import { Clock } from './clock.ts';
+import { eventIds } from './event-ids.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
@@ -138,7 +138,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     processes,
     facts,
     common: { host: options.host, run: id, deployment: options.deployment, policy: options.policyId },
-    nextId: monotonicFactory(),
+    nextId: eventIds(),
   });
   const stream = new RecordStream(
     { events: programs.map('events'), processes: programs.map('processes') },
@@ -153,7 +153,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       clients: new ClientTable(programs.map('clients')),
       facts,
       record: (lookup) => {
-        stream.drain();
+        stream.drainProcesses();
         options.onEvent(recorder.lookup(lookup));
       },
     });
