@@ -1,5 +1,5 @@
 # Acyclic's front door. From nothing, on Debian or Ubuntu: `sudo make demo`, `sudo make test`.
-.PHONY: help setup setup-build build demo test check bench clean
+.PHONY: help setup setup-build setup-bench build demo test check bench clean
 .DELETE_ON_ERROR:
 # One apt, one npm and one kernel: targets run one after another.
 .NOTPARALLEL:
@@ -26,6 +26,9 @@ setup:
 setup-build:
 	@packaging/setup.sh build
 
+setup-bench:
+	@packaging/setup.sh bench
+
 build: setup-build $(addon) $(program)
 
 demo: build
@@ -37,7 +40,7 @@ test: setup build
 check: build
 	@$(node) packaging/suite.ts gates unit
 
-bench: build
+bench: setup-bench build
 	@$(node) bench/main.ts
 
 clean:
