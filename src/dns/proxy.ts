@@ -60,6 +60,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     truncated: 0,
     connectionsClosed: 0,
     unsent: 0,
+    unread: 0,
     internal: 0,
   };
   const upstream = new Upstream(servers, options.patience ?? PATIENCE, options.openDatagrams);
@@ -96,12 +97,23 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     });
     tcp.on('connection', (socket) => serveTcp(socket, { desk, sessions, places }));
   }
+  const count = (): ProxyCounters => {
+    if (!closing.signal.aborted)
+      counters.unread = sum(bound.listeners.map((one) => datagrams.dropped(one.socket)));
+    return counters;
+  };
   return {
     port: bound.port,
     addresses: bound.listeners.map((listener) => listener.address),
-    counters,
+    get counters() {
+      return count();
+    },
     close: () => close(bound),
   };
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, one) => total + one, 0);
 }
 
 async function answerDatagram(

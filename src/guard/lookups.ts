@@ -1,4 +1,4 @@
-import type { ProxyHooks, Requester } from '../dns/hooks.ts';
+import type { ProxyCounters, ProxyHooks, Requester } from '../dns/hooks.ts';
 import type { ClientTable } from '../kernel/clients.ts';
 import type { DnsReplyRecord } from '../kernel/records.ts';
 import { addressFromBytes } from '../model/address.ts';
@@ -10,6 +10,23 @@ import { decodeQuestion } from '../wire/dns-query.ts';
 import { decodeResponse } from '../wire/dns-response.ts';
 import type { Facts } from './facts.ts';
 import type { ObservedLookup } from './recorder.ts';
+
+/** What the proxy failed a run in, as the summary's losses name it. */
+const LOOKUP_LOSSES = {
+  overloaded: 'DNS lookups over the limit',
+  unlearned: 'DNS answers without room for their addresses',
+  internal: 'DNS lookups failed inside acyclic',
+  unread: 'DNS queries dropped unread',
+  unsent: 'DNS answers that could not be sent',
+} as const;
+
+/** The losses of a proxy, by cause; causes that never struck are left out. */
+export function lookupLosses(counters: Readonly<ProxyCounters>): Record<string, number> {
+  const entries = Object.entries(LOOKUP_LOSSES) as [keyof typeof LOOKUP_LOSSES, string][];
+  return Object.fromEntries(
+    entries.map(([counter, name]) => [name, counters[counter]] as const).filter(([, count]) => count > 0),
+  );
+}
 
 /** Who asked, as the proxy carries it. */
 interface Asker {

@@ -23,7 +23,7 @@ import { eventIds } from './event-ids.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
-import { proxyHooks, readReply } from './lookups.ts';
+import { lookupLosses, proxyHooks, readReply } from './lookups.ts';
 import { outsideResolver } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
 import { type Recorded, Recorder } from './recorder.ts';
@@ -147,16 +147,19 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   );
   undo.add('record stream', () => stream.close());
 
-  if (policy.mode === 'enforce') {
-    const proxy = await startDns(options, {
-      run: cgroup.id,
-      clients: new ClientTable(programs.map('clients')),
-      facts,
-      record: (lookup) => {
-        stream.drainProcesses();
-        options.onEvent(recorder.lookup(lookup));
-      },
-    });
+  const proxy =
+    policy.mode === 'enforce'
+      ? await startDns(options, {
+          run: cgroup.id,
+          clients: new ClientTable(programs.map('clients')),
+          facts,
+          record: (lookup) => {
+            stream.drainProcesses();
+            options.onEvent(recorder.lookup(lookup));
+          },
+        })
+      : null;
+  if (proxy) {
     undo.add('DNS proxy', () => proxy.close());
     words.setProxy(proxy.port);
   }
@@ -186,7 +189,10 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       const leftover = processesIn(cgroup.path).map(describeLeft);
       if (options.leftover === 'kill') await kill(cgroup.path);
       stream.drainAll();
-      const losses = lossesOf(programs, stream, recorder);
+      const losses = {
+        ...lossesOf(programs, stream, recorder),
+        ...(proxy ? lookupLosses(proxy.counters) : {}),
+      };
       // The guard goes before what it guards is let go: a released process is not half guarded.
       programs.detach();
       undo.add('leftover processes', async () => {
