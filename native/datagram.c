@@ -136,26 +136,36 @@ static napi_value fail_socket(struct call *c, struct udp_socket *s, int err)
 	return throw_errno(c, err, "UDP socket");
 }
 
+/** Past net.core.rmem_max where that is allowed, and as far as it goes where not. */
+static void hold(int fd, int64_t room)
+{
+	int bytes = (int)room;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)))
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
+static bool arg_room(struct call *c, napi_value v, int64_t *room)
+{
+	return arg_integer(c, v, "bytes to hold", 0, INT32_MAX / 2, room);
+}
+
 static napi_value datagrams_bind(struct call *c)
 {
 	struct datagrams *d = arg_handle(c, c->arg[0], KIND_DATAGRAMS);
 	union address at;
 	socklen_t size;
 	int64_t room;
-	int one = 1, bytes;
+	int one = 1;
 
-	if (!d || !arg_endpoint(c, c->arg[1], c->arg[2], &at, &size) ||
-	    !arg_integer(c, c->arg[3], "bytes to hold", 0, INT32_MAX / 2, &room))
+	if (!d || !arg_endpoint(c, c->arg[1], c->arg[2], &at, &size) || !arg_room(c, c->arg[3], &room))
 		return NULL;
 	struct udp_socket *s = open_socket(d, at.any.sa_family);
 
-	bytes = (int)room;
 	if (!s || (at.any.sa_family == AF_INET6 && setsockopt(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one))) ||
 	    bind(s->fd, &at.any, size) || getsockname(s->fd, &at.any, &size))
 		return fail_socket(c, s, errno);
-	// Past net.core.rmem_max where that is allowed, and as far as it goes where not.
-	if (setsockopt(s->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)))
-		setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+	hold(s->fd, room);
 	s->connected = false;
 	napi_value result = new_object(c);
 
@@ -170,13 +180,15 @@ static napi_value datagrams_connect(struct call *c)
 	struct datagrams *d = arg_handle(c, c->arg[0], KIND_DATAGRAMS);
 	union address to;
 	socklen_t size;
+	int64_t room;
 
-	if (!d || !arg_endpoint(c, c->arg[1], c->arg[2], &to, &size))
+	if (!d || !arg_endpoint(c, c->arg[1], c->arg[2], &to, &size) || !arg_room(c, c->arg[3], &room))
 		return NULL;
 	struct udp_socket *s = open_socket(d, to.any.sa_family);
 
 	if (!s || connect(s->fd, &to.any, size))
 		return fail_socket(c, s, errno);
+	hold(s->fd, room);
 	s->connected = true;
 	return from_number(c, s->number);
 }

@@ -167,10 +167,11 @@ napi_value datagrams_send(struct call *c)
 	while (at < length) {
 		const uint8_t *payload;
 		struct record r;
+		size_t start = at;
 
 		if (!read_record(data, length, &at, &r, &payload)) {
 			free(failed);
-			return throw_type(c, "a datagram of %u bytes runs past its batch", r.length);
+			return throw_type(c, "the datagram at byte %zu runs past its batch", start);
 		}
 		if (s && (s->number != r.socket || count == BATCH)) {
 			failures += dispatch(s, messages, count, failed + failures);

@@ -32,7 +32,7 @@ export interface Proxy {
 }
 
 /** Clients give up after five seconds. */
-export const PATIENCE: Patience = { timeoutMs: 1200, budgetMs: 4500 };
+export const PATIENCE: Patience = { timeoutMs: 1200, budgetMs: 4500, tryEveryMs: 10_000 };
 const MAX_LOOKUPS = { total: 512, perRun: 256 };
 const MAX_CONNECTIONS = { total: 256, perRun: 128 };
 

@@ -1,16 +1,16 @@
 import type { Server } from './exchange.ts';
 
-/** Milliseconds between two tries of a server that is silent. */
-const TRY_EVERY_MS = 10_000;
-
 /** Name servers in the order given, those that were silent last: until they have answered again. */
 export class Shunned {
   readonly #servers: readonly Server[];
+  readonly #tryEveryMs: number;
   /** When a silent server is to be tried again. */
   readonly #tryAt = new Map<Server, number>();
 
-  constructor(servers: readonly Server[]) {
+  /** @param tryEveryMs between two tries of a server that is silent. */
+  constructor(servers: readonly Server[], tryEveryMs: number) {
     this.#servers = servers;
+    this.#tryEveryMs = tryEveryMs;
   }
 
   inOrder(): readonly Server[] {
@@ -24,12 +24,12 @@ export class Shunned {
     if (this.#tryAt.size === 0 || this.#tryAt.size === this.#servers.length) return [];
     const now = performance.now();
     const due = [...this.#tryAt].filter(([, at]) => at <= now).map(([server]) => server);
-    for (const server of due) this.#tryAt.set(server, now + TRY_EVERY_MS);
+    for (const server of due) this.#tryAt.set(server, now + this.#tryEveryMs);
     return due;
   }
 
   shun(server: Server): void {
-    this.#tryAt.set(server, performance.now() + TRY_EVERY_MS);
+    this.#tryAt.set(server, performance.now() + this.#tryEveryMs);
   }
 
   heardFrom(server: Server): void {

@@ -19,6 +19,8 @@ export interface Patience {
   readonly timeoutMs: number;
   /** Milliseconds one query may take in all. */
   readonly budgetMs: number;
+  /** Milliseconds between two tries of a server that is silent. */
+  readonly tryEveryMs: number;
 }
 
 type Transport = 'udp' | 'tcp';
@@ -46,7 +48,7 @@ export class Upstream {
   #closed = false;
 
   constructor(servers: readonly Server[], patience: Patience, openDatagrams: OpenDatagrams) {
-    this.#servers = new Shunned(servers);
+    this.#servers = new Shunned(servers, patience.tryEveryMs);
     this.#patience = patience;
     this.#udp = new UdpAsker(openDatagrams);
   }

@@ -225,7 +225,7 @@ export interface Binding {
     port: number,
     receiveBytes: number,
   ): { socket: number; port: number };
-  datagramsConnect(set: DatagramSet, address: string, port: number): number;
+  datagramsConnect(set: DatagramSet, address: string, port: number, receiveBytes: number): number;
   /** False: no such socket. */
   datagramsRemove(set: DatagramSet, socket: number): boolean;
   /** Messages the kernel dropped because its buffer was full. */

@@ -8,7 +8,7 @@ import { native } from './native.ts';
 const RECORD = { length: 0, socket: 4, port: 8, family: 10, error: 12, address: 16, size: 32 } as const;
 /** A batch is sent when it is this long, at the latest. Holds more than one datagram of any length. */
 const OUTGOING_BYTES = 1 << 18;
-/** A burst this long waits in the kernel and is not dropped: some thousand questions. */
+/** What waits in the kernel and is not dropped: a burst of some thousand questions. */
 const RECEIVE_BYTES = 1 << 21;
 
 const ERRNO_NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
@@ -64,7 +64,7 @@ class NativeDatagrams implements Datagrams {
   }
 
   connect(address: string, port: number): number {
-    return native().datagramsConnect(this.#set, address, port);
+    return native().datagramsConnect(this.#set, address, port, RECEIVE_BYTES);
   }
 
   send(socket: number, payload: Uint8Array): void {

@@ -2,18 +2,22 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import dnsPacket from 'dns-packet';
 import { afterEach, expect, test } from 'vitest';
+import type { ProxyHooks } from '../../src/dns/hooks.ts';
 import { PATIENCE, startProxy } from '../../src/dns/proxy.ts';
 import { openDatagrams } from '../../src/kernel/datagrams.ts';
 import { type Bench, type BenchOptions, dig, startBench } from './harness.ts';
 
 const zone = {
   'a.test': ['A 192.0.2.7'],
+  'b.test': ['A 192.0.2.8'],
   'big.test': Array.from({ length: 60 }, (_, i) => `A 192.0.2.${i}`),
 };
 
+const QUICK = { timeoutMs: 300, budgetMs: 1500, tryEveryMs: 600 };
+
 let bench: Bench | null = null;
 async function start(options: BenchOptions): Promise<Bench> {
-  bench = await startBench({ zone, patience: { timeoutMs: 300, budgetMs: 1500 }, ...options });
+  bench = await startBench({ zone, patience: QUICK, ...options });
   return bench;
 }
 afterEach(async () => {
@@ -129,7 +133,106 @@ test('a server that was silent is asked last for a while', async () => {
   expect((await ask('a.test', 'A')).ms).toBeLessThan(250);
 });
 
-test('every question has a port and an id of its own', async () => {
+test('nobody waits for a silent server again, and it is first again once it answers', async () => {
+  const faults: Record<string, string> = { '*': 'silent' };
+  const { dig: ask, servers } = await start({ faults: [faults, {}] });
+  const [first, second] = servers;
+  expect((await ask('a.test', 'A')).ms).toBeGreaterThan(300);
+  const until = performance.now() + 2000;
+  let asked = 0;
+  for (; performance.now() < until; asked++) expect((await ask('a.test', 'A')).ms).toBeLessThan(250);
+  expect(second?.queries.length).toBe(asked + 1);
+  // Once by the lookup that waited, and then about every 600 ms.
+  expect(first?.queries.length).toBeGreaterThanOrEqual(3);
+  expect(first?.queries.length).toBeLessThanOrEqual(5);
+  delete faults['*'];
+  await expect
+    .poll(async () => {
+      const before = second?.queries.length;
+      await ask('a.test', 'A');
+      return second?.queries.length === before;
+    })
+    .toBe(true);
+});
+
+test('an answer that comes late is passed over, and the question asked again has its own', async () => {
+  const { dig: ask, servers, log } = await start({ faults: [{ 'a.test': 'slow:500' }] });
+  const reply = await ask('a.test', 'A');
+  expect(reply).toMatchObject({ status: 'NOERROR', answers: ['192.0.2.7'] });
+  expect(reply.ms).toBeGreaterThan(700);
+  expect(servers[0]?.queries).toHaveLength(2);
+  expect(log.filter((line) => line.startsWith('report'))).toEqual(['report a.test A NOERROR']);
+});
+
+test.each(['other-address', 'other-port'])('a forged answer from %s is not heard', async (fault) => {
+  const { dig: ask, log } = await start({ faults: [{ 'a.test': fault }, {}] });
+  expect((await ask('a.test', 'A')).answers).toEqual(['192.0.2.7']);
+  expect(log.filter((line) => line.startsWith('learn'))).toEqual(['learn 192.0.2.7 30 a.test']);
+});
+
+test('32 wrong answers are passed over; at one more the question goes over TCP', async () => {
+  const { dig: ask, servers } = await start({ faults: [{ 'a.test': 'flood:32', 'b.test': 'flood:33' }] });
+  expect((await ask('a.test', 'A')).status).toBe('SERVFAIL');
+  const reply = await ask('b.test', 'A');
+  expect(reply).toMatchObject({ status: 'NOERROR', answers: ['192.0.2.8'] });
+  expect(reply.ms).toBeLessThan(250);
+  expect(servers[0]?.queries.map(({ name, transport }) => `${name} ${transport}`)).toEqual([
+    'a.test udp',
+    'a.test udp',
+    'b.test udp',
+    'b.test tcp',
+  ]);
+});
+
+test('a question that comes back in another case is asked over TCP, and only then', async () => {
+  const { dig: ask, servers } = await start({ faults: [{ 'a.test': 'other-case' }] });
+  expect((await ask('a.test', 'A')).answers).toEqual(['192.0.2.7']);
+  expect((await ask('A.tEsT', 'A')).answers).toEqual(['192.0.2.7']);
+  expect(servers[0]?.queries.map(({ name, transport }) => `${name} ${transport}`)).toEqual([
+    'a.test udp',
+    'A.tEsT udp',
+    'A.tEsT tcp',
+  ]);
+});
+
+test('equal questions under way are asked once, and each is answered under its own id', async () => {
+  const { proxy, servers } = await start({ faults: [{ 'a.test': 'slow:100', 'A.test': 'slow:100' }] });
+  const sockets = [1, 2, 3].map(() => createSocket('udp4'));
+  const answers: dnsPacket.Packet[] = [];
+  for (const socket of sockets) socket.on('message', (message) => answers.push(dnsPacket.decode(message)));
+  sockets.forEach((socket, i) => {
+    for (const name of ['a.test', 'A.test', 'a.test']) {
+      socket.send(encoded(name, 100 * i + name.charCodeAt(0)), proxy.port, '127.77.0.2');
+    }
+  });
+  await expect.poll(() => answers.length).toBe(9);
+  expect(servers[0]?.queries.map(({ name }) => name).sort()).toEqual(['A.test', 'a.test']);
+  const ids = [65, 97, 97].flatMap((id) => [id, 100 + id, 200 + id]);
+  expect(answers.map(({ id }) => id).sort()).toEqual(ids.sort());
+  for (const { answers: records } of answers) expect(records).toMatchObject([{ data: '192.0.2.7' }]);
+  for (const socket of sockets) socket.close();
+});
+
+test('questions at once share eight ports and no id, 64 to a port at most', async () => {
+  const { proxy, servers } = await start({ faults: [{ '*': 'slow:200' }], hooks: twoRuns() });
+  const socket = createSocket('udp4');
+  let answered = 0;
+  socket.on('message', () => {
+    answered += 1;
+  });
+  for (let i = 0; i < 500; i++) socket.send(encoded(`n${i}.test`, i), proxy.port, '127.77.0.2');
+  await expect.poll(() => answered).toBe(500);
+  const byPort = Map.groupBy(servers[0]?.queries ?? [], ({ port }) => port);
+  expect(byPort.size).toBeGreaterThanOrEqual(8);
+  expect(byPort.size).toBeLessThan(24);
+  for (const asked of byPort.values()) {
+    expect(asked.length).toBeLessThanOrEqual(64);
+    expect(new Set(asked.map(({ id }) => id)).size).toBe(asked.length);
+  }
+  socket.close();
+});
+
+test('a question alone has a port and an id of its own', async () => {
   const { dig: ask, servers } = await start({ faults: [{}] });
   for (let i = 0; i < 8; i++) await ask('a.test', 'A', '+qid=7');
   const queries = servers[0]?.queries ?? [];
@@ -139,7 +242,10 @@ test('every question has a port and an id of its own', async () => {
 
 test('a run that floods is failed beyond its share, and answered again after', async () => {
   const faults = { 'slow.test': 'silent' };
-  const { dig: ask, proxy } = await start({ faults: [faults], patience: { timeoutMs: 400, budgetMs: 800 } });
+  const { dig: ask, proxy } = await start({
+    faults: [faults],
+    patience: { ...QUICK, timeoutMs: 400, budgetMs: 800 },
+  });
   const socket = createSocket('udp4');
   let failed = 0;
   socket.on('message', () => {
@@ -155,7 +261,10 @@ test('a run that floods is failed beyond its share, and answered again after', a
 });
 
 test('closing ends the questions under way', async () => {
-  const running = await start({ faults: [{ '*': 'silent' }], patience: { timeoutMs: 4000, budgetMs: 4000 } });
+  const running = await start({
+    faults: [{ '*': 'silent' }],
+    patience: { ...QUICK, timeoutMs: 4000, budgetMs: 4000 },
+  });
   const pending = running.dig('a.test', 'A', '+time=1');
   await expect.poll(() => running.servers[0]?.queries.length).toBe(1);
   const began = performance.now();
@@ -165,12 +274,22 @@ test('closing ends the questions under way', async () => {
   bench = null;
 });
 
+/** Two runs by turns, so that neither meets its quota. */
+function twoRuns(): Partial<ProxyHooks> {
+  let turn = 0;
+  return { identify: () => ({ run: `run-${turn++ % 2}`, context: null }) };
+}
+
+function encoded(name: string, id: number): Buffer {
+  return dnsPacket.encode({ type: 'query', id, flags: 0x100, questions: [{ name, type: 'A' }] });
+}
+
 function only(server: { address: string; port: number }) {
   return startProxy({
     addresses: ['127.77.0.2'],
     servers: [server],
     openDatagrams,
-    patience: { timeoutMs: 300, budgetMs: 1500 },
+    patience: QUICK,
     hooks: {
       identify: () => ({ run: 'r', context: null }),
       judge: () => ({ denied: false, onDeny: 'nxdomain', reason: '' }),
