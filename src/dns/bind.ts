@@ -58,8 +58,8 @@ export async function bindLoopback(
 }
 
 /** Stops listening; resolves when both sockets are closed. TCP connections are the caller's to end. */
-export async function closeListener(datagrams: Datagrams, { socket, tcp }: Listener): Promise<void> {
-  datagrams.remove(socket);
+export async function closeListener(datagrams: Datagrams | null, { socket, tcp }: Listener): Promise<void> {
+  datagrams?.remove(socket);
   const closed = once(tcp, 'close');
   tcp.close();
   await closed;

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Socket, Server as TcpServer } from 'node:net';
 import { parseAddress } from '../model/address.ts';
 import type { Datagram, Datagrams, OpenDatagrams } from '../model/datagrams.ts';
 import { type Bound, bindLoopback, closeListener } from './bind.ts';
@@ -48,72 +48,73 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       'no DNS server to ask: name one in the policy or in resolv.conf',
     );
   }
-  const counters: ProxyCounters = {
-    queries: 0,
-    unidentified: 0,
-    malformed: 0,
-    denied: 0,
-    forwarded: 0,
-    unanswered: 0,
-    overloaded: 0,
-    unlearned: 0,
-    truncated: 0,
-    connectionsClosed: 0,
-    unsent: 0,
-    unread: 0,
-    internal: 0,
-  };
+  const counters: ProxyCounters = { ...NOTHING_COUNTED };
   const upstream = new Upstream(servers, options.patience ?? PATIENCE, options.openDatagrams);
   const inFlight = new Quota(MAX_LOOKUPS.total, MAX_LOOKUPS.perRun);
   const desk: Desk = { hooks, upstream, inFlight, counters };
   const sessions = new Set<Socket>();
   const closing = new AbortController();
   const places = new Quota(MAX_CONNECTIONS.total, MAX_CONNECTIONS.perRun);
-  const datagrams: Datagrams = options.openDatagrams({
-    message: (datagram) => void answerDatagram(datagram, { desk, datagrams, closing: closing.signal }),
-    failed: () => {
-      counters.unsent += 1;
-    },
-  });
-  const close = async (bound: Bound): Promise<void> => {
+  let datagrams: Datagrams | null = null;
+  let bound: Bound = { port: 0, listeners: [] };
+  const close = async (): Promise<void> => {
     closing.abort();
     upstream.close();
-    const closed = bound.listeners.map((listener) => closeListener(datagrams, listener));
     for (const socket of sessions) socket.destroy();
-    await Promise.all(closed);
-    datagrams.close();
+    await Promise.all(bound.listeners.map((listener) => closeListener(datagrams, listener)));
+    datagrams?.close();
   };
-  let bound: Bound = { port: 0, listeners: [] };
   try {
-    bound = await bindLoopback(datagrams, options.addresses, options.port ?? 0);
+    const set = options.openDatagrams({
+      message: (datagram) => void answerDatagram(datagram, { desk, datagrams: set, closing: closing.signal }),
+      failed: () => {
+        counters.unsent += 1;
+      },
+    });
+    datagrams = set;
+    bound = await bindLoopback(set, options.addresses, options.port ?? 0);
     refuseOwn(servers, bound);
+    for (const { tcp } of bound.listeners) serveListener(tcp, { desk, sessions, places });
+    return {
+      port: bound.port,
+      addresses: bound.listeners.map((listener) => listener.address),
+      get counters() {
+        if (!closing.signal.aborted) counters.unread = unread(set, bound);
+        return counters;
+      },
+      close,
+    };
   } catch (error) {
-    await close(bound);
+    await close();
     throw error;
   }
-  for (const { tcp } of bound.listeners) {
-    tcp.on('error', () => {
-      counters.connectionsClosed += 1;
-    });
-    tcp.on('connection', (socket) => serveTcp(socket, { desk, sessions, places }));
-  }
-  const count = (): ProxyCounters => {
-    if (!closing.signal.aborted)
-      counters.unread = sum(bound.listeners.map((one) => datagrams.dropped(one.socket)));
-    return counters;
-  };
-  return {
-    port: bound.port,
-    addresses: bound.listeners.map((listener) => listener.address),
-    get counters() {
-      return count();
-    },
-    close: () => close(bound),
-  };
 }
 
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, one) => total + one, 0);
+const NOTHING_COUNTED: Readonly<ProxyCounters> = {
+  queries: 0,
+  unidentified: 0,
+  malformed: 0,
+  denied: 0,
+  forwarded: 0,
+  unanswered: 0,
+  overloaded: 0,
+  unlearned: 0,
+  truncated: 0,
+  connectionsClosed: 0,
+  unsent: 0,
+  unread: 0,
+  internal: 0,
+};
+
+function unread(datagrams: Datagrams, { listeners }: Bound): number {
+  return listeners.reduce((total, { socket }) => total + datagrams.dropped(socket), 0);
+}
+
+function serveListener(tcp: TcpServer, serving: { desk: Desk; sessions: Set<Socket>; places: Quota }): void {
+  tcp.on('error', () => {
+    serving.desk.counters.connectionsClosed += 1;
+  });
+  tcp.on('connection', (socket) => serveTcp(socket, serving));
 }
 
 async function answerDatagram(

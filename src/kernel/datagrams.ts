@@ -11,6 +11,9 @@ const OUTGOING_BYTES = 1 << 18;
 /** What waits in the kernel and is not dropped: a burst of some thousand questions. */
 const RECEIVE_BYTES = 1 << 21;
 
+/** Of a batch longer than this each message is copied out: one that is held long must not hold megabytes. */
+const SHARED_BYTES = 1 << 15;
+
 const ERRNO_NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
 
 /** A record of a batch; who sent it is read when somebody asks. */
@@ -20,6 +23,7 @@ class Received implements Datagram {
   readonly #batch: Buffer;
   readonly #at: number;
 
+  /** Keeps the batch in memory as long as it is held itself. */
   constructor(batch: Buffer, at: number, length: number) {
     this.#batch = batch;
     this.#at = at;
@@ -43,6 +47,11 @@ class Received implements Datagram {
   writeHead(out: Buffer, at: number): void {
     this.#batch.copy(out, at, this.#at, this.#at + RECORD.size);
   }
+}
+
+function received(batch: Buffer, at: number, length: number): Received {
+  if (batch.length <= SHARED_BYTES) return new Received(batch, at, length);
+  return new Received(Buffer.from(batch.subarray(at, at + RECORD.size + length)), 0, length);
 }
 
 class NativeDatagrams implements Datagrams {
@@ -128,7 +137,7 @@ class NativeDatagrams implements Datagrams {
     for (let at = 0; at < batch.length && !this.#closed; ) {
       const length = batch.readUInt32LE(at + RECORD.length);
       const error = batch.readUInt32LE(at + RECORD.error);
-      if (error === 0) this.#handlers.message(new Received(batch, at, length));
+      if (error === 0) this.#handlers.message(received(batch, at, length));
       else this.#handlers.failed(batch.readUInt32LE(at + RECORD.socket), errnoName(error));
       at += RECORD.size + Math.ceil(length / 8) * 8;
     }

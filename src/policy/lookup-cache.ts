@@ -2,13 +2,14 @@ import type { Name } from '../model/name.ts';
 import type { CompiledPolicy } from './compile.ts';
 import { type Decision, evaluateLookup } from './evaluate.ts';
 
-/** Some megabytes at most: names are under 256 bytes, decisions are shared with the policy but for their frame. */
-const MOST_KEPT = 10_000;
+/** Characters of the names remembered: with their decisions, some megabytes. */
+const MOST_CHARACTERS = 1 << 20;
 
 /** evaluateLookup of one policy, remembered: deploys ask for the same few names again and again. */
 export class LookupCache {
   readonly #policy: CompiledPolicy;
   readonly #decisions = new Map<string, Decision>();
+  #characters = 0;
 
   constructor(policy: CompiledPolicy) {
     this.#policy = policy;
@@ -19,14 +20,18 @@ export class LookupCache {
     const known = this.#decisions.get(key);
     if (known !== undefined) return known;
     const decision = evaluateLookup(this.#policy, names);
-    if (this.#decisions.size >= MOST_KEPT) {
-      // A map keeps the order of insertion: the first is the oldest.
-      for (const oldest of this.#decisions.keys()) {
-        this.#decisions.delete(oldest);
-        break;
-      }
-    }
     this.#decisions.set(key, decision);
+    this.#characters += key.length;
+    if (this.#characters > MOST_CHARACTERS) this.#forget();
     return decision;
+  }
+
+  /** A map keeps the order of insertion: the oldest half goes. */
+  #forget(): void {
+    for (const key of this.#decisions.keys()) {
+      if (this.#characters <= MOST_CHARACTERS / 2) return;
+      this.#decisions.delete(key);
+      this.#characters -= key.length;
+    }
   }
 }
