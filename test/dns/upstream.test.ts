@@ -135,12 +135,13 @@ test('a server that was silent is asked last for a while', async () => {
 
 test('nobody waits for a silent server again, and it is first again once it answers', async () => {
   const faults: Record<string, string> = { '*': 'silent' };
-  const { dig: ask, servers } = await start({ faults: [faults, {}] });
+  const patience = { timeoutMs: 1000, budgetMs: 3000, tryEveryMs: 600 };
+  const { dig: ask, servers } = await start({ faults: [faults, {}], patience });
   const [first, second] = servers;
-  expect((await ask('a.test', 'A')).ms).toBeGreaterThan(300);
+  expect((await ask('a.test', 'A')).ms).toBeGreaterThan(1000);
   const until = performance.now() + 2000;
   let asked = 0;
-  for (; performance.now() < until; asked++) expect((await ask('a.test', 'A')).ms).toBeLessThan(250);
+  for (; performance.now() < until; asked++) expect((await ask('a.test', 'A')).ms).toBeLessThan(900);
   expect(second?.queries.length).toBe(asked + 1);
   // Once by the lookup that waited, and then about every 600 ms.
   expect(first?.queries.length).toBeGreaterThanOrEqual(3);
@@ -213,18 +214,21 @@ test('equal questions under way are asked once, and each is answered under its o
   for (const socket of sockets) socket.close();
 });
 
-test('questions at once share eight ports and no id, 64 to a port at most', async () => {
+test.each([
+  [100, 8, 16],
+  [500, 8, 24],
+])('%i questions at once share eight ports and no id, 64 to a port at most', async (count, least, most) => {
   const { proxy, servers } = await start({ faults: [{ '*': 'slow:200' }], hooks: twoRuns() });
   const socket = createSocket('udp4');
   let answered = 0;
   socket.on('message', () => {
     answered += 1;
   });
-  for (let i = 0; i < 500; i++) socket.send(encoded(`n${i}.test`, i), proxy.port, '127.77.0.2');
-  await expect.poll(() => answered).toBe(500);
+  for (let i = 0; i < count; i++) socket.send(encoded(`n${i}.test`, i), proxy.port, '127.77.0.2');
+  await expect.poll(() => answered).toBe(count);
   const byPort = Map.groupBy(servers[0]?.queries ?? [], ({ port }) => port);
-  expect(byPort.size).toBeGreaterThanOrEqual(8);
-  expect(byPort.size).toBeLessThan(24);
+  expect(byPort.size).toBeGreaterThanOrEqual(least);
+  expect(byPort.size).toBeLessThanOrEqual(most);
   for (const asked of byPort.values()) {
     expect(asked.length).toBeLessThanOrEqual(64);
     expect(new Set(asked.map(({ id }) => id)).size).toBe(asked.length);
