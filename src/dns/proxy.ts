@@ -31,8 +31,8 @@ export interface Proxy {
   close(): Promise<void>;
 }
 
-/** Clients give up after five seconds. */
-export const PATIENCE: Patience = { timeoutMs: 1200, budgetMs: 4500, tryEveryMs: 10_000 };
+/** Clients give up after five seconds; a busy host takes its share of them. */
+export const PATIENCE: Patience = { timeoutMs: 1200, budgetMs: 4000, tryEveryMs: 10_000 };
 const MAX_LOOKUPS = { total: 512, perRun: 256 };
 const MAX_CONNECTIONS = { total: 256, perRun: 128 };
 
