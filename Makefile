@@ -45,7 +45,7 @@ FUZZ_RUNS ?= 2000000
 
 # The short mode is among the unit tests.
 fuzz: $(modules)
-	@FUZZ_RUNS=$(FUZZ_RUNS) $(node) node_modules/vitest/vitest.mjs run --project unit fuzz.test
+	@FUZZ_RUNS=$(FUZZ_RUNS) $(node) node_modules/vitest/vitest.mjs run --project unit src/wire/
 
 bench: setup-bench build
 	@$(node) bench/main.ts
