@@ -70,22 +70,31 @@ test('a client on TCP is asked for over TCP', async () => {
   expect(servers[0]?.queries.map((query) => query.transport)).toEqual(['tcp']);
 });
 
-test('a client on TCP is served by a server that has only UDP', async () => {
-  const udp = createSocket('udp4');
-  udp.bind(0, '127.77.0.3');
-  await once(udp, 'listening');
-  udp.on('message', (message, from) => {
-    const { id, questions } = dnsPacket.decode(message);
-    const answers = [{ name: 'a.test', type: 'A', data: '192.0.2.1' }] as const;
-    const flags = dnsPacket.RECURSION_AVAILABLE;
-    const reply = { type: 'response', id: id ?? 0, flags, questions: questions ?? [], answers: [...answers] };
-    udp.send(dnsPacket.encode(reply as dnsPacket.Packet), from.port, from.address);
-  });
-  const proxy = await only({ address: '127.77.0.3', port: udp.address().port });
-  expect((await dig('127.77.0.2', proxy.port, ['a.test', 'A', '+tcp'])).answers).toEqual(['192.0.2.1']);
-  await proxy.close();
-  udp.close();
-});
+test.each(['127.77.0.3', '::1'])(
+  'a client on TCP is served by a server that has only UDP, at %s',
+  async (address) => {
+    const udp = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    udp.bind(0, address);
+    await once(udp, 'listening');
+    udp.on('message', (message, from) => {
+      const { id, questions } = dnsPacket.decode(message);
+      const answers = [{ name: 'a.test', type: 'A', data: '192.0.2.1' }] as const;
+      const flags = dnsPacket.RECURSION_AVAILABLE;
+      const reply = {
+        type: 'response',
+        id: id ?? 0,
+        flags,
+        questions: questions ?? [],
+        answers: [...answers],
+      };
+      udp.send(dnsPacket.encode(reply as dnsPacket.Packet), from.port, from.address);
+    });
+    const proxy = await only({ address, port: udp.address().port });
+    expect((await dig('127.77.0.2', proxy.port, ['a.test', 'A', '+tcp'])).answers).toEqual(['192.0.2.1']);
+    await proxy.close();
+    udp.close();
+  },
+);
 
 test('when all are silent the client hears so, by name, within five seconds', async () => {
   const { dig: ask, servers, proxy } = await start({ faults: [{ '*': 'silent' }, { '*': 'silent' }] });
