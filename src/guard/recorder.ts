@@ -6,6 +6,7 @@ import type { Opening } from '../model/opening.ts';
 import type { RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { type Decision, evaluateLookup } from '../policy/evaluate.ts';
+import { LookupCache } from '../policy/lookup-cache.ts';
 import {
   type Call,
   type CallDecision,
@@ -98,6 +99,7 @@ export class Recorder {
   readonly #policy: CompiledPolicy;
   readonly #policyElsewhere: CompiledPolicy;
   readonly #staged: StagedRun | null;
+  readonly #lookups: LookupCache;
   readonly #clock: Clock;
   readonly #processes: ProcessTable;
   readonly #facts: Facts;
@@ -121,6 +123,7 @@ export class Recorder {
     this.#policy = options.policy;
     this.#policyElsewhere = options.policyElsewhere;
     this.#staged = options.staged;
+    this.#lookups = new LookupCache(options.policy, (address) => options.facts.chainsAt(address));
     this.#clock = options.clock;
     this.#processes = options.processes;
     this.#facts = options.facts;
@@ -233,7 +236,7 @@ export class Recorder {
 
   /** @param names what is known of the attempt it belongs to, the name asked for first */
   lookup(seen: ObservedLookup, names: readonly string[]): Recorded {
-    const decision = evaluateLookup(this.#policy, seen.names, (address) => this.#facts.chainsAt(address));
+    const decision = this.#lookups.decide(seen.names);
     const verdict: Verdict = decision.answer === 'allow' ? 'allow' : seen.denied ? 'deny' : 'would-deny';
     return this.#recorded('dns', seen, decision, verdict, {
       destination: {

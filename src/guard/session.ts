@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { monotonicFactory } from 'ulid';
 import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
 import { type Cgroup, createCgroup, ownCgroup, processesIn } from '../kernel/cgroup.ts';
 import { ClientTable } from '../kernel/clients.ts';
 import { readConnections } from '../kernel/connections.ts';
+import { openDatagrams } from '../kernel/datagrams.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import { readLosses } from '../kernel/losses.ts';
 import { native } from '../kernel/native.ts';
@@ -19,13 +19,14 @@ import { EngineWords } from '../kernel/words.ts';
 import { type Address, addressBytes } from '../model/address.ts';
 import type { LeftProcess } from '../model/summary.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
-import { evaluateLookup } from '../policy/evaluate.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
 import { nameTable } from '../policy/flatten-names.ts';
+import { LookupCache } from '../policy/lookup-cache.ts';
 import { AliasTable } from './alias-table.ts';
 import { mentions, readHabits } from './asker.ts';
 import { Calls } from './calls.ts';
 import { Clock } from './clock.ts';
+import { eventIds } from './event-ids.ts';
 import { FactTable } from './fact-table.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
@@ -34,7 +35,7 @@ import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
 import { Listeners } from './listeners.ts';
 import { LookupBook } from './lookup-book.ts';
-import { proxyHooks, readReply } from './lookups.ts';
+import { lookupLosses, proxyHooks, readReply } from './lookups.ts';
 import { outsideResolver } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
 import { type Recorded, Recorder, type StagedRun } from './recorder.ts';
@@ -156,7 +157,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     processes,
     facts,
     common: { host: options.host, run: id, deployment: options.deployment, policy: options.policyId },
-    nextId: monotonicFactory(),
+    nextId: eventIds(),
   });
   const calls = new Calls({
     recorder,
@@ -171,29 +172,34 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     (record) =>
       dispatch(record, { words, processes, facts, book, recorder, calls, onEvent: options.onEvent }),
   );
+  const lookups = new LookupCache(policy, (address) => facts.chainsAt(address));
   const book = new LookupBook({
     enforced: policy.mode === 'enforce',
     say: (names) => {
-      const { answer, rule } = evaluateLookup(policy, names, (address) => facts.chainsAt(address));
+      const { answer, rule } = lookups.decide(names);
       return { denied: answer === 'deny', byRule: rule.kind !== 'default' };
     },
     habits: readHabits,
     mentions: ({ pid, time }, name) => mentions(processes.at(pid, time)?.argv ?? [], name),
     event: (lookup, names) => recorder.lookup(lookup, names),
-    catchUp: () => stream.drain(),
+    catchUp: () => stream.drainProcesses(),
     tell: options.onDenied,
     record: options.onEvent,
   });
   undo.add('lookups', () => book.close());
   undo.add('record stream', () => stream.close());
 
-  if (policy.mode === 'enforce') {
-    const proxy = await startDns(options, {
-      run: cgroup.id,
-      clients: new ClientTable(programs.map('clients')),
-      facts,
-      book,
-    });
+  const proxy =
+    policy.mode === 'enforce'
+      ? await startDns(options, {
+          run: cgroup.id,
+          lookups,
+          clients: new ClientTable(programs.map('clients')),
+          facts,
+          book,
+        })
+      : null;
+  if (proxy) {
     undo.add('DNS proxy', () => proxy.close());
     words.setProxy(proxy.port);
   }
@@ -230,7 +236,10 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       await lastOutcomes(stream, calls);
       book.close();
       calls.close();
-      const losses = lossesOf(programs, stream, recorder, facts);
+      const losses = {
+        ...lossesOf(programs, stream, recorder, facts),
+        ...(proxy ? lookupLosses(proxy.counters) : {}),
+      };
       // The guard goes before what it guards is let go: a released process is not half guarded.
       programs.detach();
       undo.add('leftover processes', async () => {
@@ -425,7 +434,7 @@ async function refuseOutsideResolver(): Promise<void> {
 
 async function startDns(
   options: SessionOptions,
-  parts: Pick<Parameters<typeof proxyHooks>[0], 'run' | 'clients' | 'facts' | 'book'>,
+  parts: Pick<Parameters<typeof proxyHooks>[0], 'run' | 'lookups' | 'clients' | 'facts' | 'book'>,
 ): Promise<DnsProxy> {
   const { policy, id } = options;
   const servers = policy.dns.servers?.map((address) => ({ address, port: DNS_PORT }));
@@ -434,6 +443,7 @@ async function startDns(
       addresses: PROXY_ADDRESSES,
       servers: servers ?? parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')).servers,
       hooks: proxyHooks({ runId: id, policy, ...parts }),
+      openDatagrams,
     });
   } catch (error) {
     throw new SetupFailure(

@@ -10,6 +10,7 @@ export type BpfObject = Handle<'object'>;
 export type BpfMap = Handle<'map'>;
 export type BpfLink = Handle<'link'>;
 export type BpfRing = Handle<'ring'>;
+export type DatagramSet = Handle<'datagrams'>;
 
 /** What every function of the addon throws. Misuse (a wrong type, a handle of another kind) is a TypeError with EINVAL. */
 export interface NativeError extends Error {
@@ -221,6 +222,27 @@ export interface Binding {
   socketDestroy(socket: SocketKey): boolean;
   /** SO_NETNS_COOKIE of this network namespace. */
   netnsCookie(): bigint;
+
+  datagramsOpen(): DatagramSet;
+  /** A numeric address, in IPv6 with a zone if need be; `receiveBytes` may be past net.core.rmem_max. ENFILE: 1024 sockets. */
+  datagramsBind(
+    set: DatagramSet,
+    address: string,
+    port: number,
+    receiveBytes: number,
+  ): { socket: number; port: number };
+  datagramsConnect(set: DatagramSet, address: string, port: number, receiveBytes: number): number;
+  /** False: no such socket. */
+  datagramsRemove(set: DatagramSet, socket: number): boolean;
+  /** Messages the kernel dropped because its buffer was full. */
+  datagramsDropped(set: DatagramSet, socket: number): number;
+  /** Records (struct record of native/datagram.h), at most 64; those of a socket in order. Empty: nothing there. */
+  datagramsReceive(set: DatagramSet): Buffer;
+  /** Sends records of the same form. Null: all went; or for each that did not, its socket and errno, u32le each. */
+  datagramsSend(set: DatagramSet, batch: Uint8Array): Buffer | null;
+  /** As ringWatch. */
+  datagramsWatch(set: DatagramSet, callback: () => void): void;
+  datagramsClose(set: DatagramSet): void;
 
   /** Nanoseconds, read back to back. */
   clocks(): { monotonic: bigint; realtime: bigint; boottime: bigint };
