@@ -7,6 +7,7 @@ import type { CommandSpec } from '../guard/command.ts';
 import type { HeldSignals } from '../guard/held-signals.ts';
 import { native } from '../kernel/native.ts';
 import type { AuditEvent } from '../model/event.ts';
+import { presentTime } from '../model/time.ts';
 import { harmless, type Output } from './output.ts';
 import { makePlan, observePlan, type Plan } from './plan.ts';
 import type { RunOptions } from './run-options.ts';
@@ -70,7 +71,7 @@ function eventOf(options: RunOptions, plan: Plan): AuditEvent {
   return {
     v: 1,
     id: ulid(),
-    time: new Date().toISOString(),
+    time: presentTime(),
     host: hostname(),
     run: plan.id,
     deployment: plan.deployment,

@@ -7,6 +7,7 @@ import { type Finished, type Session, startSession } from '../guard/session.ts';
 import { sweep } from '../guard/sweep.ts';
 import type { Tally } from '../guard/tally.ts';
 import type { RunSummary } from '../model/summary.ts';
+import { presentTime } from '../model/time.ts';
 import { breakGlass, canSpawn, runBare } from './break-glass.ts';
 import { createOutput, type Output } from './output.ts';
 import { checkInherited, commandSpec, makePlan, openReport, type Plan } from './plan.ts';
@@ -171,7 +172,7 @@ function summarize(
     v: 1,
     kind: 'summary',
     id: ulid(),
-    time: new Date().toISOString(),
+    time: presentTime(),
     host: hostname(),
     run: plan.id,
     deployment: plan.deployment,

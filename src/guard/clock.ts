@@ -1,3 +1,5 @@
+import { formatTime, type Timestamp } from '../model/time.ts';
+
 /** Turns the kernel's monotonic times into wall time. */
 export class Clock {
   #offset = 0n;
@@ -14,11 +16,8 @@ export class Clock {
     this.#offset = realtime - monotonic;
   }
 
-  /** RFC 3339, UTC, nanoseconds. */
-  wall(monotonic: bigint): string {
-    const realtime = monotonic + this.#offset;
-    const milliseconds = Number(realtime / 1_000_000n);
-    const rest = String(realtime % 1_000_000n).padStart(6, '0');
-    return `${new Date(milliseconds).toISOString().slice(0, -1)}${rest}Z`;
+  /** The wall time of a monotonic one. */
+  wall(monotonic: bigint): Timestamp {
+    return formatTime(monotonic + this.#offset);
   }
 }
