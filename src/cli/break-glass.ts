@@ -33,7 +33,7 @@ export function breakGlass(options: RunOptions, output: Output): { plan: Plan; e
   if (fault) lines.push(...`the policy is not used: ${fault}`.split('\n'));
   output.say('error', lines);
   const event = eventOf(options, plan);
-  const text = `break glass by ${who()}: run ${plan.id} of ${options.command.map(harmless).join(' ')}: ${reason}`;
+  const text = `break glass by ${who()}: run ${plan.id} of ${plan.mask.argv(options.command).map(harmless).join(' ')}: ${reason}`;
   const failures = [toJournal(text), toTrail(event)].filter((failure) => failure !== null);
   for (const failure of failures)
     output.say('error', [`acyclic: breaking the glass could not be put on record: ${failure}`]);
@@ -85,7 +85,10 @@ function eventOf(options: RunOptions, plan: Plan): AuditEvent {
       uid: process.getuid?.() ?? null,
       comm: 'acyclic',
       exe: process.execPath,
-      argv: ['acyclic', 'run', '--break-glass', options.breakGlass ?? '', '--', ...options.command],
+      argv: plan.mask.argv([
+        ...['acyclic', 'run', '--break-glass', options.breakGlass ?? '', '--'],
+        ...options.command,
+      ]),
       ancestry: [],
     },
     verdict: null,

@@ -62,6 +62,7 @@ async function guard(
       policyElsewhere: plan.elsewhere,
       policyId: plan.policyId,
       leftover: options.leftover,
+      mask: plan.mask,
       onEvent: (recorded) => teller.tell(recorded),
       onLost: () =>
         output.say('error', [

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ulid } from 'ulid';
+import { createMask, type Mask } from '../audit/mask.ts';
 import type { CommandSpec } from '../guard/command.ts';
 import { inheritedSockets } from '../guard/inherited.ts';
 import { type LoadedPolicy, loadInstalledPolicy, loadPolicy } from '../guard/policy-files.ts';
@@ -23,6 +24,8 @@ export interface Plan {
   readonly policy: CompiledPolicy;
   /** As from another network namespace, where this host's addresses are not a socket's own. */
   readonly elsewhere: CompiledPolicy;
+  /** Takes secrets out of what is told and recorded. */
+  readonly mask: Mask;
 }
 
 /** The command as it is to be started. */
@@ -80,6 +83,7 @@ function planOf(options: RunOptions, loaded: LoadedPolicy | null): Plan {
     policyId: loaded?.id ?? null,
     policy,
     elsewhere: compileWith([]),
+    mask: createMask(loaded?.policy.mask),
   };
 }
 

@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { createMask, type Mask } from '../audit/mask.ts';
 import type { AttemptRecord, EscapeRecord } from '../kernel/records.ts';
 import type { Transport } from '../model/destination.ts';
 import type { AuditEvent, EventKind } from '../model/event.ts';
@@ -64,6 +65,7 @@ export class Recorder {
   readonly #facts: Facts;
   readonly #common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
   readonly #nextId: () => string;
+  readonly #mask: Mask;
   /** Calls the kernel decided otherwise than the policy says: a fault of this program. */
   disagreements = 0;
 
@@ -76,6 +78,7 @@ export class Recorder {
     facts: Facts;
     common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
     nextId: () => string;
+    mask?: Mask;
   }) {
     this.#policy = options.policy;
     this.#policyElsewhere = options.policyElsewhere;
@@ -84,6 +87,7 @@ export class Recorder {
     this.#facts = options.facts;
     this.#common = options.common;
     this.#nextId = options.nextId;
+    this.#mask = options.mask ?? createMask();
   }
 
   attempt(record: AttemptRecord): Recorded {
@@ -103,7 +107,7 @@ export class Recorder {
         address: record.address,
         port: transportOf(record.protocol) === 'other' ? null : record.port,
         protocol: PROTOCOL_NAMES[record.protocol] ?? String(record.protocol),
-        names: [...names],
+        names: names.map((name) => this.#mask.name(name)),
         service: decision.service,
       },
       outcome: errno ? { errno, duration_us: null } : null,
@@ -123,7 +127,7 @@ export class Recorder {
         address: null,
         port: DNS_PORT,
         protocol: seen.transport,
-        names: [...seen.names],
+        names: seen.names.map((name) => this.#mask.name(name)),
         service: decision.service,
       },
       outcome: { errno: null, duration_us: seen.durationUs },

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { constants, networkInterfaces } from 'node:os';
 import { monotonicFactory } from 'ulid';
+import { createMask, type Mask } from '../audit/mask.ts';
 import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
 import { type Cgroup, createCgroup, ownCgroup, processesIn } from '../kernel/cgroup.ts';
@@ -40,6 +41,8 @@ export interface SessionOptions {
   readonly policyElsewhere: CompiledPolicy;
   readonly policyId: string | null;
   readonly leftover: 'release' | 'kill';
+  /** Takes secrets out of command lines and names; without, those that are known by themselves. */
+  readonly mask?: Mask;
   /** Every event, as it happens; for a denied lookup before its answer leaves. */
   readonly onEvent: (recorded: Recorded) => void;
   /** The programs were taken off by somebody else: what the run calls from now on is not guarded. */
@@ -101,7 +104,7 @@ export async function startSession(options: SessionOptions): Promise<Session> {
 }
 
 async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> {
-  const { policy, id } = options;
+  const { policy, id, mask = createMask() } = options;
   preflight();
   if (policy.mode === 'enforce') refuseOutsideResolver();
   const origin = ownCgroup();
@@ -120,7 +123,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const tables = installPolicy(programs, options, cgroup.id);
 
   const clock = new Clock(() => native().clocks());
-  const processes = new ProcessTable(clock);
+  const processes = new ProcessTable(clock, mask);
   const facts = new Facts({
     tables: policy.mode === 'enforce' ? tables : null,
     policy,
@@ -138,6 +141,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     facts,
     common: { host: options.host, run: id, deployment: options.deployment, policy: options.policyId },
     nextId: monotonicFactory(),
+    mask,
   });
   const stream = new RecordStream(
     { events: programs.map('events'), processes: programs.map('processes') },
@@ -182,7 +186,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     async finish() {
       checkGuard();
       stream.drainAll();
-      const leftover = processesIn(cgroup.path).map(describeLeft);
+      const leftover = processesIn(cgroup.path).map((pid) => describeLeft(pid, mask));
       if (options.leftover === 'kill') await kill(cgroup.path);
       stream.drainAll();
       const losses = lossesOf(programs, stream, recorder);
@@ -296,7 +300,7 @@ function lossesOf(programs: Programs, stream: RecordStream, recorder: Recorder):
 }
 
 /** A process that still runs, as /proc has it now: it may have been forked or have run another program since. */
-function describeLeft(pid: number): LeftProcess {
+function describeLeft(pid: number, mask: Mask): LeftProcess {
   const read = (file: string) => {
     try {
       return readFileSync(`/proc/${pid}/${file}`, 'utf8');
@@ -305,7 +309,7 @@ function describeLeft(pid: number): LeftProcess {
     }
   };
   const argv = read('cmdline')?.replace(/\0$/, '').split('\0') ?? null;
-  return { pid, comm: read('comm')?.trimEnd() ?? null, argv };
+  return { pid, comm: read('comm')?.trimEnd() ?? null, argv: argv && mask.argv(argv) };
 }
 
 function readHostsFile(): ReturnType<typeof parseHosts> {
