@@ -23,11 +23,9 @@ export function createMask(additions: readonly string[] = []): Mask {
 
   const maskWords = (words: readonly string[], nested: number): string[] =>
     maskOptions(words, options).map((word, i, all) => {
-      if (word === MASK) return word;
-      const masked = inText(word);
-      if (!/\s/.test(masked) || isOneValue(masked, all[i - 1]) || nested === MOST_NESTED)
-        return maskAssigned(masked);
-      return maskScript(masked, nested + 1);
+      if (nested === MOST_NESTED || !/\s/.test(word) || isOneValue(word, all[i - 1]))
+        return maskAssigned(word);
+      return maskScript(word, nested + 1);
     });
   const maskScript = (script: string, nested: number): string =>
     commandsOf(script)
@@ -36,7 +34,7 @@ export function createMask(additions: readonly string[] = []): Mask {
 
   const names = new Map<string, string>();
   return {
-    argv: (argv) => maskWords(cutOff(argv), 0),
+    argv: (argv) => maskWords(cutOff(argv).map(inText), 0),
     name(name) {
       const known = names.get(name);
       if (known !== undefined) return known;
