@@ -2,12 +2,16 @@ import { closeSync, constants, lstatSync, mkdirSync, openSync, realpathSync, typ
 import { dirname, resolve } from 'node:path';
 import { AuditFailure } from './failure.ts';
 
-/** Where state is kept unless told otherwise: `--state`, or the environment. */
-export const STATE_DIRECTORY = '/var/lib/acyclic';
-export const STATE_VARIABLE = 'ACYCLIC_STATE';
+const STATE_DIRECTORY = '/var/lib/acyclic';
+const STATE_VARIABLE = 'ACYCLIC_STATE';
 
 const OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;
+
+/** Where state is kept: as given, as the environment has it, or in its usual place. */
+export function stateDirectory(given: string | null): string {
+  return given ?? (process.env[STATE_VARIABLE] || STATE_DIRECTORY);
+}
 
 /**
  * Makes a directory that is this user's alone, and any above it that is missing. Throws AuditFailure

@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly timeoutMs: number | null;
   readonly leftover: 'release' | 'kill';
   readonly report: string | null;
+  /** Where the audit trail is kept; null: in its usual place. */
+  readonly state: string | null;
   readonly json: boolean;
   readonly quiet: boolean;
   readonly failOn: 'deny' | 'cycle' | 'never';
@@ -54,6 +56,7 @@ export function addRunOptions(command: Command): Command {
     .option('--timeout <time>', 'stop the command after this time: 30s, 10m, 2h, or seconds')
     .option('--leftover <what>', 'what the command leaves running: release or kill', 'release')
     .option('--report <file>', 'write every event, and a summary last, as JSON Lines')
+    .option('--state <dir>', 'where the audit trail is kept: $ACYCLIC_STATE, or /var/lib/acyclic')
     .option('--json', 'make the lines on standard error JSON objects')
     .option('--quiet', 'leave only errors and denials')
     .option(
@@ -94,6 +97,7 @@ interface RawOptions {
   readonly timeout?: string;
   readonly leftover: string;
   readonly report?: string;
+  readonly state?: string;
   readonly json?: true;
   readonly quiet?: true;
   readonly failOn: string;
@@ -130,6 +134,7 @@ export function readRunOptions(command: Command): RunOptions {
     timeoutMs: raw.timeout === undefined ? null : readTimeout(raw.timeout),
     leftover: oneOf('--leftover', raw.leftover, ['release', 'kill']),
     report: text('--report', raw.report, 'a file'),
+    state: text('--state', raw.state, 'a directory'),
     json: raw.json ?? false,
     quiet: raw.quiet ?? false,
     failOn: oneOf('--fail-on', raw.failOn, ['deny', 'cycle', 'never']),

@@ -1,3 +1,4 @@
+import type { AuditTrail } from '../audit/trail.ts';
 import type { Recorded } from '../guard/recorder.ts';
 import type { ReportFile } from '../guard/report.ts';
 import type { Swept } from '../guard/sweep.ts';
@@ -15,13 +16,23 @@ export class Teller {
   readonly wouldDeny: Fold = createFold();
   readonly #output: Output;
   readonly #report: ReportFile | null;
+  readonly #trail: AuditTrail;
+  readonly #more: (id: string) => string;
 
-  constructor(output: Output, report: ReportFile | null) {
+  /** `more` gives the command that shows an event again. */
+  constructor(output: Output, report: ReportFile | null, trail: AuditTrail, more: (id: string) => string) {
     this.#output = output;
     this.#report = report;
+    this.#trail = trail;
+    this.#more = more;
   }
 
   tell(recorded: Recorded): void {
+    this.#say(recorded);
+    this.#trail.record(recorded.event);
+  }
+
+  #say(recorded: Recorded): void {
     const { event, rule, cycle, saw } = recorded;
     this.#report?.write(event);
     this.tally.add(event, formatTarget(event));
@@ -44,7 +55,7 @@ export class Teller {
       lineage: [...(event.process?.ancestry ?? [])].reverse(),
       instead: rule.instead,
       repeats: 0,
-      more: null,
+      more: this.#more(event.id),
     };
     if (event.verdict === 'would-deny') this.wouldDeny.first(view, performance.now());
     else if (this.fold.first(view, performance.now()))
