@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { ulid } from 'ulid';
-import { makeDirectory } from './state-directory.ts';
+import { checkDirectory, makeDirectory } from './state-directory.ts';
 
 /** Bytes all spools of one place may have together. */
 export const SPOOL_BYTES = 32 << 20;
@@ -99,6 +99,8 @@ export class Spool {
   }
 
   #create(directory: string): Open {
+    // Not through a state directory that the store itself refuses.
+    makeDirectory(dirname(directory));
     makeDirectory(directory);
     const others = waitingIn([directory]).bytes;
     const path = join(directory, `${ulid()}.spool`);
@@ -120,17 +122,27 @@ export function waitingIn(directories: readonly string[]): { files: string[]; by
 
 /**
  * Takes every spool there is and hands its lines on, some at a time; a spool is deleted when all of it was handed
- * on. What `sink` throws ends it: the spool stays, for another time. Gives the number of lines.
+ * on. What `sink` throws ends it: the spool stays, for another time. A directory in which others could have put
+ * something is left alone. Gives the number of lines.
  */
 export function drain(directories: readonly string[], sink: (lines: string[]) => void): number {
   let lines = 0;
-  for (const file of waitingIn(directories).files) {
+  for (const file of waitingIn(directories.filter(isOurs)).files) {
     const taken = take(file);
     if (taken === null) continue;
     lines += readLines(taken, sink);
     unlinkIfThere(taken);
   }
   return lines;
+}
+
+function isOurs(directory: string): boolean {
+  try {
+    checkDirectory(directory);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Null: another took it, and has done with it. */

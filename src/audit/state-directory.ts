@@ -19,6 +19,9 @@ export function stateDirectory(given: string | null): string {
  * Node has them.
  */
 export function makeDirectory(path: string): void {
+  let there = dirname(resolve(path));
+  while (!lstatSync(there, { throwIfNoEntry: false })) there = dirname(there);
+  checkWay(there);
   mkdirSync(path, { recursive: true, mode: 0o700 });
   checkDirectory(path);
 }

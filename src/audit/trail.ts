@@ -133,8 +133,8 @@ export class AuditTrail {
     let last: Pick<TrailEnd, 'spooled' | 'file'> = { spooled: 0, file: null };
     if (flushed && this.#fault === null) {
       const closed = await within(PATIENCE_MS, (resolve) => {
-        this.#closed = (end) => {
-          last = end;
+        this.#closed = ({ spooled, file }) => {
+          last = { spooled, file };
           resolve();
         };
         this.#post({ kind: 'close' });

@@ -40,8 +40,9 @@ export class Writer {
   /** Why the store cannot be written, and whether that was told. */
   #trouble: Trouble = { reason: '', remedy: '' };
   #told: 'nothing' | 'spooling' | 'losing' = 'nothing';
-  /** Lines of this process that wait in the spool. */
+  /** Lines of this process that wait in the spool, and the file they were last put into. */
   spooled = 0;
+  #file: string | null = null;
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -52,7 +53,7 @@ export class Writer {
 
   /** The file in which lines wait; null when none do. */
   get spoolFile(): string | null {
-    return this.spooled > 0 ? this.#spool.path : null;
+    return this.spooled > 0 ? this.#file : null;
   }
 
   /** Keeps lines; they are on disk when it returns, but for those it counts as lost. */
@@ -134,9 +135,10 @@ export class Writer {
       return lines.length;
     }
     this.spooled += lines.length;
+    this.#file = this.#spool.path;
     if (this.#told === 'nothing') {
       this.#told = 'spooling';
-      this.#options.tell({ kind: 'spooling', ...this.#trouble, file: this.#spool.path ?? '' });
+      this.#options.tell({ kind: 'spooling', ...this.#trouble, file: this.#file ?? '' });
     }
     return 0;
   }

@@ -1,6 +1,6 @@
 import { type Command, CommanderError } from 'commander';
 import { createOutput, Failure, harmless } from './output.ts';
-import { createProgram } from './program.ts';
+import { allOf, createProgram } from './program.ts';
 
 /** Failed before the command started (design §2). */
 const RUN_FAILED = 125;
@@ -10,9 +10,10 @@ const ERROR = 2;
 async function main(args: readonly string[]): Promise<number> {
   const program = createProgram();
   let active = program;
-  program.hook('preSubcommand', (_, command) => {
-    active = command;
-  });
+  for (const each of allOf(program))
+    each.hook('preSubcommand', (_, command) => {
+      active = command;
+    });
   try {
     if (args.length === 0) throw new Failure('usage', 'no command given', 'try: acyclic --help');
     await program.parseAsync(args, { from: 'user' });
@@ -45,7 +46,9 @@ function asFailure(error: unknown, active: Command): Told {
     const [, said = '', guess] =
       /^(?:error: )?(.*?)(?:\n\(Did you mean (.*)\?\))?$/s.exec(error.message) ?? [];
     const hint = guess === undefined ? '' : ` (did you mean ${guess}?)`;
-    const help = active.name() === 'acyclic' ? 'acyclic --help' : `acyclic ${active.name()} --help`;
+    const help = `${fullName(active)} --help`;
+    if (error.code === 'commander.help')
+      return new Failure('usage', `no command given to ${fullName(active)}`, `try: ${help}`);
     return new Failure('usage', harmless(said) + hint, `try: ${help}`);
   }
   if (error instanceof Error && 'remedy' in error) {
@@ -59,6 +62,11 @@ function asFailure(error: unknown, active: Command): Told {
   }
   const message = error instanceof Error ? error.message : String(error);
   return { code: 'internal', message: `internal error: ${message}`, remedy: null, exit: null, cause: error };
+}
+
+/** `acyclic audit list`. */
+function fullName(command: Command): string {
+  return command.parent ? `${fullName(command.parent)} ${command.name()}` : command.name();
 }
 
 /** Where a fault of ours came from, so that it can be reported. */

@@ -79,7 +79,8 @@ Examples:
   sudo acyclic run -p acyclic.yaml --audit --report calls.jsonl ./deploy.sh
   sudo acyclic run -p acyclic.yaml --require enforce --fail-on cycle --leftover kill ./deploy.sh   in CI`;
 
-function append(value: string, before: string[] | undefined): string[] {
+/** Gathers the values of an option that may be repeated. */
+export function append(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];
 }
 
@@ -175,7 +176,8 @@ function readTimeout(given: string): number {
 
 const LABEL = /^([A-Za-z_][A-Za-z0-9_./-]{0,62})=(.{0,256})$/;
 
-function readLabels(given: readonly string[]): Record<string, string> {
+/** Labels given as KEY=VALUE. Throws Failure. */
+export function readLabels(given: readonly string[]): Record<string, string> {
   const labels = new Map<string, string>();
   for (const label of given) {
     const [, key, value] = LABEL.exec(label) ?? [];
