@@ -51,15 +51,8 @@ export function runsCommand(): Command {
     );
 }
 
-const COLUMNS: readonly Column[] = [
-  { title: 'RUN' },
-  { title: 'BEGUN (UTC)' },
-  { title: 'DEPLOYMENT', least: 8 },
-  { title: 'CALLS', right: true },
-  { title: 'DENIED', right: true },
-  { title: 'STATE' },
-  { title: 'COMMAND', least: 8 },
-];
+/** Below this, a terminal has no room for the year. */
+const WIDE = 100;
 
 function tellRuns(reader: TrailReader, options: RunsOptions): string[] {
   const { deployment, label, since, until, limit, json } = options;
@@ -74,15 +67,29 @@ function tellRuns(reader: TrailReader, options: RunsOptions): string[] {
     readCount('--limit', limit),
   );
   if (json) return runs.map((run) => JSON.stringify(run));
+  const printer = createPrinter();
+  const wide = printer.width === null || printer.width >= WIDE;
   const rows = runs.map((run) => ({
-    cells: cellsOf(run),
+    cells: cellsOf(run, wide),
     style: run.denials > 0 ? ('red' as const) : undefined,
   }));
-  return new Table(COLUMNS, createPrinter()).lines(rows);
+  return new Table(columnsOf(wide), printer).lines(rows);
 }
 
-function cellsOf(run: RunRecord): string[] {
-  const begun = `${run.started.slice(0, 10)} ${run.started.slice(11, 16)}`;
+function columnsOf(wide: boolean): Column[] {
+  return [
+    { title: 'RUN' },
+    { title: wide ? 'BEGUN (UTC)' : 'BEGUN' },
+    { title: 'DEPLOYMENT', least: 6 },
+    { title: 'CALLS', right: true },
+    { title: 'DENIED', right: true },
+    { title: 'STATE' },
+    { title: 'COMMAND', least: 6 },
+  ];
+}
+
+function cellsOf(run: RunRecord, wide: boolean): string[] {
+  const begun = `${run.started.slice(wide ? 0 : 5, 10)} ${run.started.slice(11, 16)}`;
   const counts = [run.calls, run.denials].map(String);
   const command = run.command?.map(shellQuote).join(' ') ?? '-';
   return [run.run, begun, run.deployment ?? '-', ...counts, formatState(run), command];
