@@ -9,6 +9,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { benchTrail } from './trail.ts';
 
 const ROUNDS = 9;
 const CONNECTS = 10_000;
@@ -68,6 +69,8 @@ const ratio = (bare: number, other: number) => other / bare;
 
 async function main(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'acyclic-bench-'));
+  // Guarded runs record into a trail of their own, and leave the host's as it is.
+  process.env.ACYCLIC_STATE = join(directory, 'state');
   const load = join(directory, 'load');
   execFileSync('cc', ['-O2', '-pthread', '-o', load, join(root, 'bench/load.c')]);
   const server = spawn(load, ['serve', String(OPEN_PORT)], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -123,6 +126,8 @@ async function main(): Promise<void> {
     ];
     process.stdout.write(`${lines.join('\n')}\n`);
     for (const comparison of comparisons) process.stdout.write(`${await compare(comparison)}\n`);
+    process.stdout.write('\n| the audit trail | figure | target |\n| --- | --- | --- |\n');
+    for (const line of await benchTrail(directory, acyclic)) process.stdout.write(`${line}\n`);
   } finally {
     server.kill('SIGKILL');
     rmSync(directory, { recursive: true });

@@ -55,8 +55,7 @@ export class Interner {
     const { kind, verdict = null, deployment } = JSON.parse(body) as Decision;
     const { lastInsertRowid } = this.#insertDecision.run(kind, verdict, deployment, body);
     const row = { id: Number(lastInsertRowid), kind, verdict };
-    this.#makeRoom(body);
-    this.#decisions.set(body, row);
+    this.#decisions.set(this.#keep(body), row);
     return row;
   }
 
@@ -65,8 +64,7 @@ export class Interner {
     if (known !== undefined) return known;
     const { service = null } = JSON.parse(body) as { service?: string | null };
     const id = Number(this.#insertDestination.run(service, body).lastInsertRowid);
-    this.#makeRoom(body);
-    this.#destinations.set(body, id);
+    this.#destinations.set(this.#keep(body), id);
     return id;
   }
 
@@ -84,13 +82,14 @@ export class Interner {
   #addProcess(key: string, body: string, parent: number | null): number {
     const image = JSON.parse(body) as ProcessImage;
     const id = Number(this.#insertProcess.run(parent, image.pid, programName(image), body).lastInsertRowid);
-    this.#makeRoom(key);
-    this.#processes.set(key, id);
+    this.#processes.set(this.#keep(key), id);
     return id;
   }
 
-  #makeRoom({ length }: string): void {
-    if (this.#characters + length > MOST_CHARACTERS) this.forget();
-    this.#characters += length;
+  /** A copy to remember: the text itself is a part of a whole message, and would keep all of it. */
+  #keep(text: string): string {
+    if (this.#characters + text.length > MOST_CHARACTERS) this.forget();
+    this.#characters += text.length;
+    return Buffer.from(text).toString();
   }
 }

@@ -15,7 +15,7 @@ export const STORE_FILE = 'audit.db';
 const MOST_EVENTS = 100_000;
 const PART_OF_LIMIT = 8;
 const DAY_MS = 86_400_000;
-const PAGE_CACHE_KIB = 16 * 1024;
+const PAGE_CACHE_KIB = 8 * 1024;
 /** Pages of the log before they are moved into the database: 16 MiB. */
 const CHECKPOINT_PAGES = 4096;
 /** How long another writer is waited for. */

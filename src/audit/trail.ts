@@ -23,9 +23,9 @@ export interface TrailEnd {
   readonly fault: string | null;
 }
 
-/** Characters of records on their way to the disk, at most; the next ones are lost, and counted. */
+/** Bytes of records on their way to the disk, at most; the next ones are lost, and counted. */
 const MOST_WAITING = 32 << 20;
-/** Characters of one message, which is one transaction; the worker holds no more than two. */
+/** Bytes of one message, which is one transaction; the worker has no more than two. */
 const MESSAGE = 2 << 20;
 const MOST_MESSAGES = 2;
 /** How long records are gathered for one message: each is a wait for the disk. */
@@ -33,11 +33,13 @@ const GATHER_MS = 50;
 /** How long a worker may be silent while there is something to write. */
 const PATIENCE_MS = 10_000;
 /** What the worker may use: it must not eat the host, whatever it is fed. */
-const WORKER_HEAP = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 };
+const WORKER_HEAP = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 };
 
+/** Lines for one message. They are kept outside the heap, which then has nothing to collect of them. */
 interface Batch {
-  readonly lines: string[];
-  characters: number;
+  readonly buffer: Buffer<ArrayBuffer>;
+  length: number;
+  lines: number;
 }
 
 /** The worker beside this module: in the sources, or in the bundle. */
@@ -55,8 +57,10 @@ export class AuditTrail {
   readonly #onNotice: (notice: Notice) => void;
   /** Gathered and not yet sent, oldest first; the last one still grows. */
   #batches: Batch[] = [];
-  /** Sent and not yet answered, oldest first. */
-  readonly #sent: Batch[] = [];
+  /** Bytes of each message that is sent and not yet answered, oldest first. */
+  readonly #sent: number[] = [];
+  /** Buffers that came back, for the next batches. */
+  readonly #spare: ArrayBuffer[] = [];
   #waiting = 0;
   /** Records that went into the queue, and those of them that are dealt with. */
   #accepted = 0;
@@ -90,21 +94,31 @@ export class AuditTrail {
 
   record(record: TrailRecord): void {
     const line = writeLine(record);
-    if (this.#fault !== null || this.#ending || this.#waiting + line.length > MOST_WAITING) {
+    const bytes = Buffer.byteLength(line) + 1;
+    if (this.#fault !== null || this.#ending || this.#waiting + bytes > MOST_WAITING) {
       this.#lost += 1;
       return;
     }
     this.#accepted += 1;
-    this.#waiting += line.length;
-    let batch = this.#batches.at(-1);
-    if (!batch || batch.characters >= MESSAGE) {
-      batch = { lines: [], characters: 0 };
-      this.#batches.push(batch);
-    }
-    batch.lines.push(line);
-    batch.characters += line.length;
-    if (batch.characters >= MESSAGE) this.#send();
+    this.#waiting += bytes;
+    const batch = this.#roomFor(bytes);
+    // Between lines, not after the last: the first has none before it.
+    if (batch.lines > 0) batch.length += batch.buffer.write('\n', batch.length);
+    batch.length += batch.buffer.write(line, batch.length);
+    batch.lines += 1;
+    if (this.#batches.length > 1) this.#send();
     else this.#timer ??= setTimeout(() => this.#send(), GATHER_MS);
+  }
+
+  /** The batch that grows, or a new one if it has no room. */
+  #roomFor(bytes: number): Batch {
+    const last = this.#batches.at(-1);
+    if (last && last.length + bytes <= last.buffer.length) return last;
+    const spare = bytes <= MESSAGE ? this.#spare.pop() : undefined;
+    const buffer = spare ? Buffer.from(spare) : Buffer.allocUnsafeSlow(Math.max(MESSAGE, bytes));
+    const batch = { buffer, length: 0, lines: 0 };
+    this.#batches.push(batch);
+    return batch;
   }
 
   /**
@@ -150,13 +164,14 @@ export class AuditTrail {
     while (this.#sent.length < MOST_MESSAGES && this.#fault === null) {
       const batch = this.#batches.shift();
       if (!batch) return;
-      this.#sent.push(batch);
-      this.#post({ kind: 'write', text: batch.lines.join('\n'), lines: batch.lines.length });
+      this.#sent.push(batch.length);
+      const { buffer } = batch.buffer;
+      this.#post({ kind: 'write', buffer, length: batch.length, lines: batch.lines }, [buffer]);
     }
   }
 
-  #post(message: ToWorker): void {
-    this.#worker.postMessage(message);
+  #post(message: ToWorker, transfer: ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, transfer);
   }
 
   #hear(message: FromWorker): void {
@@ -165,7 +180,10 @@ export class AuditTrail {
     else {
       this.#lost += message.lost;
       this.#settled += message.lines;
-      this.#waiting -= this.#sent.shift()?.characters ?? 0;
+      // One byte more than a message has: each line was counted with its line feed.
+      this.#waiting -= (this.#sent.shift() ?? 0) + 1;
+      if (message.buffer.byteLength === MESSAGE && this.#spare.length < MOST_MESSAGES)
+        this.#spare.push(message.buffer);
       // What still grows waits until it is due, unless somebody waits for it.
       if (this.#waiters.length > 0 || this.#batches.length > 1) this.#send();
       else if (this.#batches.length > 0) this.#timer ??= setTimeout(() => this.#send(), GATHER_MS);

@@ -12,13 +12,14 @@ export interface WorkerOptions {
 }
 
 export type ToWorker =
-  | { readonly kind: 'write'; readonly text: string; readonly lines: number }
+  /** Lines in UTF-8 between line feeds: the first `length` bytes of a buffer that is the worker's meanwhile. */
+  | { readonly kind: 'write'; readonly buffer: ArrayBuffer; readonly length: number; readonly lines: number }
   | { readonly kind: 'close' };
 
 export type FromWorker =
   | { readonly kind: 'notice'; readonly notice: Notice }
-  /** So many lines of one message are dealt with; `lost` of them neither stored nor spooled. */
-  | { readonly kind: 'written'; readonly lines: number; readonly lost: number }
+  /** The lines of one message are dealt with, `lost` of them neither stored nor spooled; its buffer comes back. */
+  | { readonly kind: 'written'; readonly lines: number; readonly lost: number; readonly buffer: ArrayBuffer }
   | { readonly kind: 'closed'; readonly spooled: number; readonly file: string | null };
 
 const TIDY_AFTER_MS = 200;
@@ -26,7 +27,7 @@ const TIDY_ON_MS = 20;
 
 const port = parentPort;
 if (!port) throw new Error('this module is a worker: see trail.ts');
-const send = (message: FromWorker) => port.postMessage(message);
+const send = (message: FromWorker, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
 
 const { directory, limits } = workerData as WorkerOptions;
 const writer = new Writer({ directory, limits, tell: (notice) => send({ kind: 'notice', notice }) });
@@ -42,8 +43,9 @@ function tidyLater(ms: number): void {
 tidyLater(TIDY_AFTER_MS);
 port.on('message', (message: ToWorker) => {
   if (message.kind === 'write') {
-    const lost = writer.write(message.text.split('\n'));
-    send({ kind: 'written', lines: message.lines, lost });
+    const { buffer, length, lines } = message;
+    const lost = writer.write(Buffer.from(buffer, 0, length).toString('utf8').split('\n'));
+    send({ kind: 'written', lines, lost, buffer }, [buffer]);
     tidyLater(TIDY_AFTER_MS);
     return;
   }
