@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -29,7 +29,7 @@ describe('a spool', () => {
     spool.close();
     expect(drained()).toEqual(['one', 'two\u00e4', 'three']);
     expect(drained()).toEqual([]);
-    expect(readdirSync(places[0] ?? '')).toEqual([]);
+    expect(existsSync(places[0] ?? '')).toBe(false);
   });
 
   test('goes to the second place where the first cannot be', () => {

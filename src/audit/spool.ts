@@ -9,6 +9,7 @@ import {
   readdirSync,
   readSync,
   renameSync,
+  rmdirSync,
   statSync,
   unlinkSync,
   writeSync,
@@ -21,6 +22,7 @@ import { checkDirectory, makeDirectory } from './state-directory.ts';
 export const SPOOL_BYTES = 32 << 20;
 const FALLBACK = '/run/acyclic/spool';
 const READ_BYTES = 1 << 20;
+const MOST_TRIES = 10;
 
 /** Where lines wait for their store: beside it, or in memory when its disk is full or read-only. */
 export function spoolDirectories(directory: string): string[] {
@@ -101,11 +103,18 @@ export class Spool {
   #create(directory: string): Open {
     // Not through a state directory that the store itself refuses.
     makeDirectory(dirname(directory));
-    makeDirectory(directory);
-    const others = waitingIn([directory]).bytes;
     const path = join(directory, `${ulid()}.spool`);
     const { O_WRONLY, O_CREAT, O_EXCL, O_APPEND } = constants;
-    return { fd: openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0o600), path, size: 0, others };
+    for (let tries = 1; ; tries++) {
+      try {
+        makeDirectory(directory);
+        const others = waitingIn([directory]).bytes;
+        return { fd: openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0o600), path, size: 0, others };
+      } catch (error) {
+        // Whoever emptied the directory took it away just now.
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || tries === MOST_TRIES) throw error;
+      }
+    }
   }
 }
 
@@ -133,6 +142,7 @@ export function drain(directories: readonly string[], sink: (lines: string[]) =>
     lines += readLines(taken, sink);
     unlinkIfThere(taken);
   }
+  for (const directory of directories) removeIfEmpty(directory);
   return lines;
 }
 
@@ -188,6 +198,15 @@ function namesIn(directory: string): string[] {
     return readdirSync(directory);
   } catch {
     return [];
+  }
+}
+
+/** One in which a spool is made at this moment is not empty, or is made again by whoever makes it. */
+function removeIfEmpty(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch {
+    // It is not there, or not empty.
   }
 }
 

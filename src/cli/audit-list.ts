@@ -133,8 +133,9 @@ function cellsOf(event: Told): string[] {
     return ['summary', '', `${calls} calls, ${denials} denied, exit ${exit.acyclic}`];
   }
   const who = event.process === null ? '-' : processLabel(event.process);
-  if (event.verdict === null) return [event.kind, who, event.rule?.reason ?? '-'];
-  return [event.verdict, who, formatTarget(event) + (event.count > 1 ? ` ×${event.count}` : '')];
+  const times = event.count > 1 ? ` ×${event.count}` : '';
+  const what = event.destination === null ? (event.rule?.reason ?? '-') : formatTarget(event) + times;
+  return [event.verdict ?? event.kind, who, what];
 }
 
 function styleOf(event: Told): Style | undefined {

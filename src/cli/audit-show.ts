@@ -63,7 +63,7 @@ function formatEvent(event: AuditEvent | RunSummary, run: RunRecord): string[] {
 }
 
 function formatCall(event: AuditEvent): string[] {
-  const { destination, rule, dependency, outcome, kind, verdict, count } = event;
+  const { destination, rule, dependency, outcome, kind, verdict, count, hook, ...others } = event;
   const lines = [detail('kind', kind + (count > 1 ? `, ${count} times` : ''))];
   if (destination) {
     const { address, names, service } = destination;
@@ -84,8 +84,18 @@ function formatCall(event: AuditEvent): string[] {
     lines.push(detail('cycle', dependency.path.join(' → ') + (how === null ? '' : `   ${how}`)));
   }
   if (outcome) lines.push(detail('outcome', formatOutcome(outcome)));
-  if (event.hook !== null) lines.push(detail('seen by', event.hook));
-  return lines;
+  if (hook !== null) lines.push(detail('seen by', hook));
+  return [...lines, ...formatAdded(others)];
+}
+
+type Added = Omit<
+  AuditEvent,
+  'destination' | 'rule' | 'dependency' | 'outcome' | 'kind' | 'verdict' | 'count' | 'hook'
+>;
+
+/** Fields this version has no words for are told as they are. */
+function formatAdded({ v, id, time, host, run, deployment, policy, process, ...added }: Added): string[] {
+  return Object.entries(added).map(([name, value]) => detail(name, JSON.stringify(value)));
 }
 
 /** Parts of the outcome this version has no words for are told as they are. */

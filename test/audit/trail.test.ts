@@ -308,6 +308,23 @@ describe('whoever records', () => {
     expect(stored().length + lost).toBe(100_000);
   }, 120_000);
 
+  test('may record what it likes: the writer keeps to its memory', async () => {
+    const { trail } = openTrail();
+    // Of each message, some is remembered; that must not keep all of it.
+    const argv = ['x'.repeat(4000)];
+    for (let number = 0; number < 30_000; number++) {
+      const { process, destination } = sampleEvent(number);
+      trail.record(
+        sampleEvent(number, {
+          destination: destination && { ...destination, names: [`n${number}.example`] },
+          process: process && { ...process, pid: 10_000 + number, argv, ancestry: [] },
+        }),
+      );
+      if (number % 2000 === 1999) await trail.flushed();
+    }
+    expect(await trail.close()).toEqual({ lost: 0, spooled: 0, file: null, fault: null });
+  }, 60_000);
+
   test('goes on when the writer dies, and is told', async () => {
     directory = 5 as unknown as string;
     const { trail } = openTrail();
