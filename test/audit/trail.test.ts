@@ -310,15 +310,13 @@ describe('whoever records', () => {
 
   test('may record what it likes: the writer keeps to its memory', async () => {
     const { trail } = openTrail();
-    // Of each message, some is remembered; that must not keep all of it.
-    const argv = ['x'.repeat(4000)];
+    // Of each message a little is remembered; that must not keep all of it.
+    const { process, destination } = sampleEvent(0);
+    const caller = process && { ...process, argv: ['x'.repeat(4000)], ancestry: [] };
     for (let number = 0; number < 30_000; number++) {
-      const { process, destination } = sampleEvent(number);
+      const names = [`n${Math.floor(number / 400)}.example`];
       trail.record(
-        sampleEvent(number, {
-          destination: destination && { ...destination, names: [`n${number}.example`] },
-          process: process && { ...process, pid: 10_000 + number, argv, ancestry: [] },
-        }),
+        sampleEvent(number, { process: caller, destination: destination && { ...destination, names } }),
       );
       if (number % 2000 === 1999) await trail.flushed();
     }
