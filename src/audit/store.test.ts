@@ -16,6 +16,7 @@ import { findRun, listRuns } from './runs.ts';
 import { migrate, STEPS } from './schema.ts';
 import { countDeployments, countDestinations, countOver, countPrograms } from './stats.ts';
 import { STORE_FILE, Store, type Weighed } from './store.ts';
+import { type Notice, Writer } from './writer.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -115,6 +116,17 @@ describe('an event comes back as it was recorded', () => {
     expect(() => db.exec('UPDATE event SET count = 2')).toThrow('append-only');
     db.close();
   });
+});
+
+test('a line that is at fault is counted, and those beside it are stored', () => {
+  const notices: Notice[] = [];
+  const writer = new Writer({ directory, limits: GENEROUS, tell: (notice) => notices.push(notice) });
+  const [good, other] = [writeLine(sampleEvent(0)), writeLine(sampleEvent(1))];
+  const broken = writeLine(sampleEvent(2)).replace('{"v":1', '{"v":');
+  expect(writer.write([good, 'no line at all', broken, other])).toBe(2);
+  writer.close();
+  expect(notices).toEqual([]);
+  expect(reading((reader) => [...reader.events({})])).toEqual(events(0, 1));
 });
 
 describe('events are found', () => {
