@@ -310,16 +310,18 @@ describe('whoever records', () => {
 
   test('may record what it likes: the writer keeps to its memory', async () => {
     const { trail } = openTrail();
+    const before = process.memoryUsage().rss;
     // Of each message a little is remembered; that must not keep all of it.
-    const { process, destination } = sampleEvent(0);
-    const caller = process && { ...process, argv: ['x'.repeat(4000)], ancestry: [] };
-    for (let number = 0; number < 30_000; number++) {
+    const { process: curl, destination } = sampleEvent(0);
+    const caller = curl && { ...curl, argv: ['x'.repeat(4000)], ancestry: [] };
+    for (let number = 0; number < 60_000; number++) {
       const names = [`n${Math.floor(number / 400)}.example`];
       trail.record(
         sampleEvent(number, { process: caller, destination: destination && { ...destination, names } }),
       );
       if (number % 2000 === 1999) await trail.flushed();
     }
+    expect(process.memoryUsage().rss - before).toBeLessThan(150 << 20);
     expect(await trail.close()).toEqual({ lost: 0, spooled: 0, file: null, fault: null });
   }, 60_000);
 
