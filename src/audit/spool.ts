@@ -19,7 +19,7 @@ import { ulid } from 'ulid';
 import { checkDirectory, makeDirectory } from './state-directory.ts';
 
 /** Bytes all spools of one place may have together. */
-export const SPOOL_BYTES = 32 << 20;
+const SPOOL_BYTES = 32 << 20;
 const FALLBACK = '/run/acyclic/spool';
 const READ_BYTES = 1 << 20;
 const MOST_TRIES = 10;
