@@ -6,7 +6,7 @@ import { stateDirectory } from '../audit/state-directory.ts';
 import type { EventKind } from '../model/event.ts';
 import type { Verdict } from '../model/verdict.ts';
 import { destinationFilter } from './destination-filter.ts';
-import { createOutput, Failure, harmless } from './output.ts';
+import { createOutput, Failure, harmless, type Output } from './output.ts';
 import { append, readLabels } from './run-options.ts';
 import { readWhen } from './when.ts';
 
@@ -82,16 +82,21 @@ export async function withTrail<T>(
 ): Promise<T> {
   const { TrailReader } = await import('../audit/reader.ts');
   const directory = stateDirectory(state ?? null);
-  const waiting = waitingIn(spoolDirectories(directory));
-  if (waiting.bytes > 0)
-    createOutput({ quiet: false, json: json ?? false }).say('warning', [
-      `acyclic: ${Math.ceil(waiting.bytes / 1024)} KiB of records wait in ${waiting.files[0]}, and are not in this`,
-      'the next run puts them into the trail',
-    ]);
+  tellWaiting(directory, createOutput({ quiet: false, json: json ?? false }));
   const reader = new TrailReader(directory);
   try {
     return await read(reader);
   } finally {
     reader.close();
   }
+}
+
+/** Says if there are records that are not in the trail yet. */
+export function tellWaiting(directory: string, output: Output): void {
+  const waiting = waitingIn(spoolDirectories(directory));
+  if (waiting.bytes > 0)
+    output.say('warning', [
+      `acyclic: ${Math.ceil(waiting.bytes / 1024)} KiB of records wait in ${waiting.files[0]}, and are not in this`,
+      'the next run puts them into the trail',
+    ]);
 }

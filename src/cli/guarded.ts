@@ -11,13 +11,12 @@ import type { RunSummary } from '../model/summary.ts';
 import { presentTime } from '../model/time.ts';
 import { earlierDestinations } from './baseline.ts';
 import { breakGlass, canSpawn, runBare } from './break-glass.ts';
-import { shellQuote } from './message.ts';
 import { createOutput, type Output } from './output.ts';
 import { checkInherited, commandSpec, makePlan, openReport, type Plan } from './plan.ts';
 import type { RunOptions } from './run-options.ts';
 import { formatOpening, formatSummary } from './summary.ts';
 import { Teller, tellSwept } from './teller.ts';
-import { closeTrail, openTrail, recordStart, showCommand } from './trail.ts';
+import { closeTrail, openTrail, recordStart, showCommand, suggestCommand } from './trail.ts';
 
 const TIMED_OUT = 124;
 const GUARD_LOST = 125;
@@ -174,7 +173,7 @@ function tellEnd(
     seen: teller.tally.byDestination,
     leftover: options.leftover,
     report: options.report,
-    suggest: options.report === null ? null : `acyclic policy suggest --report ${shellQuote(options.report)}`,
+    suggest: suggestCommand(options, summary.run),
     width: output.width,
   });
   output.say('info', lines, summary);

@@ -68,7 +68,11 @@ export function addRunOptions(command: Command): Command {
       'exit 122 if the command succeeds but there was a: deny, cycle, new destination, or never',
       'never',
     )
-    .option('--baseline <file>', 'the report of an earlier run, for --fail-on new (repeatable)', append)
+    .option(
+      '--baseline <file>',
+      'for --fail-on new, the report of an earlier run, in place of the audit trail (repeatable)',
+      append,
+    )
     .option('--break-glass <reason>', 'run the command even if it cannot be guarded, and put that on record')
     .option('--allow-inherited', 'let the command keep outbound sockets it is started with')
     .option(

@@ -34,6 +34,13 @@ export function showCommand(options: RunOptions, id: string): string {
   return `acyclic audit show ${where}${id}`;
 }
 
+/** The command that prints a policy that allows what a run called. */
+export function suggestCommand({ report, state }: RunOptions, run: string): string {
+  if (report !== null) return `acyclic policy suggest --report ${shellQuote(report)}`;
+  const where = state === null ? '' : ` --state ${shellQuote(state)}`;
+  return `acyclic policy suggest --run ${run}${where}`;
+}
+
 /** Puts the beginning of a run on record. */
 export function recordStart(
   trail: AuditTrail,

@@ -15,7 +15,10 @@ const event = {
   verdict: 'deny',
   rule: { source: 'acyclic.yaml:14', kind: 'circular', reason: null, owner: '@db-platform' },
   dependency: { kind: 'direct', evidence: 'deploy.sh:12', path: ['mysql', 'github', 'mysql'] },
-  ...{ outcome: { errno: 'EPERM', duration_us: 3 }, hook: 'cgroup/connect4' },
+  ...{
+    outcome: { errno: 'EPERM', duration_us: 3, result: null, bytes_sent: null, bytes_received: null },
+    hook: 'cgroup/connect4',
+  },
 };
 
 test('docs/events.schema.json is what event-schema.ts says; regenerate: npx vitest run src/model/event-schema.test.ts -u', async () => {
@@ -80,7 +83,8 @@ test('docs/events.md explains every field of the schema', () => {
   const told = (field: string) => {
     const last = field.slice(field.lastIndexOf('.') + 1);
     if (field.startsWith('process.ancestry.')) return page.includes(`\`process.${last}\``);
-    const listed = /^(waiting|exit|leftover)\./.test(field);
+    if (field.startsWith('staged.rule.')) return page.includes(`\`rule.${last}\``);
+    const listed = /^(waiting|exit|leftover|listener|staged|traffic)\./.test(field);
     return page.includes(`\`${listed ? last : field}\``);
   };
   expect([...fields].filter((field) => !told(field))).toEqual([]);
