@@ -132,7 +132,8 @@ export class Facts {
   #hasRoom(lease: Lease, text: ChainText): boolean {
     const { chains, chainsOfAddress, text: characters } = this.#settings;
     if (lease.leased >= chainsOfAddress) return this.#lose('too many names of one address');
-    const crowded = this.#chains >= chains || this.#log.retired >= chains;
+    // All may lapse at once, and be followed by as many, before any is forgotten.
+    const crowded = this.#chains >= chains || this.#log.retired >= 2 * chains;
     const full = crowded || this.#text + text.length > characters;
     return full ? this.#lose('learned addresses full') : true;
   }
