@@ -12,16 +12,18 @@ import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 
 /** Leases looked at in one go, so that lookups and records have their turn. */
 const GO = 250;
-/** An address with this many chains is looked at this seldom, since its facts of before are kept for a while. */
+/**
+ * An address with this many chains is looked at this seldom, since its facts of before are kept for a while.
+ */
 const CROWD = 256;
 const CROWD_MS = 20_000;
 
 type Lost = 'learned addresses full' | 'too many names of one address' | 'leases not looked at';
 
 /**
- * What a run knows of addresses: the chains of names that led to them. What answers taught is leased: it lapses a
- * grace after its TTL and the address's last use, and not while a socket is connected to it. The kernel has it
- * before `learn` returns, and has it no more when it is forgotten here.
+ * What a run knows of addresses: the chains of names that led to them. What answers taught is leased: it
+ * lapses a grace after its TTL and the address's last use, and not while a socket is connected to it. The
+ * kernel has it before `learn` returns, and has it no more when it is forgotten here.
  */
 export class Facts {
   readonly #table: FactTable | null;
@@ -58,7 +60,10 @@ export class Facts {
     this.#calendar = new Calendar(this.#now());
   }
 
-  /** Learns that a name, through its aliases, leads to an address for a TTL in seconds. False: there is no room. */
+  /**
+   * Learns that a name, through its aliases, leads to an address for a TTL in seconds. False: there is no
+   * room.
+   */
   learn(told: Address, chain: readonly Name[], ttl: number): boolean {
     const { floor, cap } = this.#settings;
     const text = packChain(chain);
@@ -67,7 +72,10 @@ export class Facts {
     return this.#add(lease, [text], this.#now() + Math.min(Math.max(ttl * 1000, floor), cap));
   }
 
-  /** What /etc/hosts says of an address: each a name of its own, for the whole run. False: no room in the kernel. */
+  /**
+   * What /etc/hosts says of an address: each a name of its own, for the whole run. False: no room in the
+   * kernel.
+   */
   know(told: Address, names: readonly Name[]): boolean {
     return this.#add(this.#leaseOf(told), names, Number.POSITIVE_INFINITY);
   }
@@ -77,7 +85,10 @@ export class Facts {
     this.#leases.get(settleUnspecified(told))?.note(time);
   }
 
-  /** Each name asked for that a fact is made of, followed by its aliases, by the number in a kernel record; 0: none. */
+  /**
+   * Each name asked for that a fact is made of, followed by its aliases, by the number in a kernel record; 0:
+   * none.
+   */
   chainsOf(fact: number): readonly (readonly Name[])[] {
     return this.#log.chainsOf(fact);
   }
@@ -156,7 +167,10 @@ export class Facts {
     return true;
   }
 
-  /** Puts the chains of a lease in force as a new fact. False: the kernel has no room, and nothing has changed. */
+  /**
+   * Puts the chains of a lease in force as a new fact. False: the kernel has no room, and nothing has
+   * changed.
+   */
   #publish(lease: Lease): boolean {
     const before = lease.fact;
     // A new fact is one without a mark.
