@@ -114,7 +114,7 @@ test('verdicts are computed all the same, with the names read from answers in pa
     kind: 'connect',
     verdict: 'would-deny',
     destination: { address: '192.0.2.7', service: 'github' },
-    outcome: null,
+    outcome: { errno: null, result: 'connected' },
     rule: { kind: 'circular' },
     dependency: { path: ['d', 'github', 'd'] },
   });

@@ -1,8 +1,8 @@
 """Runs in a guarded run and does as it is told, a line for a line: what a deploy script's tools do with names.
 
 resolve NAME [TYPE]     RCODE ADDRESS...      asks a name server by UDP; addresses of A records, in their order
-connect KEY ADDRESS     ERRNO                 TCP to port 443, kept open as KEY; 0 is success
-flow KEY ADDRESS        ERRNO                 a datagram to port 443 by sendto(), the socket kept as KEY
+connect KEY ADDRESS     ERRNO                 TCP to port 5432, kept open as KEY; 0 is success
+flow KEY ADDRESS        ERRNO                 a datagram to port 5432 by sendto(), the socket kept as KEY
 again KEY               ERRNO                 a byte, or a datagram, on what is kept
 close KEY               0
 """
@@ -11,7 +11,7 @@ import socket
 import sys
 
 SERVER = ("10.0.0.53", 53)
-PORT = 443
+PORT = 5432
 TYPES = {"A": 1, "HTTPS": 65}
 kept = {}
 

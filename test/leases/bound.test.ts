@@ -33,7 +33,7 @@ afterAll(() => programs?.close());
 
 function makeFacts(): Facts {
   const text =
-    '{version: 1, deployments: {d: {circular: "off", allow: [{host: "*.example", ports: [443]}]}}}';
+    '{version: 1, deployments: {d: {circular: "off", allow: [{host: "*.example", ports: [5432]}]}}}';
   const options = { deployment: null, allow: [], deny: [], default: null, mode: null, now: new Date() };
   const policy = compile(parsePolicy([{ path: 'p', text }]).policy, { ...options, ownAddresses: [] });
   const [addresses, ports, facts] = ['addresses', 'ports', 'facts'].map((name) => programs.map(name));

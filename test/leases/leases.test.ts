@@ -13,7 +13,7 @@ const POLICY = {
   deployments: {
     d: {
       circular: 'off',
-      allow: [{ host: '*.ok.example', ports: [443] }],
+      allow: [{ host: '*.ok.example', ports: [5432] }],
       deny: [{ host: 'bad.example' }],
       dns: { servers: [NAME_SERVER], on_deny: 'resolve' },
     },

@@ -99,7 +99,9 @@ async function wander(seed: number): Promise<{ allowed: number; denied: number; 
     const name = NAMES[roll(5)] ?? '';
     const { result, at } = await timed(() => stage.resolve(name));
     const { chain, answers } = follow(zone, name);
-    expect(result.addresses, story.join('\n')).toEqual(answers.map(({ address }) => address));
+    expect(result.addresses, `${name} ${result.rcode}\n${story.join('\n')}`).toEqual(
+      answers.map(({ address }) => address),
+    );
     for (const { address, ttl } of answers) model.answered(address, chain, ttl, at);
     lately = answers.map((one) => one.address);
     tell(`${chain.join(' → ')}: ${answers.map(({ address, ttl }) => `${address} for ${ttl} s`)}`);

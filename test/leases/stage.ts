@@ -1,6 +1,6 @@
 /**
  * A guarded run with leases of its own, on a stage of its own: a name server whose zone can be changed, and a
- * listener on port 443 of every address. Runs in a network namespace where every address is local.
+ * listener on port 5432 of every address. Runs in a network namespace where every address is local.
  * usage: stage.ts SCRIPT, JSON as in `Script`. A line in, a line out: `zone JSON`, or what agent.py knows.
  * At the end of its input it ends the run, and tells as one line of JSON what came of it.
  */
@@ -35,7 +35,7 @@ export interface Outcome {
 
 /** Where the policy's `dns.servers` must point. */
 export const NAME_SERVER = '10.0.0.53';
-const PORT = 443;
+const PORT = 5432;
 // $1 the cgroup.procs to enter, $2 the program.
 const JOIN = 'echo $$ > "$1" && exec python3 "$2"';
 
