@@ -41,7 +41,19 @@ const STRUCTS = [
   'client_key',
   'client',
 ];
-const ENUMS = ['decision', 'opening_use', 'opening_says', 'outcome_state', 'syscall', 'transport', 'event_kind', 'hook', 'cause', 'loss', 'run_flags'];
+const ENUMS = [
+  'decision',
+  'opening_use',
+  'opening_says',
+  'outcome_state',
+  'syscall',
+  'transport',
+  'event_kind',
+  'hook',
+  'cause',
+  'loss',
+  'run_flags',
+];
 
 const root = new URL('..', import.meta.url).pathname;
 const target = `${root}src/kernel/layout.gen.ts`;

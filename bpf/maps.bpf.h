@@ -68,7 +68,10 @@ struct opening {
 	__u8 tls;
 	__u8 letters;
 	__u8 long_scheme;
-	__u8 pad[3];
+	/* The request line ended in a bare LF, and so far nothing came after; after that, another LF. */
+	__u8 bare;
+	__u8 doubled;
+	__u8 pad;
 	__u32 says;
 	struct {
 		__u16 start;

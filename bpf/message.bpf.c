@@ -195,6 +195,9 @@ int message(struct sk_msg_md *msg)
 		bpf_msg_cork_bytes(msg, need - o->start);
 		return SK_PASS;
 	}
+	// What may be a whole request to some server must not leave where it has to name somebody.
+	if (reading == READING_GONE && o->doubled && socket->use != OPENING_READ)
+		reading = READING_NOTHING;
 	if (reading == READING_GONE) {
 		o->start += size;
 		socket->opening = STATE_BEGUN;

@@ -16,6 +16,7 @@ test('docs/errors.md lists every error code there is, and no other', () => {
     ...union('src/cli/output.ts', 'FailureCode'),
     'policy',
     'command',
+    'report',
   ];
   const documented = [...read('docs/errors.md').matchAll(/^\| `([a-z0-9-]+)` \|/gm)].map(([, code]) => code);
   expect(declared.length).toBeGreaterThan(15);

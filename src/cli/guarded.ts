@@ -5,9 +5,11 @@ import { HeldSignals } from '../guard/held-signals.ts';
 import type { ReportFile } from '../guard/report.ts';
 import { type Finished, type Session, startSession } from '../guard/session.ts';
 import { sweep } from '../guard/sweep.ts';
-import type { Tally } from '../guard/tally.ts';
+import { Tally } from '../guard/tally.ts';
 import type { RunSummary } from '../model/summary.ts';
+import { earlierDestinations } from './baseline.ts';
 import { breakGlass, canSpawn, runBare } from './break-glass.ts';
+import { shellQuote } from './message.ts';
 import { createOutput, type Output } from './output.ts';
 import { checkInherited, commandSpec, makePlan, openReport, type Plan } from './plan.ts';
 import type { RunOptions } from './run-options.ts';
@@ -28,9 +30,10 @@ export async function guardCommand(options: RunOptions): Promise<number> {
   const plan = glass?.plan ?? makePlan(options, output);
   resolveCommand(spec.name, pathOf(spec.env));
   if (!glass) checkInherited(options, plan.policy, spec, output);
+  const seen = await earlierDestinations(options, plan, output);
   const report = options.report === null ? null : openReport(options.report);
   if (glass) report?.write(glass.event);
-  const teller = new Teller(output, report);
+  const teller = new Teller(output, report, new Tally({ staged: plan.staged?.id ?? null, seen }));
   const held = new HeldSignals();
   try {
     const session = await guard(options, plan, teller, output);
@@ -60,6 +63,7 @@ async function guard(
       policy: plan.policy,
       policyElsewhere: plan.elsewhere,
       policyId: plan.policyId,
+      staged: plan.staged,
       leftover: options.leftover,
       syscalls: options.syscalls,
       onDenied: (recorded) => teller.tell(recorded),
@@ -141,7 +145,7 @@ function tellEnd(
     seen: teller.tally.byDestination,
     leftover: options.leftover,
     report: options.report,
-    suggest: null,
+    suggest: options.report === null ? null : `acyclic policy suggest --report ${shellQuote(options.report)}`,
     width: output.width,
   });
   output.say('info', lines, summary);
@@ -159,7 +163,8 @@ function exitStatus(options: RunOptions, status: number, timedOut: boolean, tall
   if (timedOut) return TIMED_OUT;
   const found =
     (options.failOn === 'deny' && tally.denials + tally.wouldDeny > 0) ||
-    (options.failOn === 'cycle' && tally.cycles.length > 0);
+    (options.failOn === 'cycle' && tally.cycles.length > 0) ||
+    (options.failOn === 'new' && (tally.newDestinations?.length ?? 0) > 0);
   return status === 0 && found ? FOUND : status;
 }
 
@@ -189,6 +194,8 @@ function summarize(
     lost: finished.lost,
     waiting: tally.waiting,
     traffic: tally.traffic,
+    staged: tally.staged,
+    new_destinations: tally.newDestinations,
     exit,
     duration_ms: Math.round(duration),
     leftover: finished.leftover,

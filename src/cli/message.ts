@@ -77,7 +77,8 @@ function formatBehind(event: AuditEvent): string {
   return names.length > 0 && address !== null && event.kind !== 'dns' ? ` (${address})` : '';
 }
 
-function formatRule(rule: RuleReference): string {
+/** `circular (acyclic.yaml:14, service github)`. */
+export function formatRule(rule: RuleReference): string {
   const name = rule.id === null ? rule.kind : `${rule.kind} ${rule.id}`;
   const where = [rule.source, rule.service === null ? null : `service ${rule.service}`].filter(
     (part) => part !== null,
@@ -119,7 +120,7 @@ const SHELL = /^(ba|da|z|k|a)?sh$/;
 const INTERPRETER = /^(python|perl|ruby|node|php|lua)[0-9.]*$/;
 
 /** What people call a process: the script for one an interpreter runs from a file, otherwise the program. */
-function processName(image: ProcessImage | null): string {
+export function processName(image: ProcessImage | null): string {
   if (image === null) return 'an unknown process';
   const program = baseName(image.exe) ?? image.comm ?? baseName(image.argv?.[0] ?? null) ?? 'process';
   const shell = SHELL.test(program);

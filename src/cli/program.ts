@@ -3,18 +3,18 @@ import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
-import { Failure } from './output.ts';
+import { notBuilt } from './not-built.ts';
+import { policyCommand } from './policy.ts';
 import { runCommand } from './run.ts';
 
 /** Every command there is. Each is one file, and imports what is heavy only when it acts. */
-const COMMANDS = [runCommand, doctorCommand, demoCommand];
+const COMMANDS = [runCommand, policyCommand, doctorCommand, demoCommand];
 
 /** Named in the design and still to come: refused by name, and not in `--help`. */
 const NOT_BUILT = [
   'daemon',
   'status',
   'runs',
-  'policy',
   'allow',
   'deny',
   'audit',
@@ -29,6 +29,7 @@ Examples:
   sudo acyclic demo                              see it work, in a sandbox
   sudo acyclic run -- ./deploy.sh                watch what a script calls; deny nothing
   sudo acyclic run -p acyclic.yaml ./deploy.sh   guard it
+  acyclic policy check -p acyclic.yaml           find the mistakes in a policy
   sudo acyclic doctor                            what this host can do`;
 
 const COMPLETION_EXAMPLE = `
@@ -48,25 +49,20 @@ export function createProgram(commands: readonly (() => Command)[] = COMMANDS): 
   named(program, 'completion')
     .description('print the completion script of a shell: bash, zsh or fish')
     .addHelpText('after', COMPLETION_EXAMPLE);
-  for (const command of [program, ...program.commands]) {
+  for (const command of allOf(program)) {
     // Errors are told by main.ts, in our manner; help and version still go to standard output.
     command.exitOverride().configureOutput({ writeErr: () => {} });
   }
   return program;
 }
 
+/** A command, and all below it. */
+export function allOf(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(allOf)];
+}
+
 function named(program: Command, name: string): Command {
   const found = program.commands.find((command) => command.name() === name);
   if (!found) throw new Error(`no command ${name}`);
   return found;
-}
-
-function notBuilt(name: string): Command {
-  return new Command(name)
-    .helpOption(false)
-    .allowUnknownOption()
-    .argument('[anything...]')
-    .action(() => {
-      throw new Failure('not-built', `'${name}' is not built yet`, null, 2);
-    });
 }

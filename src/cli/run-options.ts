@@ -20,7 +20,9 @@ export interface RunOptions {
   readonly report: string | null;
   readonly json: boolean;
   readonly quiet: boolean;
-  readonly failOn: 'deny' | 'cycle' | 'never';
+  readonly failOn: 'deny' | 'cycle' | 'new' | 'never';
+  /** Reports of earlier runs, which `--fail-on new` compares with. */
+  readonly baseline: readonly string[];
   /** The reason given, which goes on record. */
   readonly breakGlass: string | null;
   readonly allowInherited: boolean;
@@ -60,9 +62,10 @@ export function addRunOptions(command: Command): Command {
     .option('--quiet', 'leave only errors and denials')
     .option(
       '--fail-on <what>',
-      'exit 122 if the command succeeds but there was a: deny, cycle, or never',
+      'exit 122 if the command succeeds but there was a: deny, cycle, new destination, or never',
       'never',
     )
+    .option('--baseline <file>', 'the report of an earlier run, for --fail-on new (repeatable)', append)
     .option('--break-glass <reason>', 'run the command even if it cannot be guarded, and put that on record')
     .option('--allow-inherited', 'let the command keep outbound sockets it is started with')
     .option(
@@ -103,6 +106,7 @@ interface RawOptions {
   readonly json?: true;
   readonly quiet?: true;
   readonly failOn: string;
+  readonly baseline?: string[];
   readonly breakGlass?: string;
   readonly allowInherited?: true;
   readonly syscalls: boolean;
@@ -117,12 +121,13 @@ export function readRunOptions(command: Command): RunOptions {
   for (const name of NOT_IN_FORCE) {
     if (raw[name] !== undefined) throw notInForce(`--${name}`);
   }
-  if (raw.failOn === 'new') throw notInForce('--fail-on new');
   if (raw.audit && raw.enforce) throw contradiction('--audit', '--enforce');
   if (raw.audit && raw.require !== undefined) throw contradiction('--audit', '--require enforce');
   if (raw.breakGlass !== undefined && raw.require !== undefined) {
     throw contradiction('--break-glass', '--require enforce');
   }
+  if (raw.baseline && raw.failOn !== 'new')
+    throw new Failure('contradiction', '--baseline is for --fail-on new', 'give both, or leave it out');
   const breakGlass = text('--break-glass', raw.breakGlass, 'a reason for the record');
   if (raw.require !== undefined) oneOf('--require', raw.require, ['enforce']);
   return {
@@ -139,7 +144,8 @@ export function readRunOptions(command: Command): RunOptions {
     report: text('--report', raw.report, 'a file'),
     json: raw.json ?? false,
     quiet: raw.quiet ?? false,
-    failOn: oneOf('--fail-on', raw.failOn, ['deny', 'cycle', 'never']),
+    failOn: oneOf('--fail-on', raw.failOn, ['deny', 'cycle', 'new', 'never']),
+    baseline: raw.baseline ?? [],
     breakGlass,
     allowInherited: raw.allowInherited ?? false,
     syscalls: raw.syscalls,

@@ -1,4 +1,4 @@
-import type { RunSummary } from '../model/summary.ts';
+import type { RunSummary, StagedTotals } from '../model/summary.ts';
 import type { Mode } from '../model/verdict.ts';
 import type { FoldTotal } from './fold.ts';
 import { formatTarget, processLabel, shellQuote, trim } from './message.ts';
@@ -62,6 +62,8 @@ export function formatSummary(summary: RunSummary, context: SummaryContext): str
       'seen',
       context.seen.map(([target, calls]) => `${target}${calls > 1 ? ` ×${calls}` : ''}`),
     );
+  if (summary.staged) add('staged', [formatStaged(summary.staged)]);
+  add('new', summary.new_destinations ?? []);
   add('waiting', summary.waiting.filter((wait) => wait.wait_ms + wait.retry_ms >= 1000).map(formatWait));
   add(
     'lost',
@@ -101,6 +103,12 @@ function formatTotal({ view, count }: FoldTotal): string {
   if (view === null) return `${plural(count, 'call')} to other destinations`;
   const program = processLabel(view.event.process).replace(/\[\d+\]$/, '');
   return `${program} → ${formatTarget(view.event)}${count > 1 ? ` ×${count}` : ''}`;
+}
+
+function formatStaged({ policy, differs, denied, allowed }: StagedTotals): string {
+  if (differs === 0) return `policy ${policy} would decide every call alike`;
+  const parts = [`${denied} more denied`, `${allowed} more allowed`];
+  return `policy ${policy} would decide ${plural(differs, 'call')} differently: ${parts.join(', ')}`;
 }
 
 function formatWait({

@@ -1,7 +1,7 @@
 import type { Recorded } from '../guard/recorder.ts';
 import type { ReportFile } from '../guard/report.ts';
 import type { Swept } from '../guard/sweep.ts';
-import { Tally } from '../guard/tally.ts';
+import type { Tally } from '../guard/tally.ts';
 import type { AuditEvent } from '../model/event.ts';
 import { createFold, type Fold } from './fold.ts';
 import { type DenialView, formatDenial, formatTarget } from './message.ts';
@@ -9,14 +9,15 @@ import { harmless, type Output } from './output.ts';
 
 /** Tells what is denied at once, repeats folded, and puts every event into the report and the tally when it is over. */
 export class Teller {
-  readonly tally = new Tally();
+  readonly tally: Tally;
   readonly fold: Fold = createFold();
   /** What only the summary tells: calls that went through and a rule would deny. */
   readonly wouldDeny: Fold = createFold();
   readonly #output: Output;
   readonly #report: ReportFile | null;
 
-  constructor(output: Output, report: ReportFile | null) {
+  constructor(output: Output, report: ReportFile | null, tally: Tally) {
+    this.tally = tally;
     this.#output = output;
     this.#report = report;
   }

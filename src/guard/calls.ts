@@ -8,6 +8,7 @@ import type {
 } from '../kernel/records.ts';
 import type { EventListener } from '../model/event.ts';
 import type { Opening } from '../model/opening.ts';
+import type { Chains } from '../policy/opening.ts';
 import { readFirstBytes } from '../wire/first-bytes.ts';
 import { openingOf } from './first-bytes.ts';
 import type { Listeners } from './listeners.ts';
@@ -25,6 +26,8 @@ const TCP = 6;
 /** A call that is not over. */
 interface Held {
   readonly attempt: AttemptRecord;
+  /** Of its address, when it was made: later lookups are no names of it. */
+  readonly known: Chains;
   readonly until: number;
   readonly pieces: Uint8Array[];
   readonly listener: EventListener | null;
@@ -115,14 +118,15 @@ export class Calls {
     const { cookie, decision, kind, protocol, tid, hook } = attempt;
     this.#end(cookie);
     const denied = decision === 'deny';
-    const held = { attempt, pieces: [], says: null, course: {} };
+    const known = this.#recorder.known(attempt);
+    const held = { attempt, known, pieces: [], says: null, course: {} };
     if (!denied && kind === 'connect' && protocol === TCP) {
       const listener = this.#listeners.behind(attempt);
       const until = performance.now() + HOLD_MS;
       this.#hold(this.#held, cookie, { ...held, listener, until, recorded: null });
       return;
     }
-    const recorded = this.#recorder.attempt(attempt);
+    const recorded = this.#recorder.attempt(attempt, known);
     if (denied) this.#tell(recorded);
     const listener = denied ? null : this.#listeners.behind(attempt);
     // Packets and sums of repeats are of no call of their own.
@@ -198,10 +202,12 @@ export class Calls {
     const held = this.#held.get(cookie);
     if (!held) return;
     this.#held.delete(cookie);
-    const { attempt, says, course, listener } = held;
+    const { attempt, known, says, course, listener } = held;
     // A connection that failed has said nothing; of one that did not, its bytes are the later word.
     const recorded =
-      says && !failed(course) ? this.#recorder.opened(attempt, says) : this.#recorder.attempt(attempt);
+      says && !failed(course)
+        ? this.#recorder.opened(attempt, says, known)
+        : this.#recorder.attempt(attempt, known);
     this.#record(withListener(withCourse(recorded, course, attempt.time), listener));
   }
 }

@@ -1,6 +1,6 @@
-import { constants } from 'node:os';
 import type { OutcomeRecord, ReturnRecord } from '../kernel/records.ts';
 import type { ConnectResult, EventOutcome } from '../model/event.ts';
+import { errnoName } from './errno.ts';
 import type { Recorded } from './recorder.ts';
 
 /** What is known of how a call went; what is absent was not seen. */
@@ -9,13 +9,6 @@ export interface Course {
   returned?: ReturnRecord;
   connected?: OutcomeRecord;
   closed?: OutcomeRecord;
-}
-
-const ERRNO_NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
-
-/** Symbolic; null for 0. */
-export function errnoName(errno: number): string | null {
-  return errno === 0 ? null : (ERRNO_NAMES.get(errno) ?? String(errno));
 }
 
 const RESULTS: Readonly<Record<string, ConnectResult>> = {

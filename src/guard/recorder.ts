@@ -1,7 +1,7 @@
 import type { Outcome } from '../dns/attempts.ts';
 import type { AttemptRecord, EscapeRecord, ReturnRecord } from '../kernel/records.ts';
 import type { Transport } from '../model/destination.ts';
-import type { AuditEvent, EventDestination, EventKind, EventOutcome } from '../model/event.ts';
+import type { AuditEvent, EventDestination, EventKind, EventOutcome, EventRule } from '../model/event.ts';
 import type { Opening } from '../model/opening.ts';
 import type { RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
@@ -9,8 +9,8 @@ import { type Decision, evaluateLookup } from '../policy/evaluate.ts';
 import { type CallDecision, type Chains, evaluateCall, evaluateOpening } from '../policy/opening.ts';
 import type { Clock } from './clock.ts';
 import { delegateAt } from './delegates.ts';
+import { errnoName } from './errno.ts';
 import type { Facts } from './facts.ts';
-import { errnoName } from './outcome.ts';
 import type { ProcessTable } from './processes.ts';
 
 /** An event with what its message needs and its record does not hold. */
@@ -41,6 +41,17 @@ export interface ObservedLookup {
   readonly outcome: Outcome;
   readonly durationUs: number | null;
   readonly hook: string;
+}
+
+/** A policy as it is in this network namespace, and as from another, where this host's addresses are not its own. */
+interface Placed {
+  readonly policy: CompiledPolicy;
+  readonly elsewhere: CompiledPolicy;
+}
+
+/** A policy evaluated beside the one in force, and never enforced. */
+export interface StagedRun extends Placed {
+  readonly id: string;
 }
 
 /** IP protocol numbers, IANA; those not here go by number. */
@@ -80,6 +91,7 @@ function transportOf(protocol: number): Transport {
 export class Recorder {
   readonly #policy: CompiledPolicy;
   readonly #policyElsewhere: CompiledPolicy;
+  readonly #staged: StagedRun | null;
   readonly #clock: Clock;
   readonly #processes: ProcessTable;
   readonly #facts: Facts;
@@ -92,6 +104,7 @@ export class Recorder {
     policy: CompiledPolicy;
     /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
     policyElsewhere: CompiledPolicy;
+    staged: StagedRun | null;
     clock: Clock;
     processes: ProcessTable;
     facts: Facts;
@@ -100,6 +113,7 @@ export class Recorder {
   }) {
     this.#policy = options.policy;
     this.#policyElsewhere = options.policyElsewhere;
+    this.#staged = options.staged;
     this.#clock = options.clock;
     this.#processes = options.processes;
     this.#facts = options.facts;
@@ -107,47 +121,47 @@ export class Recorder {
     this.#nextId = options.nextId;
   }
 
-  /** A call as it was made. */
-  attempt(record: AttemptRecord): Recorded {
-    const chains = this.#chains(record);
+  /** A call as it was made. `chains`: what was known of its address then. */
+  attempt(record: AttemptRecord, chains: Chains = this.known(record)): Recorded {
     const { address, port } = record;
     const protocol = transportOf(record.protocol);
-    const decision = evaluateCall(this.#policyFor(record), { address, port, protocol, chains });
     const names = [...new Set(chains.flat())].sort();
-    return this.#attempted(record, decision, { address, names }, record.opening);
+    const by = (policy: CompiledPolicy) => evaluateCall(policy, { address, port, protocol, chains });
+    return this.#attempted(record, by, { address, names }, record.opening);
   }
 
   /** A TCP connection with what its first bytes say; in audit mode `record` is that of the call. */
-  opened(record: AttemptRecord, says: Opening): Recorded {
-    const chains = this.#chains(record);
+  opened(record: AttemptRecord, says: Opening, chains: Chains = this.known(record)): Recorded {
     const { address, port } = record;
     const chainsAt = (other: string) => this.#facts.chainsAt(other);
     const call = { address, port, chains };
-    const decision = evaluateOpening(this.#policyFor(record), call, says, chainsAt);
+    const by = (policy: CompiledPolicy) => evaluateOpening(policy, call, says, chainsAt);
     // What a declared proxy is told to reach is the destination.
-    const { opening } = evaluateCall(this.#policyFor(record), { ...call, protocol: 'tcp' });
+    const { opening } = evaluateCall(inNamespace(record, this.#inForce), { ...call, protocol: 'tcp' });
     const inner = opening === 'proxy' && (says.name !== null || says.address !== null);
     const known = inner ? [] : chains.flat().sort();
     const names = [...new Set([...(says.name === null ? [] : [says.name]), ...known])];
     const place = inner ? { address: says.address, port: says.port ?? port } : { address };
-    return this.#attempted(record, decision, { ...place, names }, 'none');
+    return this.#attempted(record, by, { ...place, names }, 'none');
   }
 
-  #chains(record: AttemptRecord): Chains {
+  /** What is known of a call's address: by the kernel when it decided, in audit mode now. */
+  known(record: AttemptRecord): Chains {
     const enforced = this.#policy.mode === 'enforce';
     return enforced ? this.#facts.chainsOf(record.fact) : this.#facts.chainsAt(record.address);
   }
 
-  #policyFor({ elsewhere }: AttemptRecord): CompiledPolicy {
-    return elsewhere ? this.#policyElsewhere : this.#policy;
+  get #inForce(): Placed {
+    return { policy: this.#policy, elsewhere: this.#policyElsewhere };
   }
 
   #attempted(
     record: AttemptRecord,
-    decision: CallDecision,
+    by: (policy: CompiledPolicy) => CallDecision,
     destination: Pick<EventDestination, 'address' | 'names'> & { readonly port?: number },
     opening: AttemptRecord['opening'],
   ): Recorded {
+    const decision = by(inNamespace(record, this.#inForce));
     const caused = record.cause ? causeDecision(decision, record.cause) : this.#asEnforced(record, decision);
     const verdict = this.#settle(record, caused, opening);
     const errno = errnoName(record.errno);
@@ -166,6 +180,8 @@ export class Recorder {
       comm: record.comm,
       uid: record.uid,
       count: record.count,
+      // What the guard could not do is no verdict of either policy.
+      ...(record.cause === null ? this.#stagedWord((staged) => by(inNamespace(record, staged))) : {}),
     });
     const ambiguous = decision.ambiguous || decision.opening === 'wait';
     if (ambiguous && verdict !== 'allow')
@@ -225,6 +241,7 @@ export class Recorder {
       comm: null,
       uid: null,
       count: 1,
+      ...this.#stagedWord((staged) => evaluateLookup(staged.policy, seen.names)),
     });
   }
 
@@ -238,6 +255,12 @@ export class Recorder {
       uid: null,
       count: 1,
     });
+  }
+
+  #stagedWord(judge: (staged: StagedRun) => Decision): Pick<AuditEvent, 'staged'> {
+    if (!this.#staged) return {};
+    const { verdict, rule } = judge(this.#staged);
+    return { staged: { policy: this.#staged.id, verdict, rule: eventRule(rule) } };
   }
 
   /** What happened is what the kernel did; where the policy says otherwise, that is counted. */
@@ -257,7 +280,7 @@ export class Recorder {
     at: { pid: number; time: bigint },
     decision: Decision | null,
     verdict: Verdict | null,
-    detail: Pick<AuditEvent, 'destination' | 'outcome' | 'hook'> & {
+    detail: Pick<AuditEvent, 'destination' | 'outcome' | 'hook' | 'staged'> & {
       saw: string | null;
       comm: string | null;
       uid: number | null;
@@ -280,7 +303,7 @@ export class Recorder {
         kind,
         process: at.pid === 0 ? null : process,
         verdict,
-        rule: rule && { source: rule.source, kind: rule.kind, reason: rule.reason, owner: rule.owner },
+        rule: rule && eventRule(rule),
         dependency: cycle && {
           kind: cycle.length > 3 ? 'transient' : null,
           evidence: null,
@@ -293,6 +316,14 @@ export class Recorder {
       saw,
     };
   }
+}
+
+function inNamespace({ elsewhere }: AttemptRecord, placed: Placed): CompiledPolicy {
+  return elsewhere ? placed.elsewhere : placed.policy;
+}
+
+function eventRule({ source, kind, reason, owner }: RuleReference): EventRule {
+  return { source, kind, reason, owner };
 }
 
 /** A call no rule decided: the guard could not do its part, and says which. */

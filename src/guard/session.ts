@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { constants, networkInterfaces } from 'node:os';
+import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicFactory } from 'ulid';
 import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
@@ -15,7 +15,7 @@ import type { AttemptRecord, KernelRecord } from '../kernel/records.ts';
 import { RecordStream } from '../kernel/stream.ts';
 import { Tables } from '../kernel/tables.ts';
 import { EngineWords } from '../kernel/words.ts';
-import { type Address, addressBytes, parseAddress } from '../model/address.ts';
+import { type Address, addressBytes } from '../model/address.ts';
 import type { LeftProcess } from '../model/summary.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { evaluateLookup } from '../policy/evaluate.ts';
@@ -32,7 +32,7 @@ import { LookupBook } from './lookup-book.ts';
 import { proxyHooks, readReply } from './lookups.ts';
 import { outsideResolver } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
-import { type Recorded, Recorder } from './recorder.ts';
+import { type Recorded, Recorder, type StagedRun } from './recorder.ts';
 import { identify, type RunEntry, removeEntry, writeEntry } from './registry.ts';
 import { UndoList } from './undo.ts';
 
@@ -46,6 +46,8 @@ export interface SessionOptions {
   /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
   readonly policyElsewhere: CompiledPolicy;
   readonly policyId: string | null;
+  /** Evaluated beside the policy, and recorded. */
+  readonly staged: StagedRun | null;
   readonly leftover: 'release' | 'kill';
   /** Whether to watch how system calls return, at a small cost to every process of the host. */
   readonly syscalls: boolean;
@@ -89,18 +91,6 @@ const DNS_PORT = 53;
 const SOCK_STREAM = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
-
-/** fe80::/10 means another host on each link: ours on one may be a neighbour's on the next. */
-const LINK_LOCAL = /^fe[89ab]/i;
-
-/** This host's own addresses, in this network namespace. */
-export function ownAddresses(): Address[] {
-  const found = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  return found
-    .filter(({ address }) => !LINK_LOCAL.test(address))
-    .map(({ address }) => parseAddress(address))
-    .filter((address) => address !== null);
-}
 
 /** Sets up the guard, all or nothing: what was done is undone when a step fails. Throws SetupFailure. */
 export async function startSession(options: SessionOptions): Promise<Session> {
@@ -146,6 +136,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const recorder = new Recorder({
     policy,
     policyElsewhere: options.policyElsewhere,
+    staged: options.staged,
     clock,
     processes,
     facts,

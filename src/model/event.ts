@@ -30,6 +30,16 @@ export interface AuditEvent {
   readonly listener?: EventListener;
   /** The hook that saw it, as `cgroup/connect4`, `dns`. */
   readonly hook: string | null;
+  /** What the staged policy says of it; where there is none, the field is not there. */
+  readonly staged?: EventStaged;
+}
+
+/** The word of a policy that is only tried. */
+export interface EventStaged {
+  /** First seven hex digits of the staged policy's SHA-256. */
+  readonly policy: string;
+  readonly verdict: Verdict;
+  readonly rule: EventRule;
 }
 
 export interface EventDestination {

@@ -31,6 +31,10 @@ export interface RunSummary {
   readonly waiting: readonly DestinationWait[];
   /** What connections that have ended carried, by destination. */
   readonly traffic: readonly DestinationTraffic[];
+  /** What the staged policy would have decided otherwise; null where there is none. */
+  readonly staged: StagedTotals | null;
+  /** Destinations, as in messages, that no earlier run called; null unless asked for by `--fail-on new`. */
+  readonly new_destinations: readonly string[] | null;
   readonly exit: {
     /** The command's own status, 128+n for signal n; null if it never started. */
     readonly command: number | null;
@@ -39,6 +43,17 @@ export interface RunSummary {
   readonly duration_ms: number;
   /** What still ran in the run when its command exited. */
   readonly leftover: readonly LeftProcess[];
+}
+
+/** Calls by what the policy in force and the staged one say of them, repeats counted. */
+export interface StagedTotals {
+  /** First seven hex digits of the staged policy's SHA-256. */
+  readonly policy: string;
+  /** Calls with another verdict by the staged policy. */
+  readonly differs: number;
+  /** Of those, let through by the policy in force and denied by the staged one; and the reverse. */
+  readonly denied: number;
+  readonly allowed: number;
 }
 
 /** Time a run lost to one destination. */

@@ -6,7 +6,7 @@ import { nearest } from './nearest.ts';
 import { nameFault } from './object-name.ts';
 import { readHost } from './pattern.ts';
 import { problemAt } from './place.ts';
-import type { Deployment, Policy, Rule, Service, Waiver } from './policy.ts';
+import type { Deployment, Policy, Rule, Service, StagedFile, Waiver } from './policy.ts';
 import { readAddress, readPrefix } from './prefix.ts';
 import { type Fault, fault, type Problem } from './problem.ts';
 import { type PolicySource, type ReadFile, readFile } from './read-file.ts';
@@ -155,7 +155,13 @@ function readDeployment(
       onDeny: data.dns?.on_deny ?? 'nxdomain',
     },
     onDeny: data.on_deny ?? 'EPERM',
+    staged: data.staged === undefined ? null : readStaged(reader, [...at, 'staged'], data.staged),
   };
+}
+
+function readStaged(reader: ValueReader, at: readonly string[], path: string): StagedFile {
+  const { line, column } = reader.file.places.value(at);
+  return { path, file: reader.file.path, line, column };
 }
 
 function readWaivers(reader: ValueReader, at: readonly string[], data: DeploymentData): Waiver[] {
@@ -174,8 +180,7 @@ function noticesOf(files: readonly ReadFile[]): string[] {
   for (const { data } of files) {
     if (data.roles) used.add('roles');
     for (const deployment of Object.values(data.deployments ?? {}))
-      for (const key of ['match', 'staged', 'limits'] as const)
-        if (deployment[key] !== undefined) used.add(key);
+      for (const key of ['match', 'limits'] as const) if (deployment[key] !== undefined) used.add(key);
   }
   return [...used].map((key) => `\`${key}\` in the policy is accepted and not in force yet`);
 }

@@ -28,6 +28,7 @@ export const problemCodes = {
   'nothing-deployed': 'a deployment deploys no service, so nothing is circular',
   'idle-waiver': 'a waiver waives nothing',
   'closed-ports': "a rule's ports and its service's ports have none in common",
+  'bad-staged': 'a staged policy does not load, or lacks the deployment',
   'circular-resolver': 'the DNS service depends on what is deployed',
 } as const;
 

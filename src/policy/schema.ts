@@ -62,7 +62,11 @@ const deployment = z.strictObject({
   audit: rules.optional().describe('allowed for now, and marked'),
   deny: rules.optional(),
   waivers: z.array(waiver).optional().describe('cycles accepted until a date'),
-  staged: z.string().optional().describe('a policy evaluated beside this one (not in force yet)'),
+  staged: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('a policy file evaluated beside this one and recorded, never enforced'),
   dns: z
     .strictObject({
       service: name.optional(),

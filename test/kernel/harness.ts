@@ -148,6 +148,7 @@ export class Harness {
     this.#recorder = new Recorder({
       policy,
       policyElsewhere,
+      staged: null,
       clock: this.#clock,
       processes: this.#processes,
       facts,

@@ -50,7 +50,7 @@ beforeAll(async () => {
   lab = await startLab({ tls: false });
   const policy = compiled(POLICY, []);
   session = await startSession({
-    ...{ id: ulid(), host: 'test', deployment: 'd', policyId: null, leftover: 'kill' },
+    ...{ id: ulid(), host: 'test', deployment: 'd', policyId: null, staged: null, leftover: 'kill' },
     ...{ policy, policyElsewhere: policy },
     ...{ syscalls: true, onDenied: () => undefined, onUnwatched: () => undefined },
     onEvent: ({ event }: Recorded) => events.push(event),
