@@ -296,7 +296,12 @@ struct fact_key {
 	__u8 address[16];
 };
 
-/* What is known of an address: an immutable set of names, by number; and when it was last asked. */
+/* fact.used counts 2^27 ns (0.13 s) of CLOCK_MONOTONIC: 32 bits of it last 18 years from boot. */
+enum fact_clock {
+	FACT_USED_SHIFT = 27,
+};
+
+/* What is known of an address: a set of names that never changes, by number; and its last allowed use, 0: none. */
 struct fact {
 	__u32 id;
 	__u32 used;
@@ -322,11 +327,13 @@ struct name_entry {
 	struct entry unplaced;
 };
 
-/* The same name among those that led to an address, with what it is an alias of. */
+/* A name that led to an address, where it is an alias there of others that rules speak of. */
 struct chain_key {
+	__u64 run;
+	__u8 address[16];
 	__u32 generation;
-	__u32 fact;
 	__u8 name[NAME_KEY_SIZE];
+	__u32 pad;
 };
 
 struct client_key {
@@ -358,6 +365,14 @@ struct peer_key {
 	__u64 cookie;
 	__u8 address[16];
 	__u32 port;
+	__u32 pad;
+};
+
+/* What a walk over the sockets finds: whom one is connected to or sends to, by which fact (0: by none). */
+struct connection {
+	__u64 run;
+	__u8 address[16];
+	__u32 fact;
 	__u32 pad;
 };
 

@@ -40,6 +40,7 @@ const STRUCTS = [
   'chain_key',
   'client_key',
   'client',
+  'connection',
 ];
 const ENUMS = [
   'decision',
@@ -53,6 +54,7 @@ const ENUMS = [
   'cause',
   'loss',
   'run_flags',
+  'fact_clock',
 ];
 
 const root = new URL('..', import.meta.url).pathname;

@@ -83,8 +83,8 @@ struct opening {
 	struct authority host;
 	char window[WINDOW_SIZE];
 	__u64 name_hash;
-	/* A name_key or a chain_key. */
 	struct name_key key;
+	struct chain_key chain;
 };
 
 /* What a socket is known by. Only allowed destinations are recorded, so a torn record opens nothing. */
@@ -196,7 +196,7 @@ struct {
 	__uint(max_entries, MAX_OPENINGS);
 	__type(key, __u64);
 	__type(value, __u64);
-} connections __weak SEC(".maps");
+} opening_sockets __weak SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);

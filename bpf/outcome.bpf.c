@@ -7,7 +7,6 @@
 
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
-#define TCP_CLOSE 7
 /* Bit of skc_flags, include/net/sock.h SOCK_DONE: the peer's FIN has come. */
 #define SOCK_DONE 2
 

@@ -142,6 +142,7 @@ struct wire_types {
 	struct dns_event dns_event;
 	struct process_event process_event;
 	struct exec_event exec_event;
+	struct connection connection;
 	enum decision decision;
 	enum opening_use opening_use;
 	enum opening_says opening_says;
@@ -153,6 +154,7 @@ struct wire_types {
 	enum cause cause;
 	enum loss loss;
 	enum run_flags run_flags;
+	enum fact_clock fact_clock;
 };
 
 __noinline int wire_types(const struct wire_types *types)

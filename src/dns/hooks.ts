@@ -89,6 +89,8 @@ export interface ProxyCounters {
   connectionsClosed: number;
   /** Answers that could not be sent. */
   unsent: number;
+  /** Datagrams the kernel dropped because they came faster than they were read. */
+  unread: number;
   /** Lookups failed because a hook threw. */
   internal: number;
 }

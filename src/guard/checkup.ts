@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { bindLoopback, closeListener } from '../dns/bind.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
+import { openDatagrams } from '../kernel/datagrams.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import type { Finding } from '../kernel/probe.ts';
 import { GUARD_PROBES } from '../kernel/probe-guard.ts';
@@ -65,12 +66,22 @@ async function guardedRun(): Promise<{ finding: Finding; cost: Cost | null }> {
   }
 }
 
+/** The addresses the DNS proxy could bind. */
+async function tryListening(): Promise<readonly string[]> {
+  const datagrams = openDatagrams({ message: () => {}, failed: () => {} });
+  try {
+    const { listeners } = await bindLoopback(datagrams, PROXY_ADDRESSES, 0);
+    await Promise.all(listeners.map((listener) => closeListener(datagrams, listener)));
+    return listeners.map(({ address }) => address);
+  } finally {
+    datagrams.close();
+  }
+}
+
 async function dnsProxy(): Promise<Finding> {
   const name = 'DNS proxy';
   try {
-    const { listeners } = await bindLoopback(PROXY_ADDRESSES, 0);
-    const bound = listeners.map(({ address }) => address);
-    await Promise.all(listeners.map(closeListener));
+    const bound = await tryListening();
     if (!ownAddresses().some((address) => address === '127.0.0.1'))
       return { name, state: 'optional', detail: 'lo is down: lookups of a run fail', remedy: LO_UP };
     const absent = PROXY_ADDRESSES.filter((address) => !bound.includes(address));

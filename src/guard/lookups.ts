@@ -1,11 +1,11 @@
 import type { Outcome } from '../dns/attempts.ts';
-import type { ProxyHooks, Requester } from '../dns/hooks.ts';
+import type { ProxyCounters, ProxyHooks, Requester } from '../dns/hooks.ts';
 import type { ClientTable } from '../kernel/clients.ts';
 import type { DnsReplyRecord } from '../kernel/records.ts';
 import { addressFromBytes } from '../model/address.ts';
 import type { RuleReference } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
-import { evaluateLookup } from '../policy/evaluate.ts';
+import type { LookupCache } from '../policy/lookup-cache.ts';
 import type { DnsDenial } from '../policy/policy.ts';
 import { rcodeName, typeName } from '../wire/dns-code.ts';
 import { decodeQuestion } from '../wire/dns-query.ts';
@@ -14,16 +14,34 @@ import { decodeResponse } from '../wire/dns-response.ts';
 import type { Facts } from './facts.ts';
 import type { Asker, LookupBook } from './lookup-book.ts';
 
+/** What the proxy failed a run in, as the summary's losses name it. */
+const LOOKUP_LOSSES = {
+  overloaded: 'DNS lookups over the limit',
+  unlearned: 'DNS answers without room for their addresses',
+  internal: 'DNS lookups failed inside acyclic',
+  unread: 'DNS queries dropped unread',
+  unsent: 'DNS answers that could not be sent',
+} as const;
+
+/** The losses of a proxy, by cause; causes that never struck are left out. */
+export function lookupLosses(counters: Readonly<ProxyCounters>): Record<string, number> {
+  const entries = Object.entries(LOOKUP_LOSSES) as [keyof typeof LOOKUP_LOSSES, string][];
+  return Object.fromEntries(
+    entries.map(([counter, name]) => [name, counters[counter]] as const).filter(([, count]) => count > 0),
+  );
+}
+
 /** The proxy's questions, answered for one run. */
 export function proxyHooks(options: {
   runId: string;
   run: bigint;
   policy: CompiledPolicy;
+  lookups: LookupCache;
   clients: ClientTable;
   facts: Facts;
   book: LookupBook;
 }): ProxyHooks {
-  const { runId, run, policy, clients, facts, book } = options;
+  const { runId, run, clients, facts, book, policy, lookups } = options;
   return {
     identify(peer) {
       const client = clients.find(peer.transport, peer.address, peer.port);
@@ -35,8 +53,7 @@ export function proxyHooks(options: {
       const asker = askerOf(requester);
       // With aliases it is the same question again, and what exists and is denied is not passed over for another.
       const attempt = aliases.length === 0 ? book.question(asker, question) : null;
-      const names = [question.name, ...aliases];
-      const { answer, rule, cycle } = evaluateLookup(policy, names, (address) => facts.chainsAt(address));
+      const { answer, rule, cycle } = lookups.decide([question.name, ...aliases]);
       if (answer !== 'deny') return ALLOWED;
       const outlook = attempt && book.outlook(attempt, asker, question.name);
       return {
@@ -49,7 +66,7 @@ export function proxyHooks(options: {
     learn(requester, learned) {
       const asker = askerOf(requester);
       return learned
-        .map(({ address, names }) => facts.learn(address, book.withShortNames(asker, names)))
+        .map(({ address, names, ttl }) => facts.learn(address, book.withShortNames(asker, names), ttl))
         .every(Boolean);
     },
     report(requester, lookup) {
@@ -110,8 +127,8 @@ export function readReply(record: DnsReplyRecord, facts: Facts, book: LookupBook
   const [type, rcode] = [typeName(query.type), rcodeName(response.rcode)];
   const asker: Asker = { pid, time };
   book.question(asker, { name: query.name, type, id: u16(message, 0) });
-  for (const { address, names } of response.addresses)
-    facts.learn(addressFromBytes(address), book.withShortNames(asker, names));
+  for (const { address, names, ttl } of response.addresses)
+    facts.learn(addressFromBytes(address), book.withShortNames(asker, names), ttl);
   book.answered({
     pid,
     time,

@@ -16,6 +16,8 @@ interface Image {
 interface Life {
   readonly pid: number;
   readonly start: bigint | null;
+  /** Of `start`, by the wall clock when it was first asked for: the same in every record. */
+  startText: string | null;
   readonly parent: Life | null;
   readonly images: Image[];
   exit: bigint | null;
@@ -60,6 +62,7 @@ export class ProcessTable {
     this.#add({
       pid: record.pid,
       start: record.time,
+      startText: null,
       parent,
       exit: null,
       images: [
@@ -86,7 +89,7 @@ export class ProcessTable {
     if (life) life.images.push(image);
     else {
       const parent = this.#lifeAt(record.parent, record.time);
-      this.#add({ pid: record.pid, start: null, parent, exit: null, images: [image] });
+      this.#add({ pid: record.pid, start: null, startText: null, parent, exit: null, images: [image] });
     }
   }
 
@@ -123,9 +126,10 @@ export class ProcessTable {
 
   #describe(life: Life, time: bigint): ProcessImage {
     const image = imageAt(life, time);
+    if (life.start !== null) life.startText ??= this.#clock.wall(life.start);
     return {
       pid: life.pid,
-      start: life.start === null ? null : this.#clock.wall(life.start),
+      start: life.startText,
       uid: image?.uid ?? null,
       comm: image?.comm ?? null,
       exe: image?.exe ?? null,

@@ -6,7 +6,14 @@ import type { Opening } from '../model/opening.ts';
 import type { RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { type Decision, evaluateLookup } from '../policy/evaluate.ts';
-import { type CallDecision, type Chains, evaluateCall, evaluateOpening } from '../policy/opening.ts';
+import { LookupCache } from '../policy/lookup-cache.ts';
+import {
+  type Call,
+  type CallDecision,
+  type Chains,
+  evaluateCall,
+  evaluateOpening,
+} from '../policy/opening.ts';
 import type { Clock } from './clock.ts';
 import { delegateAt } from './delegates.ts';
 import { errnoName } from './errno.ts';
@@ -92,11 +99,13 @@ export class Recorder {
   readonly #policy: CompiledPolicy;
   readonly #policyElsewhere: CompiledPolicy;
   readonly #staged: StagedRun | null;
+  readonly #lookups: LookupCache;
   readonly #clock: Clock;
   readonly #processes: ProcessTable;
   readonly #facts: Facts;
   readonly #common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
   readonly #nextId: () => string;
+  readonly #remembered = new LatestCall();
   /** Calls the kernel decided otherwise than the policy says: a fault of this program. */
   disagreements = 0;
 
@@ -114,6 +123,7 @@ export class Recorder {
     this.#policy = options.policy;
     this.#policyElsewhere = options.policyElsewhere;
     this.#staged = options.staged;
+    this.#lookups = new LookupCache(options.policy, (address) => options.facts.chainsAt(address));
     this.#clock = options.clock;
     this.#processes = options.processes;
     this.#facts = options.facts;
@@ -126,7 +136,8 @@ export class Recorder {
     const { address, port } = record;
     const protocol = transportOf(record.protocol);
     const names = [...new Set(chains.flat())].sort();
-    const by = (policy: CompiledPolicy) => evaluateCall(policy, { address, port, protocol, chains });
+    const call = { address, port, protocol, chains };
+    const by = (policy: CompiledPolicy) => this.#remembered.of(policy, call);
     return this.#attempted(record, by, { address, names }, record.opening);
   }
 
@@ -137,7 +148,7 @@ export class Recorder {
     const call = { address, port, chains };
     const by = (policy: CompiledPolicy) => evaluateOpening(policy, call, says, chainsAt);
     // What a declared proxy is told to reach is the destination.
-    const { opening } = evaluateCall(inNamespace(record, this.#inForce), { ...call, protocol: 'tcp' });
+    const { opening } = this.#remembered.of(inNamespace(record, this.#inForce), { ...call, protocol: 'tcp' });
     const inner = opening === 'proxy' && (says.name !== null || says.address !== null);
     const known = inner ? [] : chains.flat().sort();
     const names = [...new Set([...(says.name === null ? [] : [says.name]), ...known])];
@@ -225,7 +236,7 @@ export class Recorder {
 
   /** @param names what is known of the attempt it belongs to, the name asked for first */
   lookup(seen: ObservedLookup, names: readonly string[]): Recorded {
-    const decision = evaluateLookup(this.#policy, seen.names, (address) => this.#facts.chainsAt(address));
+    const decision = this.#lookups.decide(seen.names);
     const verdict: Verdict = decision.answer === 'allow' ? 'allow' : seen.denied ? 'deny' : 'would-deny';
     return this.#recorded('dns', seen, decision, verdict, {
       destination: {
@@ -241,7 +252,9 @@ export class Recorder {
       comm: null,
       uid: null,
       count: 1,
-      ...this.#stagedWord((staged) => evaluateLookup(staged.policy, seen.names)),
+      ...this.#stagedWord((staged) =>
+        evaluateLookup(staged.policy, seen.names, (address) => this.#facts.chainsAt(address)),
+      ),
     });
   }
 
@@ -344,4 +357,24 @@ function causeDecision(decision: CallDecision, cause: string): CallDecision {
       instead: null,
     },
   };
+}
+
+/** What the policy said of the latest call, which is often the next one too, and may have thousands of names. */
+class LatestCall {
+  #latest: { policy: CompiledPolicy; call: Call; decision: CallDecision } | null = null;
+
+  of(policy: CompiledPolicy, call: Call): CallDecision {
+    const { policy: before, call: last, decision } = this.#latest ?? {};
+    const { address, port, protocol, chains } = call;
+    const same =
+      before === policy &&
+      last?.chains === chains &&
+      last.address === address &&
+      last.port === port &&
+      last.protocol === protocol;
+    if (same && decision) return decision;
+    const found = evaluateCall(policy, call);
+    this.#latest = { policy, call, decision: found };
+    return found;
+  }
 }

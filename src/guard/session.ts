@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { monotonicFactory } from 'ulid';
 import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
 import { type Cgroup, createCgroup, ownCgroup, processesIn } from '../kernel/cgroup.ts';
 import { ClientTable } from '../kernel/clients.ts';
+import { readConnections } from '../kernel/connections.ts';
+import { openDatagrams } from '../kernel/datagrams.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import { readLosses } from '../kernel/losses.ts';
 import { native } from '../kernel/native.ts';
@@ -18,18 +19,23 @@ import { EngineWords } from '../kernel/words.ts';
 import { type Address, addressBytes } from '../model/address.ts';
 import type { LeftProcess } from '../model/summary.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
-import { evaluateLookup } from '../policy/evaluate.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
 import { nameTable } from '../policy/flatten-names.ts';
+import { LookupCache } from '../policy/lookup-cache.ts';
+import { AliasTable } from './alias-table.ts';
 import { mentions, readHabits } from './asker.ts';
 import { Calls } from './calls.ts';
 import { Clock } from './clock.ts';
+import { eventIds } from './event-ids.ts';
+import { FactTable } from './fact-table.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
+import { keepLapsing } from './lapsing.ts';
+import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
 import { Listeners } from './listeners.ts';
 import { LookupBook } from './lookup-book.ts';
-import { proxyHooks, readReply } from './lookups.ts';
+import { lookupLosses, proxyHooks, readReply } from './lookups.ts';
 import { outsideResolver } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
 import { type Recorded, Recorder, type StagedRun } from './recorder.ts';
@@ -51,6 +57,8 @@ export interface SessionOptions {
   readonly leftover: 'release' | 'kill';
   /** Whether to watch how system calls return, at a small cost to every process of the host. */
   readonly syscalls: boolean;
+  /** Default: the product's. Others are for tests, which cannot wait for a minute. */
+  readonly leases?: LeaseSettings;
   /** What is to be told at once: denied calls before they return, denied lookups before their answer leaves. */
   readonly onDenied: (recorded: Recorded) => void;
   /** Every event, when it is over; of a lookup, when its resolver is done. */
@@ -124,15 +132,23 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
 
   const clock = new Clock(() => native().clocks());
   const processes = new ProcessTable(clock);
+  const { policyElsewhere, leases = LEASE_SETTINGS } = options;
   const facts = new Facts({
-    tables: policy.mode === 'enforce' ? tables : null,
+    table: new FactTable({ tables, policy, policyElsewhere, run: cgroup.id, generation: GENERATION }),
+    aliases:
+      policy.mode === 'enforce'
+        ? new AliasTable({ tables, policy, run: cgroup.id, generation: GENERATION })
+        : null,
     policy,
-    policyElsewhere: options.policyElsewhere,
     run: cgroup.id,
-    generation: GENERATION,
+    connections: () => readConnections(programs),
+    settings: leases,
   });
-  undo.add('facts', () => facts.close());
-  for (const { address, names } of readHostsFile()) for (const name of names) facts.learn(address, [name]);
+  knowHosts(facts);
+  undo.add(
+    'leases',
+    keepLapsing(() => facts.lapse(), leases.every),
+  );
   const recorder = new Recorder({
     policy,
     policyElsewhere: options.policyElsewhere,
@@ -141,7 +157,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     processes,
     facts,
     common: { host: options.host, run: id, deployment: options.deployment, policy: options.policyId },
-    nextId: monotonicFactory(),
+    nextId: eventIds(),
   });
   const calls = new Calls({
     recorder,
@@ -156,29 +172,34 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     (record) =>
       dispatch(record, { words, processes, facts, book, recorder, calls, onEvent: options.onEvent }),
   );
+  const lookups = new LookupCache(policy, (address) => facts.chainsAt(address));
   const book = new LookupBook({
     enforced: policy.mode === 'enforce',
     say: (names) => {
-      const { answer, rule } = evaluateLookup(policy, names, (address) => facts.chainsAt(address));
+      const { answer, rule } = lookups.decide(names);
       return { denied: answer === 'deny', byRule: rule.kind !== 'default' };
     },
     habits: readHabits,
     mentions: ({ pid, time }, name) => mentions(processes.at(pid, time)?.argv ?? [], name),
     event: (lookup, names) => recorder.lookup(lookup, names),
-    catchUp: () => stream.drain(),
+    catchUp: () => stream.drainProcesses(),
     tell: options.onDenied,
     record: options.onEvent,
   });
   undo.add('lookups', () => book.close());
   undo.add('record stream', () => stream.close());
 
-  if (policy.mode === 'enforce') {
-    const proxy = await startDns(options, {
-      run: cgroup.id,
-      clients: new ClientTable(programs.map('clients')),
-      facts,
-      book,
-    });
+  const proxy =
+    policy.mode === 'enforce'
+      ? await startDns(options, {
+          run: cgroup.id,
+          lookups,
+          clients: new ClientTable(programs.map('clients')),
+          facts,
+          book,
+        })
+      : null;
+  if (proxy) {
     undo.add('DNS proxy', () => proxy.close());
     words.setProxy(proxy.port);
   }
@@ -215,7 +236,10 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       await lastOutcomes(stream, calls);
       book.close();
       calls.close();
-      const losses = lossesOf(programs, stream, recorder);
+      const losses = {
+        ...lossesOf(programs, stream, recorder, facts),
+        ...(proxy ? lookupLosses(proxy.counters) : {}),
+      };
       // The guard goes before what it guards is let go: a released process is not half guarded.
       programs.detach();
       undo.add('leftover processes', async () => {
@@ -314,6 +338,8 @@ function dispatch(
       readReply(record, facts, book);
       break;
     case 'attempt':
+      // The kernel has marked the use, unless it had no fact yet, or was just being given another one.
+      if (record.decision !== 'deny') facts.use(record.address, Number(record.time) / 1e6);
       if (record.decision === 'deny') endSilentSocket(record);
       calls.take(record);
       if (record.ticket !== 0) words.told(record.ticket);
@@ -352,8 +378,13 @@ function endSilentSocket(record: AttemptRecord): void {
   }
 }
 
-function lossesOf(programs: Programs, stream: RecordStream, recorder: Recorder): Record<string, number> {
-  const lost = readLosses(programs.map('losses'));
+function lossesOf(
+  programs: Programs,
+  stream: RecordStream,
+  recorder: Recorder,
+  facts: Facts,
+): Record<string, number> {
+  const lost = { ...readLosses(programs.map('losses')), ...facts.lost };
   if (stream.faults > 0) lost['decode error'] = stream.faults;
   if (recorder.disagreements > 0) lost['kernel and policy disagree'] = recorder.disagreements;
   return lost;
@@ -372,8 +403,13 @@ function describeLeft(pid: number): LeftProcess {
   return { pid, comm: read('comm')?.trimEnd() ?? null, argv };
 }
 
-function readHostsFile(): ReturnType<typeof parseHosts> {
-  return parseHosts(readIfThere(HOSTS));
+/** A hosts file may have a hundred thousand names for one address: they are learned at one stroke. */
+function knowHosts(facts: Facts): void {
+  const lines = Map.groupBy(parseHosts(readIfThere(HOSTS)), ({ address }) => address);
+  for (const [address, of] of lines) {
+    const names = of.flatMap((line) => line.names);
+    facts.know(address, names);
+  }
 }
 
 /** The text of a file; empty where there is none. */
@@ -398,7 +434,7 @@ async function refuseOutsideResolver(): Promise<void> {
 
 async function startDns(
   options: SessionOptions,
-  parts: Pick<Parameters<typeof proxyHooks>[0], 'run' | 'clients' | 'facts' | 'book'>,
+  parts: Pick<Parameters<typeof proxyHooks>[0], 'run' | 'lookups' | 'clients' | 'facts' | 'book'>,
 ): Promise<DnsProxy> {
   const { policy, id } = options;
   const servers = policy.dns.servers?.map((address) => ({ address, port: DNS_PORT }));
@@ -407,6 +443,7 @@ async function startDns(
       addresses: PROXY_ADDRESSES,
       servers: servers ?? parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')).servers,
       hooks: proxyHooks({ runId: id, policy, ...parts }),
+      openDatagrams,
     });
   } catch (error) {
     throw new SetupFailure(

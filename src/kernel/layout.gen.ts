@@ -179,10 +179,11 @@ export const nameEntry = {
 } as const;
 
 export const chainKey = {
-  size: 256,
-  generation: { offset: 0, size: 4 },
-  fact: { offset: 4, size: 4 },
-  name: { offset: 8, size: 248 },
+  size: 280,
+  run: { offset: 0, size: 8 },
+  address: { offset: 8, size: 16 },
+  generation: { offset: 24, size: 4 },
+  name: { offset: 28, size: 248 },
 } as const;
 
 export const clientKey = {
@@ -199,6 +200,13 @@ export const client = {
   pid: { offset: 16, size: 4 },
   originalPort: { offset: 20, size: 2 },
   original: { offset: 24, size: 16 },
+} as const;
+
+export const connection = {
+  size: 32,
+  run: { offset: 0, size: 8 },
+  address: { offset: 8, size: 16 },
+  fact: { offset: 24, size: 4 },
 } as const;
 
 export const decision = {
@@ -306,4 +314,8 @@ export const runFlags = {
   RUN_DEFAULT_DENY: 2,
   RUN_READS: 4,
   RUN_ERRNO_SHIFT: 8,
+} as const;
+
+export const factClock = {
+  FACT_USED_SHIFT: 27,
 } as const;

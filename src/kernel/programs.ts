@@ -36,7 +36,7 @@ const CGROUP_PROGRAMS: readonly { name: string; modes: readonly Mode[] }[] = [
 ];
 
 /** Reads what sockets in this map send; `established` puts them there. */
-const MESSAGE_PROGRAM = { name: 'message', map: 'connections', mode: 'enforce' } as const;
+const MESSAGE_PROGRAM = { name: 'message', map: 'opening_sockets', mode: 'enforce' } as const;
 
 /** Programs on the kernel's tracepoints: a run's processes, and what became of its connections. */
 const TRACE_PROGRAMS = ['process_fork', 'process_exec', 'process_exit', 'process_move', 'outcome'] as const;
@@ -46,9 +46,14 @@ const SYSCALL_PROGRAMS = ['connect', 'sendto', 'sendmsg', 'sendmmsg', 'socket'].
   (call) => [`enter_${call}`, `exit_${call}`] as const,
 );
 
+/** 2 million connections. */
+const MAX_WALK_BYTES = 64 << 20;
+
 /** Loaded programs and their maps; `attach` puts them on a cgroup. */
 export interface Programs {
   map(name: string): BpfMap;
+  /** Walks the sockets of runs now: a `struct connection` (bpf/event.h) for each address one is connected to. */
+  walkConnections(): Buffer;
   /** Attaches to the cgroup and pins the links, so that they outlive this process. */
   attach(cgroup: Cgroup, pinName: string): void;
   /** Attaches the programs on system calls, pinned too. False: this host has no tracefs for them. */
@@ -73,6 +78,12 @@ export function loadPrograms(modes: readonly Mode[], { syscalls = false } = {}):
     ...(syscalls ? SYSCALL_PROGRAMS : []),
   ]);
   const maps = new Map<string, BpfMap>();
+  const openMap = (name: string) => {
+    const map = maps.get(name) ?? native().mapOpen(object, name);
+    maps.set(name, map);
+    return map;
+  };
+  const walk = attachWalk(object, openMap('sockets'));
   const links: BpfLink[] = [];
   let pins: string | null = null;
   const onSyscalls: BpfLink[] = [];
@@ -84,18 +95,14 @@ export function loadPrograms(modes: readonly Mode[], { syscalls = false } = {}):
     // The last attached first: packets are let go before calls, so that none is judged by half a guard.
     for (const link of links.splice(0).reverse()) native().linkClose(link);
   };
-  const map = (name: string) => {
-    const opened = maps.get(name) ?? native().mapOpen(object, name);
-    maps.set(name, opened);
-    return opened;
-  };
   return {
     intact: () => links.every((link) => native().linkAttached(link)),
     detach,
-    map,
+    map: openMap,
+    walkConnections: () => native().linkRead(walk, MAX_WALK_BYTES),
     attach(cgroup, pinName) {
       pins = makePinDirectory(pinName);
-      if (reads) attachMessage(object, map(MESSAGE_PROGRAM.map));
+      if (reads) attachMessage(object, openMap(MESSAGE_PROGRAM.map));
       for (const { name } of wanted) {
         const link = attachCgroup(object, name, cgroup);
         links.push(link);
@@ -114,6 +121,7 @@ export function loadPrograms(modes: readonly Mode[], { syscalls = false } = {}):
     },
     close() {
       detach();
+      native().linkClose(walk);
       for (const map of maps.values()) native().mapClose(map);
       native().objectClose(object);
     },
@@ -191,9 +199,18 @@ function attachMessage(object: BpfObject, map: BpfMap): void {
   }
 }
 
-function attachTrace(object: BpfObject, name: string): BpfLink {
+function attachWalk(object: BpfObject, sockets: BpfMap): BpfLink {
   try {
-    return native().linkAttach(object, name);
+    return attachTrace(object, 'connections', sockets);
+  } catch (error) {
+    native().objectClose(object);
+    throw error;
+  }
+}
+
+function attachTrace(object: BpfObject, name: string, over?: BpfMap): BpfLink {
+  try {
+    return native().linkAttach(object, name, over);
   } catch (error) {
     throw new SetupFailure(
       'attach-refused',

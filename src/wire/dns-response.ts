@@ -45,23 +45,29 @@ const TC = 0x0200;
 const RD = 0x0100;
 const RA = 0x0080;
 
-/** Whether these bytes answer the query forwarded under this id: same id, opcode and question (case aside). */
-export function answersQuery(bytes: Uint8Array, query: Query, id: number): boolean {
-  if (bytes.length < HEADER_BYTES || u16(bytes, 0) !== id) return false;
+/** `other-case`: all is as it should be, but letters of the name came back in another case than they were sent. */
+export type AnswerMatch = 'yes' | 'other-case' | 'no';
+
+/** Whether these bytes answer the query forwarded under this id: same id, opcode and question. */
+export function matchAnswer(bytes: Uint8Array, query: Query, id: number): AnswerMatch {
+  if (bytes.length < HEADER_BYTES || u16(bytes, 0) !== id) return 'no';
   const flags = u16(bytes, 2);
-  if ((flags & 0xf800) !== 0x8000) return false;
+  if ((flags & 0xf800) !== 0x8000) return 'no';
   const count = u16(bytes, 4);
   // Servers that could not read the question may leave it out, but only of an error.
-  if (count === 0) return (flags & 0xf) !== RCODE.NOERROR && u16(bytes, 6) === 0;
+  if (count === 0) return (flags & 0xf) !== RCODE.NOERROR && u16(bytes, 6) === 0 ? 'yes' : 'no';
   const { question } = query;
-  if (count !== 1 || bytes.length < HEADER_BYTES + question.length) return false;
+  if (count !== 1 || bytes.length < HEADER_BYTES + question.length) return 'no';
   const nameEnd = question.length - 4;
+  let match: AnswerMatch = 'yes';
   for (let i = 0; i < question.length; i++) {
     const ours = question[i] as number;
     const theirs = bytes[HEADER_BYTES + i] as number;
-    if (i < nameEnd ? lower(ours) !== lower(theirs) : ours !== theirs) return false;
+    if (ours === theirs) continue;
+    if (i >= nameEnd || lower(ours) !== lower(theirs)) return 'no';
+    match = 'other-case';
   }
-  return true;
+  return match;
 }
 
 /**

@@ -28,7 +28,7 @@ async function start(
   };
   bench = await startBench({
     zone,
-    timeoutMs: 300,
+    patience: { timeoutMs: 300, budgetMs: 4000, tryEveryMs: 10_000 },
     faults: [options.faults ?? {}],
     hooks: {
       judge: (_, { name }) =>
