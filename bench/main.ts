@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Comparison, compare, difference, figure, outputOf, ratio } from './comparison.ts';
 import { openDnsBench } from './dns.ts';
+import { benchTrail } from './trail.ts';
 
 const ROUNDS = 9;
 const CONNECTS = 10_000;
@@ -31,6 +32,8 @@ async function elapsedMs(argv: readonly string[]): Promise<number> {
 
 async function main(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'acyclic-bench-'));
+  // Guarded runs record into a trail of their own, and leave the host's as it is.
+  process.env.ACYCLIC_STATE = join(directory, 'state');
   const load = join(directory, 'load');
   execFileSync('cc', ['-O2', '-pthread', '-o', load, join(root, 'bench/load.c')]);
   const server = spawn(load, ['serve', String(OPEN_PORT)], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -92,6 +95,8 @@ async function main(): Promise<void> {
     } finally {
       dns.close();
     }
+    process.stdout.write('\n| the audit trail | figure | target |\n| --- | --- | --- |\n');
+    for (const line of await benchTrail(directory, acyclic)) process.stdout.write(`${line}\n`);
   } finally {
     server.kill('SIGKILL');
     rmSync(directory, { recursive: true });

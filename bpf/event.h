@@ -301,7 +301,10 @@ enum fact_clock {
 	FACT_USED_SHIFT = 27,
 };
 
-/* What is known of an address: a set of names that never changes, by number; and its last allowed use, 0: none. */
+/*
+ * What is known of an address: a set of names that never changes, by number; and its last allowed use, 0:
+ * none.
+ */
 struct fact {
 	__u32 id;
 	__u32 used;

@@ -15,8 +15,8 @@ static __always_inline void put_connection(struct seq_file *seq, const struct so
 }
 
 /*
- * A socket that sent nothing is on no record. One may be connected to an address and have sent to another since:
- * both are told.
+ * A socket that sent nothing is on no record. One may be connected to an address and have sent to another
+ * since: both are told.
  */
 SEC("iter/bpf_sk_storage_map")
 int connections(struct bpf_iter__bpf_sk_storage_map *ctx)

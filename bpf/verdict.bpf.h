@@ -224,8 +224,8 @@ __weak __noinline int judge_destination(struct judging *j)
 }
 
 /*
- * Judges a destination for one run, whose state is NULL when it is over. In audit mode the call goes
- * through, and user space computes the verdict with every name learned up to then.
+ * Judges a destination for one run, whose state is NULL when it is over. In audit mode the call goes through,
+ * and user space computes the verdict with every name learned up to then.
  */
 static __always_inline void judge(__u64 run, const struct run_state *state, const struct destination *to,
 				  __u64 netns, struct judgement *verdict)

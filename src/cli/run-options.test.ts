@@ -39,6 +39,7 @@ describe('readRunOptions', () => {
       timeoutMs: null,
       leftover: 'release',
       report: null,
+      state: null,
       json: false,
       quiet: false,
       failOn: 'never',
@@ -54,7 +55,7 @@ describe('readRunOptions', () => {
     const args =
       '-p a.yaml -d mysql --enforce --require enforce --allow a.com --allow b.com --deny service:x --default deny';
     const more =
-      '--label team=db --label ref=a=b --timeout 10m --leftover kill --report out --json --quiet --fail-on cycle';
+      '--label team=db --label ref=a=b --timeout 10m --leftover kill --report out --state st --json --quiet --fail-on cycle';
     expect(read(...args.split(' '), ...more.split(' '), '--allow-inherited', 'sh', '-c', 'x')).toEqual({
       policy: 'a.yaml',
       deployment: 'mysql',
@@ -67,6 +68,7 @@ describe('readRunOptions', () => {
       timeoutMs: 600_000,
       leftover: 'kill',
       report: 'out',
+      state: 'st',
       json: true,
       quiet: true,
       failOn: 'cycle',

@@ -134,7 +134,7 @@ function plural(count: number, noun: string): string {
 }
 
 /** `340 ms`, `4.2 s`, `2 min 5 s`. */
-function formatDuration(ms: number): string {
+export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
   return `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1000)} s`;

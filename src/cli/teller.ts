@@ -1,3 +1,4 @@
+import type { AuditTrail } from '../audit/trail.ts';
 import type { Recorded } from '../guard/recorder.ts';
 import type { ReportFile } from '../guard/report.ts';
 import type { Swept } from '../guard/sweep.ts';
@@ -15,16 +16,27 @@ export class Teller {
   readonly wouldDeny: Fold = createFold();
   readonly #output: Output;
   readonly #report: ReportFile | null;
+  readonly #trail: AuditTrail;
+  readonly #more: (id: string) => string;
 
-  constructor(output: Output, report: ReportFile | null, tally: Tally) {
-    this.tally = tally;
-    this.#output = output;
-    this.#report = report;
+  /** `more` gives the command that shows an event again. */
+  constructor(options: {
+    output: Output;
+    report: ReportFile | null;
+    trail: AuditTrail;
+    tally: Tally;
+    more: (id: string) => string;
+  }) {
+    this.tally = options.tally;
+    this.#output = options.output;
+    this.#report = options.report;
+    this.#trail = options.trail;
+    this.#more = options.more;
   }
 
   /** What is to be told at once. */
   tell(recorded: Recorded): void {
-    const view = viewOf(recorded);
+    const view = this.#viewOf(recorded);
     if (view && view.event.verdict === 'deny' && this.fold.first(view, performance.now()))
       this.#output.say('denial', formatDenial(view, this.#output.width), view.event);
   }
@@ -32,6 +44,7 @@ export class Teller {
   /** An event that is over. */
   record(recorded: Recorded): void {
     const { event } = recorded;
+    this.#trail.record(event);
     this.#report?.write(event);
     this.tally.add(event, formatTarget(event));
     if (event.kind === 'escape') {
@@ -43,8 +56,21 @@ export class Teller {
       );
       return;
     }
-    const view = viewOf(recorded);
+    const view = this.#viewOf(recorded);
     if (view && event.verdict === 'would-deny') this.wouldDeny.first(view, performance.now());
+  }
+
+  /** What there is to say of a call that was, or would be, denied; null of others. */
+  #viewOf({ event, rule, cycle, saw }: Recorded): DenialView | null {
+    if (event.verdict === null || event.verdict === 'allow' || rule === null) return null;
+    return {
+      ...{ event, rule, cycle, saw: saw ?? '' },
+      dependency: event.dependency,
+      lineage: [...(event.process?.ancestry ?? [])].reverse(),
+      instead: rule.instead,
+      repeats: 0,
+      more: this.#more(event.id),
+    };
   }
 
   /** Goes once through what a denial needs: code that has never run takes the milliseconds a caller waits. */
@@ -92,22 +118,6 @@ export class Teller {
   tellRepeats(): void {
     for (const line of this.fold.due(performance.now())) this.#output.say('denial', [line]);
   }
-}
-
-/** What there is to say of a call that was, or would be, denied; null of others. */
-function viewOf({ event, rule, cycle, saw }: Recorded): DenialView | null {
-  if (event.verdict === null || event.verdict === 'allow' || rule === null) return null;
-  return {
-    event,
-    rule,
-    cycle,
-    dependency: event.dependency,
-    saw: saw ?? '',
-    lineage: [...(event.process?.ancestry ?? [])].reverse(),
-    instead: rule.instead,
-    repeats: 0,
-    more: null,
-  };
 }
 
 /** What was found of runs whose Acyclic was killed. */

@@ -1,4 +1,6 @@
-/** Of a slot, in milliseconds: nothing is taken earlier than it was put down for, and up to this much later. */
+/**
+ * Of a slot, in milliseconds: nothing is taken earlier than it was put down for, and up to this much later.
+ */
 const SLOT_MS = 250;
 
 interface Entry {

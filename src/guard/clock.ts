@@ -1,8 +1,10 @@
+import { formatTime, type Timestamp } from '../model/time.ts';
+
 /** Turns the kernel's monotonic times into wall time. */
 export class Clock {
   #offset = 0n;
   /** The millisecond told last, as a number and up to its digits: events come many to one. */
-  #millisecond = Number.NaN;
+  #millisecond = -1n;
   #text = '';
   readonly #read: () => { monotonic: bigint; realtime: bigint };
 
@@ -17,13 +19,13 @@ export class Clock {
     this.#offset = realtime - monotonic;
   }
 
-  /** RFC 3339, UTC, nanoseconds. */
-  wall(monotonic: bigint): string {
+  /** The wall time of a monotonic one. */
+  wall(monotonic: bigint): Timestamp {
     const realtime = monotonic + this.#offset;
-    const milliseconds = Number(realtime / 1_000_000n);
-    if (milliseconds !== this.#millisecond) {
-      this.#millisecond = milliseconds;
-      this.#text = new Date(milliseconds).toISOString().slice(0, -1);
+    const millisecond = realtime / 1_000_000n;
+    if (millisecond !== this.#millisecond) {
+      this.#millisecond = millisecond;
+      this.#text = formatTime(realtime).slice(0, -'000000Z'.length);
     }
     return `${this.#text}${String(realtime % 1_000_000n).padStart(6, '0')}Z`;
   }

@@ -21,8 +21,8 @@ interface Retired {
 }
 
 /**
- * What each fact said, by number: a set of chains that never changes, so that a record read a moment later has the
- * names that were known at the call. Numbers are not used twice in a run.
+ * What each fact said, by number: a set of chains that never changes, so that a record read a moment later
+ * has the names that were known at the call. Numbers are not used twice in a run.
  */
 export class FactLog {
   readonly #facts = new Map<number, Snapshot>();

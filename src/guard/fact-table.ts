@@ -11,7 +11,10 @@ interface Answers {
   readonly elsewhere: readonly Segment[] | null;
 }
 
-/** The facts of one run in the kernel: which holds for an address, what the policy says of it, when it was used. */
+/**
+ * The facts of one run in the kernel: which holds for an address, what the policy says of it, when it was
+ * used.
+ */
 export class FactTable {
   readonly #tables: Tables;
   readonly #policy: CompiledPolicy;
@@ -36,7 +39,10 @@ export class FactTable {
     this.#generation = options.generation;
   }
 
-  /** Puts a fact in force for an address, judged by these chains. False: a table is full, and nothing has changed. */
+  /**
+   * Puts a fact in force for an address, judged by these chains. False: a table is full, and nothing has
+   * changed.
+   */
   set(address: Address, fact: number, chains: Chains): boolean {
     try {
       if (this.#policy.mode === 'enforce') {

@@ -13,16 +13,18 @@ import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 
 /** Leases looked at in one go, so that lookups and records have their turn. */
 const GO = 250;
-/** An address with this many chains is looked at this seldom, since its facts of before are kept for a while. */
+/**
+ * An address with this many chains is looked at this seldom, since its facts of before are kept for a while.
+ */
 const CROWD = 256;
 const CROWD_MS = 20_000;
 
 type Lost = 'learned addresses full' | 'too many names of one address' | 'leases not looked at';
 
 /**
- * What a run knows of addresses: the chains of names that led to them. What answers taught is leased: it lapses a
- * grace after its TTL and the address's last use, and not while a socket is connected to it. The kernel has it
- * before `learn` returns, and has it no more when it is forgotten here.
+ * What a run knows of addresses: the chains of names that led to them. What answers taught is leased: it
+ * lapses a grace after its TTL and the address's last use, and not while a socket is connected to it. The
+ * kernel has it before `learn` returns, and has it no more when it is forgotten here.
  */
 export class Facts {
   readonly #table: FactTable | null;
@@ -63,7 +65,10 @@ export class Facts {
     this.#calendar = new Calendar(this.#now());
   }
 
-  /** Learns that a name, through its aliases, leads to an address for a TTL in seconds. False: there is no room. */
+  /**
+   * Learns that a name, through its aliases, leads to an address for a TTL in seconds. False: there is no
+   * room.
+   */
   learn(told: Address, chain: readonly Name[], ttl: number): boolean {
     const { floor, cap } = this.#settings;
     const text = packChain(chain);
@@ -72,7 +77,10 @@ export class Facts {
     return this.#add(lease, [text], this.#now() + Math.min(Math.max(ttl * 1000, floor), cap));
   }
 
-  /** What /etc/hosts says of an address: each a name of its own, for the whole run. False: no room in the kernel. */
+  /**
+   * What /etc/hosts says of an address: each a name of its own, for the whole run. False: no room in the
+   * kernel.
+   */
   know(told: Address, names: readonly Name[]): boolean {
     return this.#add(this.#leaseOf(told), names, Number.POSITIVE_INFINITY);
   }
@@ -82,7 +90,10 @@ export class Facts {
     this.#leases.get(settleUnspecified(told))?.note(time);
   }
 
-  /** Each name asked for that a fact is made of, followed by its aliases, by the number in a kernel record; 0: none. */
+  /**
+   * Each name asked for that a fact is made of, followed by its aliases, by the number in a kernel record; 0:
+   * none.
+   */
   chainsOf(fact: number): readonly (readonly Name[])[] {
     return this.#log.chainsOf(fact);
   }
@@ -137,7 +148,8 @@ export class Facts {
   #hasRoom(lease: Lease, text: ChainText): boolean {
     const { chains, chainsOfAddress, text: characters } = this.#settings;
     if (lease.leased >= chainsOfAddress) return this.#lose('too many names of one address');
-    const crowded = this.#chains >= chains || this.#log.retired >= chains;
+    // All may lapse at once, and be followed by as many, before any is forgotten.
+    const crowded = this.#chains >= chains || this.#log.retired >= 2 * chains;
     const full = crowded || this.#text + text.length > characters;
     return full ? this.#lose('learned addresses full') : true;
   }
@@ -170,7 +182,10 @@ export class Facts {
     for (const text of texts) this.#aliases?.remove(address, unpackChain(text));
   }
 
-  /** Puts the chains of a lease in force as a new fact. False: the kernel has no room, and nothing has changed. */
+  /**
+   * Puts the chains of a lease in force as a new fact. False: the kernel has no room, and nothing has
+   * changed.
+   */
   #publish(lease: Lease): boolean {
     const before = lease.fact;
     // A new fact is one without a mark.

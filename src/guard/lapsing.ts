@@ -2,8 +2,8 @@
 const PAUSE_MS = 10;
 
 /**
- * Calls `lapse` now and again for as long as it is not stopped; soon, when it says that there is more. Does not keep
- * the process alive. Gives what stops it.
+ * Calls `lapse` now and again for as long as it is not stopped; soon, when it says that there is more. Does
+ * not keep the process alive. Gives what stops it.
  */
 export function keepLapsing(lapse: () => boolean, everyMs: number): () => void {
   let timer: NodeJS.Timeout;

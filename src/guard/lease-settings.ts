@@ -3,7 +3,9 @@ export interface LeaseSettings {
   /** The least and the most that an answer's TTL counts as. */
   readonly floor: number;
   readonly cap: number;
-  /** How long a name goes on to lead to an address after its TTL's end and its last use, whichever is later. */
+  /**
+   * How long a name goes on to lead to an address after its TTL's end and its last use, whichever is later.
+   */
   readonly grace: number;
   /** How often what has lapsed is looked for. */
   readonly every: number;

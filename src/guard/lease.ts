@@ -19,8 +19,8 @@ interface Kind {
 }
 
 /**
- * What a run knows of an address: the chains of names that led to it, each until its own time. An address in use
- * keeps all of its chains: which of them a call meant, nobody knows.
+ * What a run knows of an address: the chains of names that led to it, each until its own time. An address in
+ * use keeps all of its chains: which of them a call meant, nobody knows.
  */
 export class Lease {
   readonly address: Address;
@@ -95,7 +95,9 @@ export class Lease {
     return Math.max(first, this.used) + grace;
   }
 
-  /** What is left of it now, and the chains that are not. It stays as it is: facts of before have its chains. */
+  /**
+   * What is left of it now, and the chains that are not. It stays as it is: facts of before have its chains.
+   */
   withoutLapsed(grace: number, now: number): { left: Lease; lapsed: ChainText[] } {
     const left = new Lease(this.address, this.#kindOf);
     left.fact = this.fact;

@@ -1,4 +1,5 @@
 import { readlinkSync } from 'node:fs';
+import { createMask, type Mask } from '../audit/mask.ts';
 import type { ExecRecord, ExitRecord, ForkRecord } from '../kernel/records.ts';
 import type { ProcessImage, ProcessWithAncestry } from '../model/process.ts';
 import type { Clock } from './clock.ts';
@@ -33,11 +34,14 @@ const MAX_ANCESTRY = 64;
  */
 export class ProcessTable {
   readonly #clock: Clock;
+  readonly #mask: Mask;
   readonly #lives = new Map<number, Life[]>();
   readonly #dead: Life[] = [];
 
-  constructor(clock: Clock) {
+  /** Command lines are masked as they come in: none is kept, or told, with a secret. */
+  constructor(clock: Clock, mask: Mask = createMask()) {
     this.#clock = clock;
+    this.#mask = mask;
   }
 
   apply(record: ForkRecord | ExecRecord | ExitRecord): void {
@@ -83,7 +87,9 @@ export class ProcessTable {
       uid: record.uid,
       comm: record.comm,
       exe: resolveExe(record),
-      argv: record.truncated ? [...record.argv.slice(0, -1), `${record.argv.at(-1) ?? ''}…`] : record.argv,
+      argv: this.#mask.argv(
+        record.truncated ? [...record.argv.slice(0, -1), `${record.argv.at(-1) ?? ''}…`] : record.argv,
+      ),
     };
     const life = this.#lifeAt(record.pid, record.time);
     if (life) life.images.push(image);

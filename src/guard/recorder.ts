@@ -1,3 +1,4 @@
+import { createMask, type Mask } from '../audit/mask.ts';
 import type { Outcome } from '../dns/attempts.ts';
 import type { AttemptRecord, EscapeRecord, ReturnRecord } from '../kernel/records.ts';
 import type { Transport } from '../model/destination.ts';
@@ -106,6 +107,7 @@ export class Recorder {
   readonly #common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
   readonly #nextId: () => string;
   readonly #remembered = new LatestCall();
+  readonly #mask: Mask;
   /** Calls the kernel decided otherwise than the policy says: a fault of this program. */
   disagreements = 0;
 
@@ -119,6 +121,7 @@ export class Recorder {
     facts: Facts;
     common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
     nextId: () => string;
+    mask?: Mask;
   }) {
     this.#policy = options.policy;
     this.#policyElsewhere = options.policyElsewhere;
@@ -129,6 +132,7 @@ export class Recorder {
     this.#facts = options.facts;
     this.#common = options.common;
     this.#nextId = options.nextId;
+    this.#mask = options.mask ?? createMask();
   }
 
   /** A call as it was made. `chains`: what was known of its address then. */
@@ -182,7 +186,7 @@ export class Recorder {
         address: destination.address,
         port: transportOf(record.protocol) === 'other' ? null : (destination.port ?? record.port),
         protocol: PROTOCOL_NAMES[record.protocol] ?? String(record.protocol),
-        names: destination.names,
+        names: destination.names.map((name) => this.#mask.name(name)),
         service: decision.service,
       },
       outcome: errno === null ? null : { ...NO_OUTCOME, errno },
@@ -243,7 +247,7 @@ export class Recorder {
         address: null,
         port: DNS_PORT,
         protocol: seen.transport,
-        names: [...names],
+        names: names.map((name) => this.#mask.name(name)),
         service: decision.service,
       },
       outcome: { ...NO_OUTCOME, duration_us: seen.durationUs },

@@ -123,7 +123,7 @@ export function pastOfReports(paths: readonly string[], warn: (text: string) => 
 
 function isAsked({ run, deployment, time: at }: Omit<PastRun, 'lost'>, query: PastQuery): boolean {
   return (
-    (query.run === null || query.run === run) &&
+    (query.run === null || run.startsWith(query.run.toUpperCase())) &&
     (query.deployment === null || query.deployment === deployment) &&
     (query.since === null || Date.parse(at) >= query.since.getTime())
   );

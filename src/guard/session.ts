@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createMask, type Mask } from '../audit/mask.ts';
 import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
 import { type Cgroup, createCgroup, ownCgroup, processesIn } from '../kernel/cgroup.ts';
@@ -55,6 +56,8 @@ export interface SessionOptions {
   /** Evaluated beside the policy, and recorded. */
   readonly staged: StagedRun | null;
   readonly leftover: 'release' | 'kill';
+  /** Takes secrets out of command lines and names; without, those that are known by themselves. */
+  readonly mask?: Mask;
   /** Whether to watch how system calls return, at a small cost to every process of the host. */
   readonly syscalls: boolean;
   /** Default: the product's. Others are for tests, which cannot wait for a minute. */
@@ -112,7 +115,7 @@ export async function startSession(options: SessionOptions): Promise<Session> {
 }
 
 async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> {
-  const { policy, id } = options;
+  const { policy, id, mask = createMask() } = options;
   preflight();
   if (policy.mode === 'enforce') await refuseOutsideResolver();
   const origin = ownCgroup();
@@ -131,7 +134,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const tables = installPolicy(programs, options, cgroup.id);
 
   const clock = new Clock(() => native().clocks());
-  const processes = new ProcessTable(clock);
+  const processes = new ProcessTable(clock, mask);
   const { policyElsewhere, leases = LEASE_SETTINGS } = options;
   const facts = new Facts({
     table: new FactTable({ tables, policy, policyElsewhere, run: cgroup.id, generation: GENERATION }),
@@ -158,6 +161,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     facts,
     common: { host: options.host, run: id, deployment: options.deployment, policy: options.policyId },
     nextId: eventIds(),
+    mask,
   });
   const calls = new Calls({
     recorder,
@@ -231,7 +235,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     async finish() {
       checkGuard();
       stream.drainAll();
-      const leftover = processesIn(cgroup.path).map(describeLeft);
+      const leftover = processesIn(cgroup.path).map((pid) => describeLeft(pid, mask));
       if (options.leftover === 'kill') await kill(cgroup.path);
       await lastOutcomes(stream, calls);
       book.close();
@@ -391,7 +395,7 @@ function lossesOf(
 }
 
 /** A process that still runs, as /proc has it now: it may have been forked or have run another program since. */
-function describeLeft(pid: number): LeftProcess {
+function describeLeft(pid: number, mask: Mask): LeftProcess {
   const read = (file: string) => {
     try {
       return readFileSync(`/proc/${pid}/${file}`, 'utf8');
@@ -400,7 +404,7 @@ function describeLeft(pid: number): LeftProcess {
     }
   };
   const argv = read('cmdline')?.replace(/\0$/, '').split('\0') ?? null;
-  return { pid, comm: read('comm')?.trimEnd() ?? null, argv };
+  return { pid, comm: read('comm')?.trimEnd() ?? null, argv: argv && mask.argv(argv) };
 }
 
 /** A hosts file may have a hundred thousand names for one address: they are learned at one stroke. */

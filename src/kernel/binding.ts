@@ -159,9 +159,15 @@ export interface Binding {
   mapClose(map: BpfMap): void;
 
   linkAttachCgroup(object: BpfObject, program: string, cgroupFd: number): BpfLink;
-  /** Tracepoints, raw and BTF tracepoints, fentry, LSM and iterators, by the program's section. `over`: the map an iterator walks. */
+  /**
+   * Tracepoints, raw and BTF tracepoints, fentry, LSM and iterators, by the program's section. `over`: the
+   * map an iterator walks.
+   */
   linkAttach(object: BpfObject, program: string, over?: BpfMap): BpfLink;
-  /** Runs an iterator once, from its first element to its last; gives what it wrote. E2BIG: more than `maxBytes`. */
+  /**
+   * Runs an iterator once, from its first element to its last; gives what it wrote. E2BIG: more than
+   * `maxBytes`.
+   */
   linkRead(link: BpfLink, maxBytes: number): Buffer;
   linkPin(link: BpfLink, path: Text): void;
   linkOpenPinned(path: Text): BpfLink;

@@ -52,7 +52,9 @@ const MAX_WALK_BYTES = 64 << 20;
 /** Loaded programs and their maps; `attach` puts them on a cgroup. */
 export interface Programs {
   map(name: string): BpfMap;
-  /** Walks the sockets of runs now: a `struct connection` (bpf/event.h) for each address one is connected to. */
+  /**
+   * Walks the sockets of runs now: a `struct connection` (bpf/event.h) for each address one is connected to.
+   */
   walkConnections(): Buffer;
   /** Attaches to the cgroup and pins the links, so that they outlive this process. */
   attach(cgroup: Cgroup, pinName: string): void;

@@ -5,9 +5,9 @@ import { locate, select } from './evaluate.ts';
 import type { Clause, Identities } from './tier.ts';
 
 /**
- * All that a policy can tell a chain of names apart by at an address, as text. Chains of one kind are judged alike
- * there, whatever other chains stand beside them: so one of each kind stands for all of them in `segmentsOf`, and
- * what ten thousand names of an address cost does not grow with their number.
+ * All that a policy can tell a chain of names apart by at an address, as text. Chains of one kind are judged
+ * alike there, whatever other chains stand beside them: so one of each kind stands for all of them in
+ * `segmentsOf`, and what ten thousand names of an address cost does not grow with their number.
  */
 export function kindOf(policy: CompiledPolicy, address: Address, chain: readonly Name[]): string {
   const identities: Identities = { address: locate(address), names: chain };
@@ -22,7 +22,10 @@ export function kindOf(policy: CompiledPolicy, address: Address, chain: readonly
   return texts.join('|');
 }
 
-/** Clauses of one answer and the same ports do the same for whatever they hold. No port at all is not every port. */
+/**
+ * Clauses of one answer and the same ports do the same for whatever they hold. No port at all is not every
+ * port.
+ */
 function clauseText({ answer, ports }: Clause): string {
   if (ports === null) return answer;
   const spans = ports.map(({ protocol, from, to }) => `${protocol ?? ''}${from}-${to}`);

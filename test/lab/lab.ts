@@ -77,7 +77,11 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
   const sandbox = await startSandbox({
     name: 'acyclic-lab',
     network: { addresses, blackholes: blackhole, unreachable: UNREACHABLE_PREFIXES },
-    client: (dir) => ({ nameservers, hosts: etcHosts, env: tls ? trust(path.join(dir, 'ca.pem')) : {} }),
+    client: (dir) => ({
+      nameservers,
+      hosts: etcHosts,
+      env: { ...(tls ? trust(path.join(dir, 'ca.pem')) : {}), ACYCLIC_STATE: path.join(dir, 'state') },
+    }),
     world: [process.execPath, path.join(import.meta.dirname, 'world.ts')],
     plan: async (dir): Promise<LabPlan> => {
       const root = path.join(dir, 'www');

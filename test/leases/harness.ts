@@ -9,7 +9,10 @@ import type { Outcome, Script } from './stage.ts';
 /** As quick as the marks in the kernel allow. Milliseconds. */
 export const QUICK: LeaseSettings = { ...LEASE_SETTINGS, floor: 300, cap: 600, grace: 1800, every: 50 };
 
-/** By how much a lease may outlive its time: a mark's unit, a slot of the calendar, a turn, and a busy machine. */
+/**
+ * By how much a lease may outlive its time: a mark's unit, a slot of the calendar, a turn, and a busy
+ * machine.
+ */
 export const SLACK = 134 + 250 + QUICK.every + 300;
 
 /** One guarded run (stage.ts), told what to do. */

@@ -7,7 +7,10 @@ export interface Span {
   readonly to: number;
 }
 
-/** What is known of a chain at an address; each end of a span is what may have been at the earliest and latest. */
+/**
+ * What is known of a chain at an address; each end of a span is what may have been at the earliest and
+ * latest.
+ */
 interface Held {
   readonly names: readonly string[];
   end: Span;
@@ -19,8 +22,8 @@ interface Held {
 const NEVER: Span = { from: Number.NEGATIVE_INFINITY, to: Number.NEGATIVE_INFINITY };
 
 /**
- * The rule for leases and policy (docs/policy.md), by what the test saw from outside: names in answers, calls, their
- * times. Where a moment is too close to a lapse to tell, both outcomes are right.
+ * The rule for leases and policy (docs/policy.md), by what the test saw from outside: names in answers,
+ * calls, their times. Where a moment is too close to a lapse to tell, both outcomes are right.
  */
 export class OrderModel {
   readonly #settings: LeaseSettings;

@@ -73,7 +73,9 @@ function follow(zone: Zone, name: string): { chain: string[]; answers: { address
   }
 }
 
-/** Takes steps at random and checks every call; gives how many came to what, where only one outcome was right. */
+/**
+ * Takes steps at random and checks every call; gives how many came to what, where only one outcome was right.
+ */
 async function wander(seed: number): Promise<{ allowed: number; denied: number; either: number }> {
   const roll = dice(seed);
   const stage = await Stage.open({ policy: POLICY, leases: LEASES });

@@ -1,6 +1,6 @@
 /**
- * Whether this kernel tells whom a run's sockets are connected to, marks a use, and takes a fact: one line. Every
- * address of 10.20.0.0/16 must be local.
+ * Whether this kernel tells whom a run's sockets are connected to, marks a use, and takes a fact: one line.
+ * Every address of 10.20.0.0/16 must be local.
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
