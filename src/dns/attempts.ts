@@ -177,6 +177,11 @@ export class Attempts<T> {
     return this.#take();
   }
 
+  /** Whether a process has attempts that are open. */
+  has(asker: number): boolean {
+    return this.#expecting.has(asker);
+  }
+
   /** The attempts of a process that has ended, but for those with a question under way; or all there are. */
   end(asker: number | null): readonly Attempt<T>[] {
     if (asker !== null && !this.#expecting.has(asker)) return [];

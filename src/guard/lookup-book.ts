@@ -40,6 +40,8 @@ export interface BookMeans {
 /** How long after its last answer an attempt may go on: far above what a resolver takes to ask for the next name. */
 const WINDOW_MS = 2000;
 const LOOK_EVERY_MS = 250;
+/** Questions of a process may still be waiting to be read when it has ended: it asked several servers at once. */
+const LAST_QUESTIONS_MS = 250;
 
 /** Lookups of a run, folded into attempts: each is told and recorded once, whatever names its resolver made of it. */
 export class LookupBook {
@@ -48,6 +50,7 @@ export class LookupBook {
   readonly #told = new Map<Attempt<ObservedLookup>, Recorded>();
   /** Ends of the names that this process's own search list makes. */
   #own: readonly string[] | null = null;
+  readonly #leaving: { readonly pid: number; readonly until: number }[] = [];
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
 
@@ -102,9 +105,10 @@ export class LookupBook {
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
-  /** A process has ended: what it asked for is over. Where lookups are read in passing, some may still be unread. */
+  /** A process has ended: what it asked for is soon over. Lookups read in passing may be unread for longer. */
   ended(pid: number): void {
-    if (this.#means.enforced) for (const attempt of this.#attempts.end(pid)) this.#record(attempt);
+    if (!this.#means.enforced || !this.#attempts.has(pid)) return;
+    this.#leaving.push({ pid, until: performance.now() + LAST_QUESTIONS_MS });
   }
 
   /** Records what is open. Later answers are nobody's. */
@@ -121,8 +125,11 @@ export class LookupBook {
   }
 
   #look(): void {
+    while ((this.#leaving[0]?.until ?? Infinity) <= performance.now()) {
+      for (const attempt of this.#attempts.end(this.#leaving.shift()?.pid ?? 0)) this.#record(attempt);
+    }
     for (const attempt of this.#attempts.due(performance.now())) this.#record(attempt);
-    if (this.#attempts.size > 0 || !this.#timer) return;
+    if (this.#attempts.size + this.#leaving.length > 0 || !this.#timer) return;
     clearInterval(this.#timer);
     this.#timer = null;
   }
