@@ -12,16 +12,12 @@ const STEPS = LONG ? 400 : 45;
 const SEED = Number(process.env.LEASE_SEED ?? Date.now() % 1_000_000);
 
 const ADDRESSES = ['192.0.2.1', '192.0.2.2', '192.0.2.3'] as const;
+/** A name of no rule is not asked for outside, but what is allowed may be an alias of it. */
+const UNRULED = 'plain.example';
 /** Allowed, denied, and of no rule. What they lead to is drawn anew now and again. */
-const NAMES = [
-  'one.ok.example',
-  'two.ok.example',
-  'three.ok.example',
-  'bad.example',
-  'plain.example',
-] as const;
+const NAMES = ['one.ok.example', 'two.ok.example', 'three.ok.example', 'bad.example', UNRULED] as const;
 /** All three in any of the ways an alias may lead. */
-const TARGETS = ['edge.ok.example', 'bad.example', 'plain.example'] as const;
+const TARGETS = ['edge.ok.example', 'bad.example', UNRULED] as const;
 const POLICY = {
   version: 1,
   deployments: {
@@ -99,9 +95,11 @@ async function wander(seed: number): Promise<{ allowed: number; denied: number; 
     const name = NAMES[roll(5)] ?? '';
     const { result, at } = await timed(() => stage.resolve(name));
     const { chain, answers } = follow(zone, name);
+    const told = name === UNRULED ? [] : answers;
     expect(result.addresses, `${name} ${result.rcode}\n${story.join('\n')}`).toEqual(
-      answers.map(({ address }) => address),
+      told.map(({ address }) => address),
     );
+    if (name === UNRULED) return tell(`${name}: not answered`);
     for (const { address, ttl } of answers) model.answered(address, chain, ttl, at);
     lately = answers.map((one) => one.address);
     tell(`${chain.join(' → ')}: ${answers.map(({ address, ttl }) => `${address} for ${ttl} s`)}`);
