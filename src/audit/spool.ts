@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -15,7 +15,6 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { ulid } from 'ulid';
 import { checkDirectory, makeDirectory } from './state-directory.ts';
 
 /** Bytes all spools of one place may have together. */
@@ -103,7 +102,7 @@ export class Spool {
   #create(directory: string): Open {
     // Not through a state directory that the store itself refuses.
     makeDirectory(dirname(directory));
-    const path = join(directory, `${ulid()}.spool`);
+    const path = join(directory, `${randomUUID()}.spool`);
     const { O_WRONLY, O_CREAT, O_EXCL, O_APPEND } = constants;
     for (let tries = 1; ; tries++) {
       try {

@@ -1,4 +1,14 @@
-import { closeSync, constants, lstatSync, mkdirSync, openSync, realpathSync, type Stats } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  realpathSync,
+  type Stats,
+} from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { AuditFailure } from './failure.ts';
 
@@ -47,16 +57,22 @@ function checkWay(path: string): void {
   if (path !== '/') checkWay(dirname(path));
 }
 
-/** Makes a file if there is none, for this user alone, and never through a symbolic link. */
+/**
+ * Makes a file if there is none, for this user alone, and never through a symbolic link; its name is on disk then.
+ * Throws AuditFailure `unsafe-state`, and Node's errors when it cannot be written.
+ */
 export function makeFile(path: string): void {
-  const { O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_DIRECTORY } = constants;
   try {
-    closeSync(openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600));
+    closeSync(openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
+    const directory = openSync(dirname(path), O_RDONLY | O_DIRECTORY);
+    fsyncSync(directory);
+    closeSync(directory);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ELOOP') throw unsafe(path, 'is a symbolic link');
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
   checkFile(path);
+  accessSync(path, constants.W_OK);
 }
 
 /** Throws AuditFailure `unsafe-state` unless it is a plain file of ours that nobody else can write. */

@@ -63,7 +63,8 @@ describe('an event comes back as it was recorded', () => {
   });
 
   test('with what is null, and with fields this version does not know', () => {
-    const json = fc.jsonValue({ maxDepth: 2 }).filter((value) => value !== undefined);
+    // As JSON has it: without a negative zero.
+    const json = fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.parse(JSON.stringify(value)));
     const added = fc.dictionary(fc.stringMatching(/^x_[a-z]{1,8}$/), json, { maxKeys: 3 });
     const part = <T>(value: T) =>
       fc.oneof(

@@ -143,8 +143,10 @@ export class AuditTrail {
   }
 
   async #end(): Promise<TrailEnd> {
-    const flushed = await this.flushed();
     let last: Pick<TrailEnd, 'spooled' | 'file'> = { spooled: 0, file: null };
+    this.#send();
+    // What has been sent already is written before the worker hears that it may end.
+    const flushed = this.#batches.length === 0 || (await this.flushed());
     if (flushed && this.#fault === null) {
       const closed = await within(PATIENCE_MS, (resolve) => {
         this.#closed = ({ spooled, file }) => {
@@ -153,8 +155,9 @@ export class AuditTrail {
         };
         this.#post({ kind: 'close' });
       });
-      if (!closed) this.#fault ??= 'it does not answer';
-    } else if (this.#fault === null) this.#die('it does not answer');
+      if (!closed) this.#closed = null;
+    }
+    if (this.#settled < this.#accepted) this.#die('it does not answer');
     return { lost: this.#lost, ...last, fault: this.#fault };
   }
 
@@ -195,11 +198,12 @@ export class AuditTrail {
 
   /** What the worker had not answered is not known to be on disk. */
   #die(reason: string): void {
-    if (this.#fault !== null || this.#closed) return;
+    if (this.#fault !== null || (this.#closed && this.#settled === this.#accepted)) return;
     this.#fault = reason;
     this.#lost += this.#accepted - this.#settled;
     this.#settled = this.#accepted;
     for (const resolve of this.#waiters) resolve();
+    this.#closed?.({ spooled: 0, file: null });
     void this.#worker.terminate();
   }
 }

@@ -40,12 +40,12 @@ export function exportCommand(): Command {
     .addOption(new Option('--json', 'as --format jsonl').hideHelp())
     .addHelpText('after', EXAMPLES);
   return command.action((options: ExportOptions) =>
-    withTrail(options, (reader) => {
+    withTrail(options, async (reader) => {
       const { print } = createPrinter();
       const line = options.format === 'csv' && !options.json ? asCsv : (event: Told) => JSON.stringify(event);
       if (line === asCsv && !print([COLUMNS.map(([name]) => name).join(',')])) return;
       let portion: string[] = [];
-      for (const event of reader.events(readFilter(options, reader))) {
+      for (const event of reader.events(await readFilter(options, reader))) {
         if (portion.push(line(event)) < PORTION) continue;
         if (!print(portion)) return;
         portion = [];

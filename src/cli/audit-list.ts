@@ -53,7 +53,7 @@ export function listCommand(): Command {
 async function list(reader: TrailReader, options: ListOptions): Promise<void> {
   const printer = createPrinter();
   const tell = options.json ? asJson : asTable(printer);
-  const filter = readFilter(options, reader);
+  const filter = await readFilter(options, reader);
   const limit = readCount('--limit', options.limit);
   if (options.follow) {
     await follow(reader, filter, limit ?? BEFORE_FOLLOWING, (events) => printer.print(tell(events)));

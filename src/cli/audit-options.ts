@@ -1,12 +1,10 @@
 import { type Command, Option } from 'commander';
 import type { EventFilter } from '../audit/filter.ts';
 import type { TrailReader } from '../audit/reader.ts';
-import { spoolDirectories, waitingIn } from '../audit/spool.ts';
 import { stateDirectory } from '../audit/state-directory.ts';
 import type { EventKind } from '../model/event.ts';
 import type { Verdict } from '../model/verdict.ts';
-import { destinationFilter } from './destination-filter.ts';
-import { createOutput, Failure, harmless, type Output } from './output.ts';
+import { createOutput, Failure, harmless } from './output.ts';
 import { append, readLabels } from './run-options.ts';
 import { readWhen } from './when.ts';
 
@@ -55,16 +53,21 @@ export function addPlaceOptions(command: Command, json: string): Command {
 }
 
 /** The events that options mean. Throws Failure, and AuditFailure for a run that is not on record. */
-export function readFilter(options: FilterOptions, reader: TrailReader): EventFilter {
+export async function readFilter(options: FilterOptions, reader: TrailReader): Promise<EventFilter> {
   const { run, deployment, label, service, host, verdict, kind, process, since, until } = options;
   return {
     run: run === undefined ? undefined : reader.uniqueId('run', run),
     labels: label === undefined ? undefined : readLabels(label),
-    destination: host === undefined ? undefined : destinationFilter('--host', host),
+    destination: host === undefined ? undefined : await hostFilter(host),
     since: since === undefined ? undefined : readWhen('--since', since),
     until: until === undefined ? undefined : readWhen('--until', until),
     ...{ deployment, service, verdict, kind, process },
   };
+}
+
+async function hostFilter(host: string): Promise<EventFilter['destination']> {
+  const { destinationFilter } = await import('./destination-filter.ts');
+  return destinationFilter('--host', host);
 }
 
 /** A count of things, as `-n` has it; undefined is all. */
@@ -80,7 +83,10 @@ export async function withTrail<T>(
   { state, json }: PlaceOptions,
   read: (reader: TrailReader) => T | Promise<T>,
 ): Promise<T> {
-  const { TrailReader } = await import('../audit/reader.ts');
+  const [{ TrailReader }, { tellWaiting }] = await Promise.all([
+    import('../audit/reader.ts'),
+    import('./tell-waiting.ts'),
+  ]);
   const directory = stateDirectory(state ?? null);
   tellWaiting(directory, createOutput({ quiet: false, json: json ?? false }));
   const reader = new TrailReader(directory);
@@ -89,14 +95,4 @@ export async function withTrail<T>(
   } finally {
     reader.close();
   }
-}
-
-/** Says if there are records that are not in the trail yet. */
-export function tellWaiting(directory: string, output: Output): void {
-  const waiting = waitingIn(spoolDirectories(directory));
-  if (waiting.bytes > 0)
-    output.say('warning', [
-      `acyclic: ${Math.ceil(waiting.bytes / 1024)} KiB of records wait in ${waiting.files[0]}, and are not in this`,
-      'the next run puts them into the trail',
-    ]);
 }

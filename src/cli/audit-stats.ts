@@ -53,11 +53,12 @@ export function statsCommand(): Command {
   );
 }
 
-function tellStats(reader: TrailReader, options: StatsOptions): void {
+async function tellStats(reader: TrailReader, options: StatsOptions): Promise<void> {
   const { by = 'destination', over, json } = options;
   if (over && options.by)
     throw new Failure('contradiction', '--by and --over contradict each other', 'leave one out');
-  const lines = count(reader, options).slice(0, readCount('--limit', options.limit));
+  const counts = await count(reader, options);
+  const lines = counts.slice(0, readCount('--limit', options.limit));
   const printer = createPrinter();
   if (json) {
     printer.print(lines.map((line) => JSON.stringify(line)));
@@ -69,8 +70,8 @@ function tellStats(reader: TrailReader, options: StatsOptions): void {
   printer.print(table.lines(rows));
 }
 
-function count(reader: TrailReader, options: StatsOptions): Line[] {
-  const filter = readFilter(options, reader);
+async function count(reader: TrailReader, options: StatsOptions): Promise<Line[]> {
+  const filter = await readFilter(options, reader);
   if (options.over) return countOver(reader, filter, options.over) as unknown as Line[];
   const counts =
     options.by === 'program'

@@ -2,9 +2,9 @@ import { pastOfTrail } from '../audit/past.ts';
 import { stateDirectory } from '../audit/state-directory.ts';
 import { pastOfReports } from '../guard/report-reader.ts';
 import type { Past } from '../model/past.ts';
-import { tellWaiting } from './audit-options.ts';
 import { Failure, harmless, type Output } from './output.ts';
 import { parseDuration } from './run-options.ts';
+import { tellWaiting } from './tell-waiting.ts';
 
 /** Where the past is to be read from: reports where any are given, and otherwise the audit trail. */
 export interface PastPlace {

@@ -283,7 +283,7 @@ describe('the state directory', () => {
         mkdirSync(directory, { mode: 0o700 });
         symlinkSync(join(place, 'target'), join(directory, STORE_FILE));
       },
-      'is a symbolic link',
+      'is not a plain file',
     ],
   ])('is not used when it %s: nothing is written through it', async (_, prepare, reason) => {
     prepare();
@@ -291,7 +291,7 @@ describe('the state directory', () => {
     const { end, told } = await record([0]);
     expect(told).toMatchObject(spooling(reason));
     expect(end).toMatchObject({ lost: 0, spooled: 1 });
-    const own = reason === 'is a symbolic link' ? directory : '/run/acyclic/spool';
+    const own = reason === 'is not a plain file' ? directory : '/run/acyclic/spool';
     expect(end.file).toMatch(new RegExp(`^${own}/`));
     expect(readdirSync(place)).toEqual(before);
   });

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { spoolDirectories } from '../../src/audit/spool.ts';
 import type { AuditEvent } from '../../src/model/event.ts';
 import { parseReport } from '../report.ts';
 import { acyclic, openPlace, type Place, remains, STRICT, until } from './harness.ts';
@@ -354,6 +355,19 @@ describe('a run whose trail cannot be written', () => {
         '3 records that had waited are in it',
       );
       expect(json('runs', '--state', state).map(({ denials }) => denials)).toEqual([0, 1, 0]);
+      // Now its spool cannot be had either.
+      mount('-o', 'remount,ro', state);
+      const [, fallback = ''] = spoolDirectories(state);
+      writeFileSync(fallback, '');
+      const losing = place.run(['run', '--state', state, '--report', 'lost.jsonl', '--', 'true']);
+      rmSync(fallback);
+      expect(losing.status).toBe(0);
+      expect(losing.stderr).toContain(
+        `acyclic: records are lost to the audit trail: ${state} is read-only; and `,
+      );
+      expect(losing.stderr).toMatch(/^ {2}lost +1 event \(store full\)$/m);
+      expect(losing.stderr).toContain('acyclic: 2 records of this run are lost to the audit trail\n');
+      expect(place.report('lost.jsonl').at(-1)).toMatchObject({ kind: 'summary', lost: { 'store full': 1 } });
     } finally {
       spawnSync('umount', ['-l', state]);
     }
