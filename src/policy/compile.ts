@@ -4,6 +4,7 @@ import type { Mode, RuleKind, RuleReference } from '../model/verdict.ts';
 import { builtinServices } from './builtin.ts';
 import type { DestPattern } from './dest.ts';
 import { nearest } from './nearest.ts';
+import { PatternIndex } from './pattern-index.ts';
 import type { DenialErrno, Deployment, DnsDenial, Policy, Rule, Service } from './policy.ts';
 import { intersectPorts } from './ports.ts';
 import { type Clause, settleUnspecified, Tier } from './tier.ts';
@@ -188,7 +189,10 @@ function settled(prefix: Prefix): Prefix {
   return typeof loopback === 'object' && 'bytes' in loopback ? loopback : prefix;
 }
 
-/** Each service, other than the deployed ones, that needs one of them; a waiver in force allows that one. */
+/**
+ * Each service, other than the deployed ones, that needs one of them; a waiver in force allows that one. What a
+ * service that needs none of them has within the patterns of one that does is its own, and left to the other tiers.
+ */
 function circularClauses(
   deployment: Deployment,
   services: ReadonlyMap<string, Service>,
@@ -196,7 +200,8 @@ function circularClauses(
 ): Clause[] {
   if (deployment.circular === 'off') return [];
   const dependencies = new Map([...services].map(([name, { dependsOn }]) => [name, dependsOn]));
-  return [...pathsTo(deployment.deploys, dependencies)].flatMap(([name, path]) => {
+  const paths = pathsTo(deployment.deploys, dependencies);
+  const closed = [...paths].flatMap(([name, path]) => {
     const service = services.get(name);
     if (!service) return [];
     const waiver = deployment.waivers.find(
@@ -223,6 +228,13 @@ function circularClauses(
       cycle: [deployed, ...path],
     }));
   });
+  const patterns = new PatternIndex(closed.map((clause) => ({ pattern: clause, value: null })));
+  const others = [...services.values()].filter(({ name }) => !paths.has(name));
+  const apart = others
+    .flatMap((service) => serviceClauses(service, null))
+    .filter((clause) => patterns.around(clause).length > 0)
+    .map((clause) => ({ ...clause, answer: null }));
+  return [...closed, ...apart];
 }
 
 function fallbackOf(
