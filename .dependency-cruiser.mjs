@@ -83,11 +83,11 @@ export default {
       to: { path: '^src/(guard|kernel)/', reachable: true },
     },
     {
-      name: 'policy-commands-without-kernel',
+      name: 'policy-and-graph-commands-without-kernel',
       comment:
-        'a policy is read, compared and learned where no guard can run: on a laptop and in CI, without libbpf or root.',
+        'policies and graphs are read, compared and learned where no guard can run: on a laptop and in CI, without libbpf or root.',
       severity: 'error',
-      from: { path: '^src/cli/policy(-[a-z]+)?\\.ts$' },
+      from: { path: '^src/cli/(policy|graph)(-[a-z]+)?\\.ts$' },
       to: { path: '^src/kernel/', reachable: true },
     },
     {

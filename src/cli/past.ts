@@ -16,6 +16,11 @@ export function openPast(reports: readonly string[], option: string, output: Out
   );
 }
 
+/** The past, where there is any to read: the store, once there is one, needs no report. */
+export function pastIfAny(reports: readonly string[], output: Output): Past | null {
+  return reports.length > 0 ? openPast(reports, '--report', output) : null;
+}
+
 /** The moment `--since` names: that long ago (`7d`, `12h`), or a day or time (`2026-11-23`). Throws Failure. */
 export function readSince(given: string, now: Date): Date {
   const ago = parseDuration(given);

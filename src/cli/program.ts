@@ -3,26 +3,16 @@ import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
+import { graphCommand } from './graph.ts';
 import { notBuilt } from './not-built.ts';
 import { policyCommand } from './policy.ts';
 import { runCommand } from './run.ts';
 
 /** Every command there is. Each is one file, and imports what is heavy only when it acts. */
-const COMMANDS = [runCommand, policyCommand, doctorCommand, demoCommand];
+const COMMANDS = [runCommand, policyCommand, graphCommand, doctorCommand, demoCommand];
 
 /** Named in the design and still to come: refused by name, and not in `--help`. */
-const NOT_BUILT = [
-  'daemon',
-  'status',
-  'runs',
-  'allow',
-  'deny',
-  'audit',
-  'graph',
-  'lint',
-  'attach',
-  'detach',
-] as const;
+const NOT_BUILT = ['daemon', 'status', 'runs', 'allow', 'deny', 'audit', 'lint', 'attach', 'detach'] as const;
 
 const EXAMPLES = `
 Examples:
@@ -30,6 +20,7 @@ Examples:
   sudo acyclic run -- ./deploy.sh                watch what a script calls; deny nothing
   sudo acyclic run -p acyclic.yaml ./deploy.sh   guard it
   acyclic policy check -p acyclic.yaml           find the mistakes in a policy
+  acyclic graph -p acyclic.yaml                  what needs what, and where it goes in a circle
   sudo acyclic doctor                            what this host can do`;
 
 const COMPLETION_EXAMPLE = `

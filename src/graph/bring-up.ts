@@ -1,6 +1,7 @@
+import type { Dependencies } from './digraph.ts';
 import type { Caller } from './observed.ts';
 import { type RestoreStep, restoreOrder } from './restore.ts';
-import { callerKey, isReal, type ServiceGraph } from './service-graph.ts';
+import { callerKey, type Edge, isReal, isSeen, type ServiceGraph } from './service-graph.ts';
 
 /** A deployment to run, or a service to bring up that no deployment does. */
 export interface BringUpStep extends Omit<RestoreStep, 'names' | 'loops'> {
@@ -11,8 +12,30 @@ export interface BringUpStep extends Omit<RestoreStep, 'names' | 'loops'> {
 /**
  * The order to bring everything back from nothing. A service comes after what it depends on and after the
  * deployments that deploy it; a deployment comes after what its runs call or may call, but for what it deploys.
+ * Where a loop forbids an order, its parties are in the one they would have if no deployment called what it only may.
  */
 export function bringUpOrder(graph: ServiceGraph): BringUpStep[] {
+  const { parties, needs } = bringUpNeeds(graph, isReal);
+  const strict = restoreOrder(bringUpNeeds(graph, isMust).needs).flatMap(({ names }) => names);
+  const place = new Map(strict.map((name, i) => [name, i]));
+  const named = (names: readonly string[]) => names.flatMap((name) => parties.get(name) ?? []);
+  return restoreOrder(needs).map(({ names, stage, loops }) => ({
+    parties: named([...names].sort((a, b) => (place.get(a) ?? 0) - (place.get(b) ?? 0))),
+    stage,
+    loops: loops.map(named),
+  }));
+}
+
+/** Whether there is more to it than that a deployment's policy lets it call. */
+function isMust(edge: Edge): boolean {
+  return isSeen(edge) || edge.declared.some(({ as }) => as === 'depends_on' || as === 'dns');
+}
+
+/** By key, every party and what it needs by edges that count. */
+function bringUpNeeds(
+  graph: ServiceGraph,
+  counts: (edge: Edge) => boolean,
+): { readonly parties: ReadonlyMap<string, Caller>; readonly needs: Dependencies } {
   const parties = new Map<string, Caller>();
   const needs = new Map<string, string[]>();
   const add = (party: Caller, needed: readonly Caller[]) => {
@@ -22,7 +45,7 @@ export function bringUpOrder(graph: ServiceGraph): BringUpStep[] {
   const called = (party: Caller): Caller[] =>
     graph
       .edgesFrom(party)
-      .filter(isReal)
+      .filter(counts)
       .map(({ to }) => ({ kind: 'service', name: to }));
   for (const { name, deploys } of graph.deployments.values()) {
     const party: Caller = { kind: 'deployment', name };
@@ -36,10 +59,5 @@ export function bringUpOrder(graph: ServiceGraph): BringUpStep[] {
     const party: Caller = { kind: 'service', name };
     add(party, called(party));
   }
-  const named = (names: readonly string[]) => names.flatMap((name) => parties.get(name) ?? []);
-  return restoreOrder(needs).map(({ names, stage, loops }) => ({
-    parties: named(names),
-    stage,
-    loops: loops.map(named),
-  }));
+  return { parties, needs };
 }

@@ -29,6 +29,7 @@ export function deploymentCycles(
   graph: ServiceGraph,
   deployment: MappedDeployment,
   limit: number,
+  isMeant: (standing: Standing) => boolean = () => true,
 ): { readonly cycles: readonly DeploymentCycle[]; readonly more: boolean } {
   const firsts = new Map(firstNeeds(graph, deployment).map((edge) => [edge.to, edge]));
   const entries = [...graph.services.keys()].map((service) => {
@@ -36,13 +37,18 @@ export function deploymentCycles(
     const standing = standingOf(deployment, service, first);
     return { service, first, standing, rank: ORDER.indexOf(standing) };
   });
-  const digraph = new Digraph(graph.dependencies());
-  const { found, more } = closings(digraph, deployment.deploys, entries, limit);
+  const meant = entries.filter(({ standing }) => isMeant(standing));
+  const { found, more } = closings(graph.digraph(), deployment.deploys, meant, limit);
   const cycles = found.map(({ entry: { first, standing }, path }) => {
     const begin = first?.from.kind === 'service' ? first.from.name : (path.at(-1) ?? '');
     return { deployment, path: [begin, ...path], standing, first, rest: edgesAlong(graph, path) };
   });
   return { cycles, more };
+}
+
+/** The shortest cycle through a deployment of which every step is a dependency. */
+export function standingCycle(graph: ServiceGraph, deployment: MappedDeployment): DeploymentCycle | null {
+  return deploymentCycles(graph, deployment, 1, (standing) => standing === 'standing').cycles[0] ?? null;
 }
 
 function standingOf({ gateOf }: MappedDeployment, service: string, first: Edge | null): Standing {

@@ -1,4 +1,4 @@
-import { Digraph } from './digraph.ts';
+import type { Digraph } from './digraph.ts';
 import type { Caller } from './observed.ts';
 import { follow, nextSteps } from './paths.ts';
 import { type Edge, isReal, type MappedDeployment, type ServiceGraph } from './service-graph.ts';
@@ -58,7 +58,7 @@ class Toward {
 
   constructor(graph: ServiceGraph, ends: readonly string[]) {
     this.#graph = graph;
-    this.#digraph = new Digraph(graph.dependencies());
+    this.#digraph = graph.digraph();
     this.#distance = this.#digraph.distancesTo(ends.map((end) => this.#digraph.numberOf(end)));
     this.#next = nextSteps(this.#digraph, this.#distance);
   }

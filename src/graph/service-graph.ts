@@ -1,4 +1,4 @@
-import type { Dependencies } from './digraph.ts';
+import { type Dependencies, Digraph } from './digraph.ts';
 import { type Caller, mergeEdges, type ObservedEdge } from './observed.ts';
 
 /** How a dependency is declared: by a service, or by what a deployment's policy lets it call. */
@@ -61,6 +61,7 @@ export class ServiceGraph {
   readonly watched: boolean;
   readonly #edges = new Map<string, Map<string, Edge>>();
   readonly #callersSeen: ReadonlySet<string>;
+  #digraph: Digraph | null = null;
 
   /** What was seen of deployments and services that are not declared is in the graph as well. */
   constructor(map: ServiceMap, seen: readonly ObservedEdge[]) {
@@ -115,6 +116,12 @@ export class ServiceGraph {
           .map(({ to }) => to),
       ]),
     );
+  }
+
+  /** The same by number. */
+  digraph(): Digraph {
+    this.#digraph ??= new Digraph(this.dependencies());
+    return this.#digraph;
   }
 
   #edge(from: Caller, to: string): Edge {

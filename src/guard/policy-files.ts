@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { nearest } from '../policy/nearest.ts';
 import { parsePolicy } from '../policy/parse.ts';
@@ -7,6 +7,7 @@ import { problemAt } from '../policy/place.ts';
 import type { Policy } from '../policy/policy.ts';
 import { fault, formatProblem, type Problem } from '../policy/problem.ts';
 import { MAX_POLICY_BYTES, type PolicySource } from '../policy/read-file.ts';
+import { readBounded, readingFault } from './bounded-file.ts';
 
 /** Where an administrator installs policy. */
 const INSTALLED = '/etc/acyclic';
@@ -168,40 +169,18 @@ function namesIn(directory: string): string[] {
   }
 }
 
-/** Reads no more than a policy may have, whatever the file is. */
 function readText(file: string): string {
-  const chunks: Buffer[] = [];
-  let size = 0;
   try {
-    const fd = openSync(file, 'r');
-    try {
-      while (size <= MAX_POLICY_BYTES) {
-        const chunk = Buffer.alloc(1 << 16);
-        const got = readSync(fd, chunk);
-        if (got === 0) break;
-        chunks.push(chunk.subarray(0, got));
-        size += got;
-      }
-    } finally {
-      closeSync(fd);
-    }
+    return readBounded(file, MAX_POLICY_BYTES);
   } catch (error) {
     throw unreadable(file, error as NodeJS.ErrnoException);
   }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function unreadable(path: string, error: NodeJS.ErrnoException): PolicyFailure {
-  const reasons: Record<string, string> = {
-    ENOENT: 'there is no such file',
-    EACCES: 'permission denied',
-    ENOTDIR: 'a part of its path is not a directory',
-    ELOOP: 'its links lead in a circle',
-  };
-  const reason = reasons[error.code ?? ''] ?? error.message;
   const meant = error.code === 'ENOENT' ? nearest(basename(path), namesIn(dirname(path))) : null;
   return new PolicyFailure(
-    `cannot read the policy ${path}: ${reason}`,
+    `cannot read the policy ${path}: ${readingFault(error)}`,
     meant ? `did you mean ${join(dirname(path), meant)}?` : 'check the path given with -p',
     { cause: error },
   );

@@ -4,7 +4,7 @@ import type { Mode, RuleKind, RuleReference } from '../model/verdict.ts';
 import { builtinServices } from './builtin.ts';
 import type { DestPattern } from './dest.ts';
 import { nearest } from './nearest.ts';
-import { PatternIndex } from './pattern-index.ts';
+import { type Pattern, PatternIndex } from './pattern-index.ts';
 import type { DenialErrno, Deployment, DnsDenial, Policy, Rule, Service } from './policy.ts';
 import { intersectPorts } from './ports.ts';
 import { type Clause, settleUnspecified, Tier } from './tier.ts';
@@ -175,7 +175,8 @@ function clausesOf(
   return patternsOf(service).map(({ host, address }) => clause(host, address, narrowed));
 }
 
-function patternsOf(service: Service): Pick<Clause, 'host' | 'address'>[] {
+/** The patterns a service is known by. */
+export function patternsOf(service: Service): Pattern[] {
   return [
     ...service.hosts.map((host) => ({ host, address: null })),
     ...service.addresses.map((address) => ({ host: null, address: settled(address) })),

@@ -1,0 +1,110 @@
+import { mergeEdges, type ObservedEdge, seenSince } from '../graph/observed.ts';
+import { type MappedDeployment, ServiceGraph } from '../graph/service-graph.ts';
+import { keptEdges, readEdgeFile } from '../guard/observed-file.ts';
+import type { LoadedPolicy } from '../guard/policy-files.ts';
+import { compile } from '../policy/compile.ts';
+import { nearest } from '../policy/nearest.ts';
+import { ObservedCalls } from '../policy/observed-calls.ts';
+import type { Policy } from '../policy/policy.ts';
+import { serviceMap } from '../policy/service-map.ts';
+import type { Tier } from '../policy/tier.ts';
+import type { GraphOptions, SeenOptions } from './graph-options.ts';
+import { Failure, type Output } from './output.ts';
+import { openPast, pastIfAny, readSince } from './past.ts';
+
+/** How old what was seen may be. */
+const SINCE = '90d';
+
+/** The policy's services and what was seen of them. Throws what a policy, a report or a file of edges throws. */
+export async function loadGraph(
+  loaded: LoadedPolicy,
+  options: SeenOptions,
+  output: Output,
+): Promise<ServiceGraph> {
+  const now = new Date();
+  return new ServiceGraph(serviceMap(loaded.policy, now), await seenEdges(loaded.policy, options, output));
+}
+
+/**
+ * What was seen, from all there is to take it from. With a run named, of deployments only what that run called; what
+ * services call is seen elsewhere, and counts. Throws Failure.
+ */
+export async function seenEdges(
+  policy: Policy | null,
+  options: SeenOptions,
+  output: Output,
+): Promise<ObservedEdge[]> {
+  const { fromRun, observed = [], state, since = SINCE } = options;
+  const from = readSince(since, new Date());
+  const called = await calledEdges(policy, options, from, output);
+  const others = [...observed.flatMap(readEdgeFile), ...merged(state ?? null, output)];
+  if (fromRun === undefined) return seenSince(mergeEdges([...called, ...others]), from);
+  if (!called.some((edge) => edge.from.kind === 'deployment'))
+    throw new Failure('bad-value', `no call of a run ${fromRun} to a service was found`, 'check its id');
+  return seenSince(mergeEdges([...called, ...others.filter((edge) => edge.from.kind === 'service')]), from);
+}
+
+/** What events of runs, or of one, and of attached services come to. */
+async function calledEdges(
+  policy: Policy | null,
+  { report = [], fromRun }: SeenOptions,
+  since: Date,
+  output: Output,
+): Promise<ObservedEdge[]> {
+  const past = fromRun === undefined ? pastIfAny(report, output) : openPast(report, '--report', output);
+  if (!past) return [];
+  const calls = new ObservedCalls(policy && servicesOf(policy));
+  for await (const event of past.events({ run: null, deployment: null, since }))
+    if (fromRun === undefined || event.run === fromRun || event.attached !== undefined) calls.add(event);
+  return calls.edges();
+}
+
+/** The services of a policy, as the guard finds the one a destination belongs to. */
+function servicesOf(policy: Policy): Tier {
+  const options = { allow: [], deny: [], default: null, mode: null, ownAddresses: [], now: new Date(0) };
+  const [deployment = null] = policy.deployments.keys();
+  return compile(deployment === null ? null : policy, { deployment, ...options }).services;
+}
+
+/** A state directory nobody asked for may be root's alone: then the graph is without what was merged there. */
+function merged(state: string | null, output: Output): ObservedEdge[] {
+  try {
+    return keptEdges(state);
+  } catch (error) {
+    if (state !== null || !(error instanceof Error)) throw error;
+    output.say('warning', [`acyclic: ${error.message}; the graph is without it`]);
+    return [];
+  }
+}
+
+/** The deployments that are asked for: one, that of the run, or all. Throws Failure. */
+export function chosenDeployments(
+  graph: ServiceGraph,
+  { deployment: name, fromRun }: GraphOptions,
+): readonly MappedDeployment[] {
+  const all = [...graph.deployments.values()];
+  if (name === undefined)
+    return fromRun === undefined
+      ? all
+      : all.filter((one) => graph.wasWatched({ kind: 'deployment', name: one.name }));
+  const found = graph.deployments.get(name);
+  if (found) return [found];
+  throw new Failure(
+    'bad-value',
+    `the policy has no deployment '${name}'`,
+    meant(name, graph.deployments.keys()),
+  );
+}
+
+/** A service or a deployment there is. Throws Failure. */
+export function requireParty(graph: ServiceGraph, name: string, what: 'service' | 'party'): string {
+  const names = new Set([...graph.services.keys(), ...(what === 'party' ? graph.deployments.keys() : [])]);
+  if (names.has(name)) return name;
+  const kind = what === 'party' ? 'service or deployment' : 'service';
+  throw new Failure('bad-value', `there is no ${kind} '${name}'`, meant(name, names));
+}
+
+function meant(name: string, names: Iterable<string>): string | null {
+  const near = nearest(name, names);
+  return near === null ? null : `did you mean '${near}'?`;
+}

@@ -1,0 +1,82 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatEdge, mergeEdges, type ObservedEdge, readEdge, seenSince } from '../graph/observed.ts';
+import { readBounded, readingFault } from './bounded-file.ts';
+
+/** Where the state of this host is, unless it is said otherwise. */
+const STATE_DIRECTORY = '/var/lib/acyclic';
+/** In it, the edges merged from other hosts. */
+const FILE = 'observed.jsonl';
+const MOST_BYTES = 64 << 20;
+/** Edges not seen for so long are dropped when others are merged in. */
+const KEPT_MS = 365 * 24 * 3_600_000;
+
+/** Observed edges that cannot be read or kept. */
+class EdgesFailure extends Error {
+  override readonly name = 'EdgesFailure';
+  readonly code = 'edges';
+  readonly remedy: string;
+
+  constructor(message: string, remedy: string, options?: ErrorOptions) {
+    super(message, options);
+    this.remedy = remedy;
+  }
+}
+
+/** The edges of a file that `graph export --observed` wrote. Throws EdgesFailure. */
+export function readEdgeFile(path: string): ObservedEdge[] {
+  let text: string;
+  try {
+    text = readBounded(path, MOST_BYTES);
+  } catch (error) {
+    const why = readingFault(error as NodeJS.ErrnoException);
+    throw new EdgesFailure(`cannot read the observed edges ${path}: ${why}`, REMEDY, { cause: error });
+  }
+  if (Buffer.byteLength(text) > MOST_BYTES)
+    throw new EdgesFailure(
+      `${path}: over ${MOST_BYTES >> 20} MiB, the most a file of edges may have`,
+      REMEDY,
+    );
+  return text.split('\n').flatMap((line, i) => {
+    if (line.trim() === '') return [];
+    const edge = readEdge(line);
+    if (typeof edge === 'string')
+      throw new EdgesFailure(`${path}:${i + 1}: not an observed edge: ${edge}`, REMEDY);
+    return edge;
+  });
+}
+
+const REMEDY = 'give a file that `acyclic graph export --observed` wrote';
+
+/** What was merged on this host so far. Throws EdgesFailure. */
+export function keptEdges(directory: string | null): ObservedEdge[] {
+  const path = join(directory ?? STATE_DIRECTORY, FILE);
+  return existsSync(path) ? readEdgeFile(path) : [];
+}
+
+/** Merges edges into those kept on this host, and gives all there are then. Throws EdgesFailure. */
+export function keepEdges(
+  directory: string | null,
+  edges: readonly ObservedEdge[],
+  now: Date,
+): ObservedEdge[] {
+  const state = directory ?? STATE_DIRECTORY;
+  const all = mergeEdges([...keptEdges(directory), ...edges]);
+  const kept = seenSince(all, new Date(now.getTime() - KEPT_MS));
+  const path = join(state, FILE);
+  // A name nobody can have made before us, and a rename: readers have the old file or the new one.
+  const fresh = `${path}.${randomBytes(8).toString('hex')}`;
+  try {
+    mkdirSync(state, { recursive: true, mode: 0o700 });
+    writeFileSync(fresh, kept.map((edge) => `${formatEdge(edge)}\n`).join(''), { flag: 'wx', mode: 0o600 });
+    renameSync(fresh, path);
+  } catch (error) {
+    rmSync(fresh, { force: true });
+    const remedy = 'run it as root, or name another directory with --state';
+    throw new EdgesFailure(`cannot keep observed edges in ${state}: ${(error as Error).message}`, remedy, {
+      cause: error,
+    });
+  }
+  return kept;
+}
