@@ -14,6 +14,7 @@ import { openPast, pastIfAny, readSince } from './past.ts';
 
 /** How old what was seen may be. */
 const SINCE = '90d';
+const EVER = '1970-01-01';
 
 /** The policy's services and what was seen of them. Throws what a policy, a report or a file of edges throws. */
 export async function loadGraph(
@@ -34,7 +35,7 @@ export async function seenEdges(
   options: SeenOptions,
   output: Output,
 ): Promise<ObservedEdge[]> {
-  const { fromRun, observed = [], state, since = SINCE } = options;
+  const { fromRun, observed = [], state, since = fromRun === undefined ? SINCE : EVER } = options;
   const from = readSince(since, new Date());
   const called = await calledEdges(policy, options, from, output);
   const others = [...observed.flatMap(readEdgeFile), ...merged(state ?? null, output)];

@@ -70,8 +70,8 @@ export function loadInstalledPolicy(): LoadedPolicy | null {
 }
 
 /** As `loadInstalledPolicy`, mistakes and all. */
-export function readInstalledPolicy(): ReadPolicy | null {
-  return policyFilesIn(INSTALLED).length > 0 ? readPolicy(INSTALLED) : null;
+export function readInstalledPolicy(now: Date | null = null): ReadPolicy | null {
+  return policyFilesIn(INSTALLED).length > 0 ? readPolicy(INSTALLED, now) : null;
 }
 
 /** The policy of a file or a directory, which must have no error. Throws PolicyFailure. */
@@ -85,19 +85,22 @@ export function loadPolicy(path: string): LoadedPolicy {
   );
 }
 
-/** The policy of a file or a directory, with its mistakes. Throws PolicyFailure if a file cannot be read. */
-export function readPolicy(path: string): ReadPolicy {
-  const { policy, ...read } = readFiles(path);
+/**
+ * The policy of a file or a directory, with its mistakes; where a moment is given, with what is doubtful then, too.
+ * Throws PolicyFailure if a file cannot be read.
+ */
+export function readPolicy(path: string, now: Date | null = null): ReadPolicy {
+  const { policy, ...read } = readFiles(path, now);
   if (!policy) return { ...read, policy, staged: new Map() };
-  const { staged, problems } = readStaged(policy, read.files);
+  const { staged, problems } = readStaged(policy, read.files, now);
   const failed = problems.some(({ severity }) => severity === 'error');
   return { ...read, policy: failed ? null : policy, problems: [...read.problems, ...problems], staged };
 }
 
-function readFiles(path: string): Omit<ReadPolicy, 'staged'> {
+function readFiles(path: string, now: Date | null): Omit<ReadPolicy, 'staged'> {
   const files = filesOf(path).map((named): PolicyFile => ({ ...named, text: readText(named.file) }));
   const sources = files.map(({ name, text }): PolicySource => ({ path: name, text }));
-  const { policy, problems, notices } = parsePolicy(sources);
+  const { policy, problems, notices } = parsePolicy(sources, now);
   const told = new Map(files.map(({ file, name }) => [name, file]));
   const placed = problems.map((problem) => ({ ...problem, file: told.get(problem.file) ?? problem.file }));
   const hash = createHash('sha256');
@@ -106,7 +109,11 @@ function readFiles(path: string): Omit<ReadPolicy, 'staged'> {
 }
 
 /** What a staged policy stages in its turn is not followed: it may be a copy of the one that names it. */
-function readStaged(policy: Policy, files: readonly PolicyFile[]): Pick<ReadPolicy, 'staged' | 'problems'> {
+function readStaged(
+  policy: Policy,
+  files: readonly PolicyFile[],
+  now: Date | null,
+): Pick<ReadPolicy, 'staged' | 'problems'> {
   const staged = new Map<string, StagedPolicy>();
   const problems: Problem[] = [];
   for (const { name, staged: given } of policy.deployments.values()) {
@@ -115,7 +122,7 @@ function readStaged(policy: Policy, files: readonly PolicyFile[]): Pick<ReadPoli
     const complain = (message: string) =>
       problems.push(problemAt(naming, { ...given, text: given.path }, fault('bad-staged', message)));
     try {
-      const read = readFiles(resolve(dirname(naming), given.path));
+      const read = readFiles(resolve(dirname(naming), given.path), now);
       problems.push(...read.problems);
       if (!read.policy) complain(`the staged policy \`${given.path}\` does not load: see its own mistakes`);
       else if (read.policy.deployments.has(name))

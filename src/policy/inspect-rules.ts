@@ -1,0 +1,121 @@
+import type { RuleReference } from '../model/verdict.ts';
+import { bareDeployment } from './bare-deployment.ts';
+import { type CompiledPolicy, compile } from './compile.ts';
+import { type Judgement, judge, select } from './evaluate.ts';
+import type { Inspected } from './inspect.ts';
+import { standInFor, standInsOf } from './opened.ts';
+import { type Pattern, PatternIndex } from './pattern-index.ts';
+import { pieces } from './pieces.ts';
+import type { Deployment, Policy, Rule } from './policy.ts';
+import { portsHold } from './ports.ts';
+import { fault, type Problem } from './problem.ts';
+import type { StandIns } from './stand-in.ts';
+import { isRuling, type Ruling } from './tier.ts';
+import { type Whereabout, warningAt } from './whereabouts.ts';
+
+/**
+ * Rules that decide nothing, whatever is called. Of each, stand-ins for what it is about are judged as the guard
+ * judges calls: those its own patterns hold and no closer pattern does, and those of every closer pattern.
+ */
+export function inspectRules({ policy, whereabouts, now }: Inspected): Problem[] {
+  const standIns = standInsOf(policy);
+  const look = (
+    of: Policy,
+    deployment: Deployment,
+    rules: readonly { rule: Rule; at: Whereabout }[],
+    tier: number,
+  ) => {
+    const compiled = compileAlone(of, deployment, now);
+    const bench: Bench = { compiled, standIns, index: indexTiers(compiled) };
+    const clauses = (compiled.tiers[tier]?.clauses ?? []).filter(isRuling);
+    return matchClauses(rules, clauses, policy).flatMap(({ rule, at, own }) =>
+      inspectRule(bench, rule, at, own),
+    );
+  };
+  const bare = bareDeployment('policy', []);
+  const alone = { ...policy, deployments: new Map([[bare.name, bare]]) };
+  return [
+    ...look(alone, bare, whereabouts.rules(policy, null), 0),
+    ...[...policy.deployments.values()].flatMap((deployment) =>
+      look(policy, deployment, whereabouts.rules(policy, deployment), 3),
+    ),
+  ];
+}
+
+interface Bench {
+  readonly compiled: CompiledPolicy;
+  readonly standIns: StandIns;
+  /** Of all patterns that rules of any tier have. */
+  readonly index: PatternIndex<null>;
+}
+
+/** As a run without options would be judged. */
+export function compileAlone(policy: Policy, { name }: Deployment, now: Date): CompiledPolicy {
+  const options = { allow: [], deny: [], default: null, mode: null, ownAddresses: [], now };
+  return compile(policy, { deployment: name, ...options });
+}
+
+function indexTiers({ tiers }: CompiledPolicy): PatternIndex<null> {
+  return new PatternIndex(
+    tiers.flatMap(({ clauses }) => clauses.map((pattern) => ({ pattern, value: null }))),
+  );
+}
+
+/** Each rule with the clauses it came to: they are in its order, and those of one rule share their reference. */
+function matchClauses(
+  rules: readonly { readonly rule: Rule; readonly at: Whereabout }[],
+  clauses: readonly Ruling[],
+  { services }: Policy,
+): { readonly rule: Rule; readonly at: Whereabout; readonly own: readonly Ruling[] }[] {
+  const groups = [...Map.groupBy(clauses, (clause) => clause.rule).values()];
+  return rules.map(({ rule, at }) => {
+    const service = rule.service === null ? undefined : services.get(rule.service);
+    const isEmpty = service !== undefined && service.hosts.length + service.addresses.length === 0;
+    return { rule, at, own: isEmpty ? [] : (groups.shift() ?? []) };
+  });
+}
+
+function inspectRule(bench: Bench, rule: Rule, at: Whereabout, own: readonly Ruling[]): Problem[] {
+  if (own.length === 0) {
+    const message = `the rule holds nothing: service \`${rule.service}\` has no hosts and no addresses`;
+    return [warningAt(at, fault('empty-rule', message))];
+  }
+  const told = own.flatMap((clause) => judgements(bench, clause, clause));
+  // With no port that its service has too it holds no call; that is told as such.
+  if (told.length === 0 || told.some((judgement) => judgement.rule === own[0]?.rule)) return [];
+  const circular =
+    rule.answer === 'deny' ? [] : told.filter((judgement) => judgement.rule.kind === 'circular');
+  const [closed] = circular;
+  // Something of another service within its patterns may be left to it: what it names is closed all the same.
+  if (closed && rule.service !== null && circular.length === told.length)
+    return [closedRule(closed, rule, at)];
+  const closer = own.flatMap((clause) =>
+    bench.index.within(clause).map(({ pattern }) => ({ clause, pattern })),
+  );
+  for (const { clause, pattern } of closer)
+    if (judgements(bench, clause, pattern).some((judgement) => judgement.rule === clause.rule)) return [];
+  if (closed) return [closedRule(closed, rule, at)];
+  const above = [...new Set(told.map((judgement) => judgement.rule))].map(formatAbove).join(' and ');
+  const message = `the ${rule.answer} never decides: ${above} stands above it`;
+  return [warningAt(at, fault('shadowed-rule', message))];
+}
+
+function closedRule({ rule: by, cycle }: Judgement, { answer }: Rule, at: Whereabout): Problem {
+  const message = `the ${answer} does not open \`${by.service}\`, which is circular: ${cycle?.join(' → ')}`;
+  return warningAt(at, fault('closed-rule', message));
+}
+
+/** What is decided of a pattern's stand-in, wherever the clause's ports hold. */
+function judgements({ compiled, standIns }: Bench, { ports }: Ruling, pattern: Pattern): Judgement[] {
+  const identities = standInFor(standIns, pattern);
+  if (!identities) return [];
+  const tiers = select(compiled, identities);
+  return pieces(tiers, ports ?? [])
+    .filter(({ protocol, from }) => portsHold(ports, protocol, from))
+    .map(({ protocol, from }) => judge(compiled, tiers, identities, protocol, from));
+}
+
+/** `deny no-telemetry (acyclic.yaml:28)`. */
+function formatAbove({ kind, id, source }: RuleReference): string {
+  return `${id === null ? kind : `${kind} ${id}`}${source === null ? '' : ` (${source})`}`;
+}
