@@ -13,13 +13,22 @@ import { formatTarget, processName } from './message.ts';
 import { Failure, type Output, printResult } from './output.ts';
 import { openPast, readSince } from './past.ts';
 import { compileHere } from './policy-loading.ts';
-import type { SuggestCommandOptions } from './policy-suggest.ts';
+
+/** What is learned from, and for which policy and deployment, as given on the command line. */
+export interface LearnOptions {
+  readonly run?: string;
+  readonly since?: string;
+  readonly report?: string[];
+  readonly policy?: string;
+  readonly deployment?: string;
+  readonly json?: true;
+}
 
 /** What to call a deployment that nobody named. */
 const UNNAMED = 'deploy';
 
 /** Learns from the past and prints what it comes to: a policy, or a diff of the one there is. */
-export async function learnPolicy(options: SuggestCommandOptions, output: Output): Promise<void> {
+export async function learnPolicy(options: LearnOptions, output: Output): Promise<void> {
   const past = openPast(options.report ?? [], '--report', output);
   const since = options.since === undefined ? null : readSince(options.since, new Date());
   const query: PastQuery = { run: options.run ?? null, deployment: null, since };

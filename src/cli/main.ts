@@ -1,6 +1,6 @@
 import { type Command, CommanderError } from 'commander';
 import { createOutput, Failure, harmless } from './output.ts';
-import { createProgram, everyCommand } from './program.ts';
+import { allOf, createProgram } from './program.ts';
 
 /** Failed before the command started (design §2). */
 const RUN_FAILED = 125;
@@ -10,7 +10,7 @@ const ERROR = 2;
 async function main(args: readonly string[]): Promise<number> {
   const program = createProgram();
   let active = program;
-  for (const command of everyCommand(program))
+  for (const command of allOf(program))
     command.hook('preSubcommand', (_, subcommand) => {
       active = subcommand;
     });
@@ -41,8 +41,8 @@ interface Told {
 }
 
 /** `acyclic policy check`. */
-function pathOf(command: Command): string {
-  return command.parent ? `${pathOf(command.parent)} ${command.name()}` : command.name();
+function fullName(command: Command): string {
+  return command.parent ? `${fullName(command.parent)} ${command.name()}` : command.name();
 }
 
 /** Errors of lower layers have the same parts as a Failure; what has none of them is a fault of ours. */
@@ -51,9 +51,10 @@ function asFailure(error: unknown, active: Command): Told {
     const [, said = '', guess] =
       /^(?:error: )?(.*?)(?:\n\(Did you mean (.*)\?\))?$/s.exec(error.message) ?? [];
     const hint = guess === undefined ? '' : ` (did you mean ${guess}?)`;
-    const help = `try: ${pathOf(active)} --help`;
+    const help = `try: ${fullName(active)} --help`;
     // What commander does where a command is nothing without one of its own.
-    if (error.code === 'commander.help') return new Failure('usage', 'no command given', help);
+    if (error.code === 'commander.help')
+      return new Failure('usage', `no command given to ${fullName(active)}`, help);
     return new Failure('usage', harmless(said) + hint, help);
   }
   if (error instanceof Error && 'remedy' in error) {

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { createOutput, Failure, harmless, printResult } from './output.ts';
+import { JSON_OPTION } from './policy-options.ts';
 
 const EXAMPLES = `
 Reads resolv.conf, the sources of apt, time servers (timesyncd, chrony, ntp), syslog targets and signs of a cloud.
@@ -13,6 +14,7 @@ interface Options {
   readonly deployment: string;
   readonly output?: string;
   readonly root: string;
+  readonly json?: true;
 }
 
 /** `acyclic policy init`: a first policy, from this host's own settings. */
@@ -22,8 +24,11 @@ export function policyInitCommand(): Command {
     .option('-d, --deployment <name>', 'what is deployed', 'deploy')
     .option('--output <file>', 'write it to a new file; default: standard output')
     .option('--root <directory>', 'read the settings below this directory, as of an image', '/')
+    .addOption(JSON_OPTION)
     .addHelpText('after', EXAMPLES)
-    .action(async ({ deployment, output, root }: Options) => {
+    .action(async ({ deployment, output, root, json }: Options) => {
+      if (json && output !== undefined)
+        throw new Failure('contradiction', '--json and --output contradict each other', 'leave one out');
       const { describeHost } = await import('../guard/host-settings.ts');
       const [{ firstPolicy }, { nameFault }] = await Promise.all([
         import('../policy/init.ts'),
@@ -40,7 +45,8 @@ export function policyInitCommand(): Command {
           'call the deployment something else',
         );
       const text = firstPolicy({ ...host, deployment, day: new Date().toISOString().slice(0, 10) });
-      if (output === undefined) printResult(text);
+      if (json) printResult(JSON.stringify({ v: 1, deployment, text, ...host }));
+      else if (output === undefined) printResult(text);
       else await write(output, text);
     });
 }

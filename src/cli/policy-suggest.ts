@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import type { LearnOptions } from './learn-policy.ts';
 import { createOutput, Failure } from './output.ts';
 import { JSON_OPTION, POLICY_OPTION, REPORT_OPTION, SINCE_OPTION } from './policy-options.ts';
 
@@ -9,15 +10,6 @@ Exit status: 0 suggested, 2 it cannot be.
 Examples:
   acyclic policy suggest --report calls.jsonl -d mysql > acyclic.yaml
   acyclic policy suggest --report calls.jsonl -p acyclic.yaml | patch -p0`;
-
-export interface SuggestCommandOptions {
-  readonly run?: string;
-  readonly since?: string;
-  readonly report?: string[];
-  readonly policy?: string;
-  readonly deployment?: string;
-  readonly json?: true;
-}
 
 /** `acyclic policy suggest`: the smallest readable policy that allows what was seen. */
 export function policySuggestCommand(): Command {
@@ -30,7 +22,7 @@ export function policySuggestCommand(): Command {
     .option('-d, --deployment <name>', 'the deployment it is for')
     .addOption(JSON_OPTION)
     .addHelpText('after', EXAMPLES)
-    .action(async (options: SuggestCommandOptions) => {
+    .action(async (options: LearnOptions) => {
       if (options.run === undefined && options.since === undefined && options.report === undefined)
         throw new Failure(
           'usage',

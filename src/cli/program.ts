@@ -40,16 +40,16 @@ export function createProgram(commands: readonly (() => Command)[] = COMMANDS): 
   named(program, 'completion')
     .description('print the completion script of a shell: bash, zsh or fish')
     .addHelpText('after', COMPLETION_EXAMPLE);
-  for (const command of everyCommand(program)) {
+  for (const command of allOf(program)) {
     // Errors are told by main.ts, in our manner; help and version still go to standard output.
     command.exitOverride().configureOutput({ writeErr: () => {} });
   }
   return program;
 }
 
-/** A command and all below it. */
-export function everyCommand(command: Command): Command[] {
-  return [command, ...command.commands.flatMap(everyCommand)];
+/** A command, and all below it. */
+export function allOf(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(allOf)];
 }
 
 function named(program: Command, name: string): Command {

@@ -42,6 +42,7 @@ describe('readRunOptions', () => {
       json: false,
       quiet: false,
       failOn: 'never',
+      baseline: [],
       breakGlass: null,
       allowInherited: false,
       command: ['true'],
@@ -68,6 +69,7 @@ describe('readRunOptions', () => {
       json: true,
       quiet: true,
       failOn: 'cycle',
+      baseline: [],
       breakGlass: null,
       allowInherited: true,
       command: ['sh', '-c', 'x'],
@@ -130,11 +132,18 @@ describe('readRunOptions', () => {
     expect(found.remedy).toMatch(/^give it /);
   });
 
+  it('compares with earlier runs only where a new destination is to fail', () => {
+    expect(read('--fail-on', 'new', '--baseline', 'a', '--baseline', 'b', 'true')).toMatchObject({
+      failOn: 'new',
+      baseline: ['a', 'b'],
+    });
+    expect(failure('--baseline', 'a', 'true')).toMatchObject({ code: 'contradiction' });
+  });
+
   it.each([
     ['--cpu', '200%'],
     ['--memory', '2GiB'],
     ['--tasks', '5'],
-    ['--fail-on', 'new'],
   ])('knows %s %s and says that it is not in force yet', (option, value) => {
     expect(failure(option, value, 'true')).toMatchObject({ code: 'not-in-force', exit: null });
   });

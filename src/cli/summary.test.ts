@@ -74,6 +74,17 @@ describe('formatSummary', () => {
     );
   });
 
+  it('says what a staged policy would decide otherwise, and which destinations are new', () => {
+    const staged = { policy: 'a1b2c3d', differs: 3, denied: 2, allowed: 1 };
+    const lines = formatSummary({ ...summary, staged, new_destinations: ['a.example:443/tcp'] }, context);
+    expect(lines).toContain(
+      '  staged   policy a1b2c3d would decide 3 calls differently: 2 more denied, 1 more allowed',
+    );
+    expect(lines).toContain('  new      a.example:443/tcp');
+    const alike = formatSummary({ ...summary, staged: { ...staged, differs: 0 } }, context);
+    expect(alike).toContain('  staged   policy a1b2c3d would decide every call alike');
+  });
+
   it('cuts a long list and says how much is missing', () => {
     const cycles = Array.from({ length: 9 }, (_, n) => ['mysql', `s${n}`, 'mysql']);
     const lines = formatSummary({ ...summary, cycles }, context);

@@ -174,6 +174,19 @@ describe('differences, in meaning', () => {
     expect(told(found)).toEqual(['allow r.internal at 10.3.0.5 at every port: default → allow']);
   });
 
+  test('a wildcard at an address, for the closer names and addresses in it too', () => {
+    const closer = `${BASE}      - { address: 10.3.0.5 }\n    deny: [{ host: a.r.internal }]\n`;
+    const found = diff(
+      closer,
+      closer.replace('    deny:', '      - { host: "*.r.internal", address: 10.3.0.0/16 }\n    deny:'),
+    );
+    const abouts = found.deployments.flatMap(({ calls }) =>
+      calls.map(({ about, effect }) => `${effect} ${about}`),
+    );
+    expect(abouts).toContain('allow *.r.internal at 10.3.0.0/16');
+    expect(abouts).toContain('allow a.r.internal at 10.3.0.5');
+  });
+
   test('deployments and services that are new or gone', () => {
     const found = diff(BASE, `${BASE}  web: {}\n`.replace('  github: {', '  gitlab: {'));
     expect(found.deployments.map(({ name, state }) => [name, state])).toContainEqual(['web', 'added']);

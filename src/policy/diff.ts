@@ -56,7 +56,8 @@ const FLOOR = 'floor';
 
 /** A policy whose one deployment adds nothing to the floor. */
 function onlyFloor(policy: Policy): Policy {
-  return { ...policy, deployments: new Map([[FLOOR, bareDeployment(FLOOR, [])]]) };
+  const bare: Deployment = { ...bareDeployment(FLOOR, []), default: 'allow' };
+  return { ...policy, deployments: new Map([[FLOOR, bare]]) };
 }
 
 function diffObjects<T>(

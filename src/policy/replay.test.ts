@@ -8,7 +8,8 @@ import { evaluate } from './evaluate.ts';
 import { parsePolicy } from './parse.ts';
 import { breaks, isBreaking, Replayer } from './replay.ts';
 
-const target = ({ destination: to }: AuditEvent) => to?.names[0] ?? to?.address ?? '';
+const target = ({ kind, destination: to }: AuditEvent) =>
+  `${to?.names[0] ?? to?.address}${kind === 'dns' ? ' (dns)' : `:${to?.port}/${to?.protocol}`}`;
 
 function policyOf(text: string, mode: 'audit' | 'enforce' | null = null): CompiledPolicy {
   const { policy } = parsePolicy([{ path: 'p.yaml', text: `version: 1\n${text}` }]);
@@ -79,13 +80,13 @@ describe('replay', () => {
     expect(found).toMatchObject({ runs: 1, calls: 14, same: 1, unenforced: 0 });
     expect(found.differences).toMatchObject([
       {
-        destination: 'c.example',
+        destination: 'c.example:443/tcp',
         before: 'allow',
         after: { answer: 'deny', rule: { kind: 'default', source: 'p.yaml:2' } },
         count: 4,
         example: { time: '2026-11-24T00:00:00Z' },
       },
-      { destination: 'a.example', before: 'deny', after: { answer: 'allow' }, count: 9 },
+      { destination: 'a.example:443/tcp', before: 'deny', after: { answer: 'allow' }, count: 9 },
     ]);
   });
 
@@ -95,10 +96,10 @@ describe('replay', () => {
     const events = [lookup, recorded({ names, protocol: 'udp' }), recorded({ names })];
     const told = ({ differences }: ReturnType<typeof replay>) =>
       differences.map(({ destination, example, count }) => [destination, example.kind, count]);
-    expect(told(replay(policyOf(text), events))).toEqual([['c.example', 'connect', 3]]);
-    expect(told(replay(policyOf(text), [lookup]))).toEqual([['c.example', 'dns', 1]]);
+    expect(told(replay(policyOf(text), events))).toEqual([['c.example:443/tcp', 'connect', 3]]);
+    expect(told(replay(policyOf(text), [lookup]))).toEqual([['c.example (dns)', 'dns', 1]]);
     const port = 'deployments: { d: { allow: [{ host: c.example, ports: [80] }] } }';
-    expect(told(replay(policyOf(port), events))).toEqual([['c.example', 'connect', 2]]);
+    expect(told(replay(policyOf(port), events))).toEqual([['c.example:443/tcp', 'connect', 2]]);
   });
 
   test('an audit rule allows: to lose it breaks, to gain one does not', () => {

@@ -41,7 +41,7 @@ export class SeenDestinations {
 }
 
 /** No rule at all and a default of deny: what it allows is always allowed (loopback, the host's own addresses). */
-export function compileExempt(ownAddresses: readonly Address[]): CompiledPolicy {
+function compileExempt(ownAddresses: readonly Address[]): CompiledPolicy {
   return compile(null, {
     deployment: null,
     allow: [],

@@ -218,6 +218,8 @@ deployments:
     const allowed = recorded({ names: ['a.example'] });
     expect(lines([denied, allowed])).toEqual(['# curl', '{ host: a.example, ports: [443/tcp] }']);
     expect(lines([allowed, denied])).toEqual([]);
+    const later = { ...denied, time: '2026-11-24T00:00:00.000000000Z' };
+    expect(lines([later, allowed])).toEqual([]);
   });
 
   test('takes UDP that only connected for a look at the route, where TCP went', () => {
@@ -274,6 +276,17 @@ describe('services there are', () => {
       '{ host: a.s.example, ports: [443/tcp] }',
     ]);
     expect(lines([lookup('a.s.example')], before)[1]).toBe('{ host: a.s.example, ports: [53/udp] }');
+  });
+  test('and rules there are speak for what was denied before they were written', () => {
+    const open = parsed([
+      { name: 'p', text: '{version: 1, deployments: {d: {allow: [{host: a.example}]}}}' },
+    ]);
+    const denied = recorded({ names: ['a.example'], verdict: 'deny', rule: 'deny' });
+    expect(suggested([denied], open).leftOut).toHaveLength(1);
+    expect(suggested([denied, recorded({ names: ['a.example'] })], open)).toMatchObject({
+      rules: [],
+      leftOut: [],
+    });
   });
   test('that the deployment may not call are left out, with the rule or the cycle', () => {
     const { rules, leftOut } = suggested(

@@ -45,6 +45,8 @@ export class Suggester {
       return;
     }
     const held = decision.answer !== 'deny' || isExempt(event);
+    if (targets.length === 0 && !(held && !refused))
+      this.#leaveOut(event, refused?.why ?? 'a policy cannot speak of such a name', refused?.cycle ?? null);
     for (const target of targets) this.#use(target, event, question, refused, held);
   }
 
@@ -83,15 +85,13 @@ export class Suggester {
     this.#leftOut.set(key, { destination, count, why, cycle, example: event });
   }
 
-  /** The names the call meant; its address where it has none that policy can speak of. */
+  /** The names the call meant; its address where policy can speak of none, which for a lookup leaves nothing. */
   #targetsOf(event: AuditEvent, question: Question): Pick<Target, 'about' | 'text'>[] {
     const lookup = question.kind === 'lookup';
     const names = lookup ? question.names.slice(0, 1) : this.#asked.meant(event, question.destination.names);
     const hosts = names.filter(isSpeakable).map((text) => ({ about: 'host' as const, text }));
     if (hosts.length > 0) return hosts;
-    if (!lookup) return [{ about: 'address', text: question.destination.address ?? '' }];
-    this.#leaveOut(event, 'a policy cannot speak of such a name', null);
-    return [];
+    return lookup ? [] : [{ about: 'address', text: question.destination.address ?? '' }];
   }
 
   /** `held`: a rule allows it already, so that nothing need be added for it. */
@@ -105,15 +105,19 @@ export class Suggester {
     const target = this.#targets.get(text) ?? { about, text, uses: new Map() };
     const { key, port } = useOf(question);
     const before = target.uses.get(key);
+    // Runs need not come in their order; what was tried last counts.
+    const latest = before === undefined || event.time >= before.latest;
     if (held && !refused) {
       // What was denied once and is allowed by now is neither left out nor to be allowed anew.
-      if (before) before.refused = null;
+      if (before && latest) before.refused = null;
       return;
     }
-    const use: Use = before ?? { port, count: 0, probe: true, callers: new Map(), refused: null };
+    const use: Use = before ?? { port, count: 0, probe: true, callers: new Map(), refused: null, latest: '' };
     use.probe &&= question.kind === 'call' && question.probe;
-    const count = (use.refused?.count ?? 0) + event.count;
-    use.refused = refused && { ...refused, count };
+    if (latest) {
+      use.refused = refused && { ...refused, count: (use.refused?.count ?? 0) + event.count };
+      use.latest = event.time;
+    }
     if (!refused) {
       const caller = this.#options.caller(event);
       use.count += event.count;

@@ -61,6 +61,8 @@ export interface Use {
   readonly callers: Map<string, number>;
   /** Why it is not to be allowed: it was denied when it was last tried; null: it is. */
   refused: LeftOut | null;
+  /** When that was. */
+  latest: string;
 }
 
 /** What no rule may open by the way: a target that was refused, at a port; null for a lookup. */

@@ -137,9 +137,7 @@ deployments:
       policy('ready', '-d', 'mysql', '-p', 'audit.yaml', '--report', report, ...args);
     const undecided = ready('--runs', '1');
     expect(undecided.status).toBe(1);
-    expect(undecided.stdout).toMatch(
-      /nobody decided on\n[\s\S]* +tools\.mirror\.internal:80\/tcp ×1 in 1 run\n/,
-    );
+    expect(undecided.stdout).toMatch(/nobody decided on\n +tools\.mirror\.internal:80\/tcp ×\d+ in 1 run\n/);
     await writeFile(
       file('audit.yaml'),
       'version: 1\nservices: { mysql: {} }\ndeployments: { mysql: { mode: audit, allow: [{ host: tools.mirror.internal }] } }\n',
@@ -196,6 +194,25 @@ describe('run --fail-on new', () => {
     const earlier = await run(['-p', file('open.yaml')], curl('tools.mirror.internal'));
     const against = (host: string, ...more: string[]) =>
       run(['-p', file('open.yaml'), '--fail-on', 'new', '--baseline', earlier.report, ...more], curl(host));
+    const lone = await lab.client.run([acyclic, 'run', '--fail-on', 'new', '--', 'true']);
+    expect(lone).toMatchObject({ code: 125, stderr: expect.stringContaining('--baseline FILE') });
+    await writeFile(file('none.jsonl'), '');
+    const none = [
+      'run',
+      '-p',
+      file('open.yaml'),
+      '--fail-on',
+      'new',
+      '--baseline',
+      file('none.jsonl'),
+      '--',
+      'true',
+    ];
+    const first = await lab.client.run([acyclic, ...none]);
+    expect(first).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('there is no earlier run of mysql'),
+    });
     const same = await against('tools.mirror.internal');
     expect(same).toMatchObject({ code: 0, summary: { new_destinations: [] } });
     const fresh = await against('apt.internal', '--label', 'x=y');
