@@ -1,10 +1,9 @@
 import type { CompiledPolicy } from './compile.ts';
 import { evaluate } from './evaluate.ts';
-import type { Inspected } from './inspect.ts';
 import { compileAlone } from './inspect-rules.ts';
 import type { Deployment } from './policy.ts';
 import { fault, type Problem } from './problem.ts';
-import { warningAt } from './whereabouts.ts';
+import { type Inspected, warningAt } from './whereabouts.ts';
 
 const DAY_MS = 24 * 3_600_000;
 const SOON_DAYS = 14;

@@ -1,10 +1,9 @@
 import { builtinServices } from './builtin.ts';
 import { patternsOf } from './compile.ts';
-import type { Inspected } from './inspect.ts';
 import { type Pattern, PatternIndex } from './pattern-index.ts';
 import type { Service } from './policy.ts';
 import { fault, type Problem } from './problem.ts';
-import { type Whereabout, type Whereabouts, warningAt } from './whereabouts.ts';
+import { type Inspected, type Whereabout, type Whereabouts, warningAt } from './whereabouts.ts';
 
 const MOST_NAMED = 3;
 

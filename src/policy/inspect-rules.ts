@@ -2,7 +2,6 @@ import type { RuleReference } from '../model/verdict.ts';
 import { bareDeployment } from './bare-deployment.ts';
 import { type CompiledPolicy, compile } from './compile.ts';
 import { type Judgement, judge, select } from './evaluate.ts';
-import type { Inspected } from './inspect.ts';
 import { standInFor, standInsOf } from './opened.ts';
 import { type Pattern, PatternIndex } from './pattern-index.ts';
 import { pieces } from './pieces.ts';
@@ -11,7 +10,7 @@ import { portsHold } from './ports.ts';
 import { fault, type Problem } from './problem.ts';
 import type { StandIns } from './stand-in.ts';
 import { isRuling, type Ruling } from './tier.ts';
-import { type Whereabout, warningAt } from './whereabouts.ts';
+import { type Inspected, type Whereabout, warningAt } from './whereabouts.ts';
 
 /**
  * Rules that decide nothing, whatever is called. Of each, stand-ins for what it is about are judged as the guard

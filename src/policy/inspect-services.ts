@@ -2,12 +2,11 @@ import { components, isLoop, loopsOf } from '../graph/components.ts';
 import { type Cut, cheapestCuts } from '../graph/cuts.ts';
 import { Digraph } from '../graph/digraph.ts';
 import { pathsTo } from '../graph/paths.ts';
-import type { Inspected } from './inspect.ts';
 import type { HostPattern } from './pattern.ts';
 import type { Policy, Rule } from './policy.ts';
 import { fault, type Problem } from './problem.ts';
 import { isPublic } from './public-suffix.ts';
-import { type Whereabout, warningAt } from './whereabouts.ts';
+import { type Inspected, type Whereabout, warningAt } from './whereabouts.ts';
 
 /** The most cycles told of services that all depend on each other. */
 const MOST_LOOPS = 20;

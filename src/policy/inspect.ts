@@ -5,15 +5,7 @@ import { inspectServices } from './inspect-services.ts';
 import type { Policy } from './policy.ts';
 import type { Problem } from './problem.ts';
 import type { ReadFile } from './read-file.ts';
-import { Whereabouts } from './whereabouts.ts';
-
-/** A policy without errors, to be looked at as a whole. */
-export interface Inspected {
-  readonly policy: Policy;
-  readonly whereabouts: Whereabouts;
-  /** Waivers are judged at this moment. */
-  readonly now: Date;
-}
+import { type Inspected, Whereabouts } from './whereabouts.ts';
 
 /** What is doubtful in a policy without errors: warnings, each with its place. What rules do is the guard's own word. */
 export function inspectPolicy(policy: Policy, files: readonly ReadFile[], now: Date): Problem[] {

@@ -58,6 +58,14 @@ export class Whereabouts {
   }
 }
 
+/** A policy without errors, to be looked at as a whole. */
+export interface Inspected {
+  readonly policy: Policy;
+  readonly whereabouts: Whereabouts;
+  /** Waivers are judged at this moment. */
+  readonly now: Date;
+}
+
 /** A warning about a value, or about the key it has. */
 export function warningAt({ file, path }: Whereabout, found: Fault, at: 'value' | 'key' = 'value'): Problem {
   const place = at === 'key' ? file.places.key(path) : file.places.value(path);
