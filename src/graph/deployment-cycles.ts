@@ -24,21 +24,42 @@ export interface DeploymentCycle {
 
 const ORDER: readonly Standing[] = ['standing', 'let-through', 'unknowable', 'recorded', 'waived', 'denied'];
 
+export interface DeploymentCycles {
+  readonly cycles: readonly DeploymentCycle[];
+  /** There are others beyond the limit. */
+  readonly more: boolean;
+}
+
 /** The elementary cycles through a deployment, the shortest first, of one length those that stand; at most `limit`. */
 export function deploymentCycles(
   graph: ServiceGraph,
   deployment: MappedDeployment,
   limit: number,
-  isMeant: (standing: Standing) => boolean = () => true,
-): { readonly cycles: readonly DeploymentCycle[]; readonly more: boolean } {
+): DeploymentCycles {
   const firsts = new Map(firstNeeds(graph, deployment).map((edge) => [edge.to, edge]));
   const entries = [...graph.services.keys()].map((service) => {
     const first = firsts.get(service) ?? null;
-    const standing = standingOf(deployment, service, first);
-    return { service, first, standing, rank: ORDER.indexOf(standing) };
+    return { service, first, standing: standingOf(deployment, service, first) };
   });
-  const meant = entries.filter(({ standing }) => isMeant(standing));
-  const { found, more } = closings(graph.digraph(), deployment.deploys, meant, limit);
+  return cyclesFrom(graph, deployment, entries, limit);
+}
+
+/** The shortest cycle through a deployment of which every step is a dependency; null if none is. */
+export function standingCycle(graph: ServiceGraph, deployment: MappedDeployment): DeploymentCycle | null {
+  const entries = firstNeeds(graph, deployment).flatMap((first) =>
+    isStanding(first) ? [{ service: first.to, first, standing: 'standing' as const }] : [],
+  );
+  return cyclesFrom(graph, deployment, entries, 1).cycles[0] ?? null;
+}
+
+function cyclesFrom(
+  graph: ServiceGraph,
+  deployment: MappedDeployment,
+  begun: readonly { service: string; first: Edge | null; standing: Standing }[],
+  limit: number,
+): DeploymentCycles {
+  const entries = begun.map((one) => ({ ...one, rank: ORDER.indexOf(one.standing) }));
+  const { found, more } = closings(graph.digraph(), deployment.deploys, entries, limit);
   const cycles = found.map(({ entry: { first, standing }, path }) => {
     const begin = first?.from.kind === 'service' ? first.from.name : (path.at(-1) ?? '');
     return { deployment, path: [begin, ...path], standing, first, rest: edgesAlong(graph, path) };
@@ -46,15 +67,13 @@ export function deploymentCycles(
   return { cycles, more };
 }
 
-/** The shortest cycle through a deployment of which every step is a dependency. */
-export function standingCycle(graph: ServiceGraph, deployment: MappedDeployment): DeploymentCycle | null {
-  return deploymentCycles(graph, deployment, 1, (standing) => standing === 'standing').cycles[0] ?? null;
+function standingOf({ gateOf }: MappedDeployment, service: string, first: Edge | null): Standing {
+  return first && isStanding(first) ? 'standing' : gateOf(service);
 }
 
-function standingOf({ gateOf }: MappedDeployment, service: string, first: Edge | null): Standing {
-  const isNeed = first?.from.kind === 'service' || first?.declared.some(({ as }) => as === 'dns');
-  if (first && (isNeed || isSeen(first))) return 'standing';
-  return gateOf(service);
+/** Whether a first step is there, and not only let through by a rule or a waiver. */
+function isStanding(first: Edge): boolean {
+  return first.from.kind === 'service' || isSeen(first) || first.declared.some(({ as }) => as === 'dns');
 }
 
 /** Cycles among services that pass through nothing any deployment deploys; at most `limit`. */

@@ -1,7 +1,6 @@
-import { LineCounter, parseAllDocuments } from 'yaml';
 import { type Fault, fault } from './problem.ts';
 import { MAX_POLICY_BYTES, type PolicySource } from './read-file.ts';
-import { scan } from './scan.ts';
+import { parseYaml } from './yaml-text.ts';
 
 /** An entity of a Backstage catalog, as far as a service map asks for it. */
 export interface Entity {
@@ -47,17 +46,9 @@ export function readEntities({ path, text }: PolicySource, unmapped: Unmapped[])
   };
   const unreadable = textFault(text);
   if (unreadable) return refuse(unreadable.message);
-  const early = scan(text);
-  if (early) return refuse(early.message, text.slice(0, early.offset).split('\n').length);
-  const lines = new LineCounter();
-  const documents = parseAllDocuments(text, {
-    lineCounter: lines,
-    prettyErrors: false,
-    uniqueKeys: false,
-    schema: 'core',
-    logLevel: 'error',
-  });
-  if (!Array.isArray(documents)) return [];
+  const yaml = parseYaml(text);
+  if ('offset' in yaml) return refuse(yaml.message, text.slice(0, yaml.offset).split('\n').length);
+  const { documents, lines } = yaml;
   return documents.flatMap((document) => {
     const [error] = document.errors;
     if (error) return refuse(`not valid YAML: ${error.message}`, lines.linePos(error.pos[0]).line);

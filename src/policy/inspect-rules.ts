@@ -1,8 +1,7 @@
 import type { RuleReference } from '../model/verdict.ts';
-import { bareDeployment } from './bare-deployment.ts';
-import { type CompiledPolicy, compile } from './compile.ts';
+import type { CompiledPolicy } from './compile.ts';
 import { type Judgement, judge, select } from './evaluate.ts';
-import { standInFor, standInsOf } from './opened.ts';
+import { standInFor } from './opened.ts';
 import { type Pattern, PatternIndex } from './pattern-index.ts';
 import { pieces } from './pieces.ts';
 import type { Deployment, Policy, Rule } from './policy.ts';
@@ -13,51 +12,54 @@ import { isRuling, type Ruling } from './tier.ts';
 import { type Inspected, type Whereabout, warningAt } from './whereabouts.ts';
 
 /**
- * Rules that decide nothing, whatever is called. Of each, stand-ins for what it is about are judged as the guard
- * judges calls: those its own patterns hold and no closer pattern does, and those of every closer pattern.
+ * Rules of a deployment that decide nothing, whatever is called. Of each, stand-ins for what it is about are judged
+ * as the guard judges calls: those its own patterns hold and no closer pattern does, and those of every closer one.
  */
-export function inspectRules({ policy, whereabouts, now }: Inspected): Problem[] {
-  const standIns = standInsOf(policy);
-  const look = (
-    of: Policy,
-    deployment: Deployment,
-    rules: readonly { rule: Rule; at: Whereabout }[],
-    tier: number,
-  ) => {
-    const compiled = compileAlone(of, deployment, now);
-    const bench: Bench = { compiled, standIns, index: indexTiers(compiled) };
-    const clauses = (compiled.tiers[tier]?.clauses ?? []).filter(isRuling);
-    return matchClauses(rules, clauses, policy).flatMap(({ rule, at, own }) =>
-      inspectRule(bench, rule, at, own),
-    );
-  };
-  const bare = bareDeployment('policy', []);
-  const alone = { ...policy, deployments: new Map([[bare.name, bare]]) };
-  return [
-    ...look(alone, bare, whereabouts.rules(policy, null), 0),
-    ...[...policy.deployments.values()].flatMap((deployment) =>
-      look(policy, deployment, whereabouts.rules(policy, deployment), 3),
-    ),
-  ];
+export function inspectRules(
+  inspected: Inspected,
+  deployment: Deployment,
+  compiled: CompiledPolicy,
+  standIns: StandIns,
+): Problem[] {
+  return inspectTier(
+    inspected,
+    inspected.whereabouts.rules(inspected.policy, deployment),
+    compiled,
+    standIns,
+    3,
+  );
+}
+
+/** The same of the floor. */
+export function inspectFloor(inspected: Inspected, compiled: CompiledPolicy, standIns: StandIns): Problem[] {
+  return inspectTier(inspected, inspected.whereabouts.rules(inspected.policy, null), compiled, standIns, 0);
+}
+
+function inspectTier(
+  { policy }: Inspected,
+  rules: readonly { readonly rule: Rule; readonly at: Whereabout }[],
+  compiled: CompiledPolicy,
+  standIns: StandIns,
+  tier: number,
+): Problem[] {
+  const bench: Bench = { compiled, standIns, indexed: null };
+  const clauses = (compiled.tiers[tier]?.clauses ?? []).filter(isRuling);
+  return matchClauses(rules, clauses, policy).flatMap(({ rule, at, own }) =>
+    inspectRule(bench, rule, at, own),
+  );
 }
 
 interface Bench {
   readonly compiled: CompiledPolicy;
   readonly standIns: StandIns;
-  /** Of all patterns that rules of any tier have. */
-  readonly index: PatternIndex<null>;
+  /** Of all patterns that rules of any tier have; made when first asked for. */
+  indexed: PatternIndex<null> | null;
 }
 
-/** As a run without options would be judged. */
-export function compileAlone(policy: Policy, { name }: Deployment, now: Date): CompiledPolicy {
-  const options = { allow: [], deny: [], default: null, mode: null, ownAddresses: [], now };
-  return compile(policy, { deployment: name, ...options });
-}
-
-function indexTiers({ tiers }: CompiledPolicy): PatternIndex<null> {
-  return new PatternIndex(
-    tiers.flatMap(({ clauses }) => clauses.map((pattern) => ({ pattern, value: null }))),
-  );
+function indexOf(bench: Bench): PatternIndex<null> {
+  const clauses = bench.compiled.tiers.flatMap((tier) => tier.clauses);
+  bench.indexed ??= new PatternIndex(clauses.map((pattern) => ({ pattern, value: null })));
+  return bench.indexed;
 }
 
 /** Each rule with the clauses it came to: they are in its order, and those of one rule share their reference. */
@@ -89,7 +91,9 @@ function inspectRule(bench: Bench, rule: Rule, at: Whereabout, own: readonly Rul
   if (closed && rule.service !== null && circular.length === told.length)
     return [closedRule(closed, rule, at)];
   const closer = own.flatMap((clause) =>
-    bench.index.within(clause).map(({ pattern }) => ({ clause, pattern })),
+    indexOf(bench)
+      .within(clause)
+      .map(({ pattern }) => ({ clause, pattern })),
   );
   for (const { clause, pattern } of closer)
     if (judgements(bench, clause, pattern).some((judgement) => judgement.rule === clause.rule)) return [];

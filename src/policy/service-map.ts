@@ -62,8 +62,10 @@ function gates(
   standIns: StandIns,
 ): (service: string) => Gate {
   const waived = new Set<string | null>();
+  const closed = new Set<string | null>();
   for (const { rule } of policy.tiers.flatMap((tier) => tier.clauses))
     if (rule.kind === 'waiver') waived.add(rule.service);
+    else if (rule.kind === 'circular') closed.add(rule.service);
   const isOpen = (pattern: Pattern): boolean => {
     const identities = standInFor(standIns, pattern);
     if (!identities) return false;
@@ -76,7 +78,8 @@ function gates(
     const service = services.get(name);
     const patterns = service ? patternsOf(service) : [];
     if (patterns.length === 0) return 'unknowable';
-    if (patterns.some(isOpen)) return waived.has(name) ? 'waived' : 'let-through';
+    // What circular closes is closed whole, and nothing above it opens.
+    if (!closed.has(name) && patterns.some(isOpen)) return waived.has(name) ? 'waived' : 'let-through';
     return policy.mode === 'audit' ? 'recorded' : 'denied';
   };
 }
