@@ -1,7 +1,7 @@
 import type { Dependencies } from './digraph.ts';
 import type { Caller } from './observed.ts';
 import { type RestoreStep, restoreOrder } from './restore.ts';
-import { callerKey, type Edge, isReal, isSeen, type ServiceGraph } from './service-graph.ts';
+import { callerKey, type Edge, isMust, isReal, type ServiceGraph } from './service-graph.ts';
 
 /** A deployment to run, or a service to bring up that no deployment does. */
 export interface BringUpStep extends Omit<RestoreStep, 'names' | 'loops'> {
@@ -24,11 +24,6 @@ export function bringUpOrder(graph: ServiceGraph): BringUpStep[] {
     stage,
     loops: loops.map(named),
   }));
-}
-
-/** Whether there is more to it than that a deployment's policy lets it call. */
-function isMust(edge: Edge): boolean {
-  return isSeen(edge) || edge.declared.some(({ as }) => as === 'depends_on' || as === 'dns');
 }
 
 /** By key, every party and what it needs by edges that count. */

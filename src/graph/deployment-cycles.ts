@@ -2,7 +2,7 @@ import { components, isLoop, loopsOf } from './components.ts';
 import { closings } from './cycles.ts';
 import { Digraph } from './digraph.ts';
 import { edgesAlong, firstNeeds } from './needs.ts';
-import { type Edge, type Gate, isSeen, type MappedDeployment, type ServiceGraph } from './service-graph.ts';
+import { type Edge, type Gate, isMust, type MappedDeployment, type ServiceGraph } from './service-graph.ts';
 
 /**
  * How a cycle stands. `standing`: every step of it is a dependency, its first too. Otherwise the first step would be
@@ -47,7 +47,7 @@ export function deploymentCycles(
 /** The shortest cycle through a deployment of which every step is a dependency; null if none is. */
 export function standingCycle(graph: ServiceGraph, deployment: MappedDeployment): DeploymentCycle | null {
   const entries = firstNeeds(graph, deployment).flatMap((first) =>
-    isStanding(first) ? [{ service: first.to, first, standing: 'standing' as const }] : [],
+    isMust(first) ? [{ service: first.to, first, standing: 'standing' as const }] : [],
   );
   return cyclesFrom(graph, deployment, entries, 1).cycles[0] ?? null;
 }
@@ -68,12 +68,7 @@ function cyclesFrom(
 }
 
 function standingOf({ gateOf }: MappedDeployment, service: string, first: Edge | null): Standing {
-  return first && isStanding(first) ? 'standing' : gateOf(service);
-}
-
-/** Whether a first step is there, and not only let through by a rule or a waiver. */
-function isStanding(first: Edge): boolean {
-  return first.from.kind === 'service' || isSeen(first) || first.declared.some(({ as }) => as === 'dns');
+  return first && isMust(first) ? 'standing' : gateOf(service);
 }
 
 /** Cycles among services that pass through nothing any deployment deploys; at most `limit`. */

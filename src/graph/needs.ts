@@ -1,11 +1,12 @@
 import type { Digraph } from './digraph.ts';
 import type { Caller } from './observed.ts';
 import { follow, nextSteps } from './paths.ts';
-import { type Edge, isReal, type MappedDeployment, type ServiceGraph } from './service-graph.ts';
+import { type Edge, isMust, isReal, type MappedDeployment, type ServiceGraph } from './service-graph.ts';
 
 /**
  * What a deployment needs first: the services its runs call or may call, and those that the services it deploys
- * depend on. What it deploys is not among them. One edge for each service, of the deployment where it has one.
+ * depend on. What it deploys is not among them. One edge for each service, of the deployment where it has one; but
+ * what only may be called gives way to what is needed.
  */
 export function firstNeeds(graph: ServiceGraph, { name, deploys }: MappedDeployment): Edge[] {
   const callers: Caller[] = [
@@ -14,7 +15,10 @@ export function firstNeeds(graph: ServiceGraph, { name, deploys }: MappedDeploym
   ];
   const first = new Map<string, Edge>();
   for (const edge of callers.flatMap((caller) => graph.edgesFrom(caller)))
-    if (isReal(edge) && !deploys.includes(edge.to) && !first.has(edge.to)) first.set(edge.to, edge);
+    if (isReal(edge) && !deploys.includes(edge.to)) {
+      const known = first.get(edge.to);
+      if (!known || (!isMust(known) && isMust(edge))) first.set(edge.to, edge);
+    }
   return [...first.values()];
 }
 

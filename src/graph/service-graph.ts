@@ -146,6 +146,11 @@ export function isReal({ declared, seen }: Edge): boolean {
   return declared.length > 0 || isSeen({ seen });
 }
 
+/** Whether there is more to it than that a rule or a waiver lets a deployment call. */
+export function isMust(edge: Edge): boolean {
+  return isSeen(edge) || edge.declared.some(({ as }) => as === 'depends_on' || as === 'dns');
+}
+
 /** Whether calls were let through. */
 export function isSeen({ seen }: Pick<Edge, 'seen'>): boolean {
   return seen.some(({ calls }) => calls > 0);

@@ -38,6 +38,8 @@ export function importBackstage(sources: readonly PolicySource[]): ImportedCatal
   const catalog = new Catalog(unmapped);
   for (const source of sources) for (const entity of readEntities(source, unmapped)) catalog.add(entity);
   const { services, passedOver } = catalog.result();
+  const order = new Map(sources.map(({ path }, i) => [path, i]));
+  unmapped.sort((a, b) => (order.get(a.file) ?? 0) - (order.get(b.file) ?? 0) || a.line - b.line);
   return { services, unmapped, passedOver };
 }
 

@@ -1,6 +1,12 @@
-import { type Caller, compareTimes, edgeKey, type ObservedEdge } from '../graph/observed.ts';
+import {
+  type Caller,
+  compareTimes,
+  edgeKey,
+  formatEdge,
+  type ObservedEdge,
+  readEdge,
+} from '../graph/observed.ts';
 import type { AuditEvent } from '../model/event.ts';
-import { OBJECT_NAME } from '../model/object-name.ts';
 import { AskedNames } from './asked.ts';
 import { locate } from './evaluate.ts';
 import { questionOf } from './question.ts';
@@ -34,8 +40,9 @@ export class ObservedCalls {
     this.#count({ from, to, host: event.host }, event, denied);
   }
 
+  /** Those that can be told to others: an event may have any text for a host or a service. */
   edges(): ObservedEdge[] {
-    return [...this.#edges.values()];
+    return [...this.#edges.values()].filter((edge) => typeof readEdge(formatEdge(edge)) !== 'string');
   }
 
   /** The service of the closest pattern; where the policy has none, the one of the event. */
