@@ -69,10 +69,8 @@ export class ObservedCalls {
   }
 }
 
-/** Who called: the attached service, or the deployment of the run; null if neither has a name. */
+/** Who called: the attached service, or the deployment of the run; null if it has none. */
 function callerOf({ attached, deployment }: AuditEvent): Caller | null {
   if (attached !== undefined) return { kind: 'service', name: attached };
-  return deployment !== null && OBJECT_NAME.test(deployment)
-    ? { kind: 'deployment', name: deployment }
-    : null;
+  return deployment === null ? null : { kind: 'deployment', name: deployment };
 }
