@@ -43,7 +43,7 @@ export function graphImportCommand(): Command {
         ...(kinds.length > 0 ? [`passed over, since they are no services: ${kinds.join(', ')}`] : []),
       ];
       const level = unmapped.length > 0 ? 'warning' : 'info';
-      const head = `acyclic: ${plural(services.length, 'service')}; ${unmapped.length} things could not be mapped`;
+      const head = `acyclic: ${plural(services.length, 'service')}; ${plural(unmapped.length, 'thing')} could not be mapped`;
       if (!json) createOutput({ quiet: false, json: false }).say(level, [head, ...lines]);
       process.exitCode = unmapped.length > 0 ? FINDINGS : 0;
     });
