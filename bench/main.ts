@@ -123,6 +123,8 @@ async function main(): Promise<void> {
     ];
     process.stdout.write(`${lines.join('\n')}\n`);
     for (const comparison of comparisons) process.stdout.write(`${await compare(comparison)}\n`);
+    process.stdout.write('\n');
+    execFileSync(process.execPath, [join(root, 'bench/graph.ts')], { stdio: 'inherit' });
   } finally {
     server.kill('SIGKILL');
     rmSync(directory, { recursive: true });

@@ -39,7 +39,17 @@ const STRUCTS = [
   'client_key',
   'client',
 ];
-const ENUMS = ['decision', 'opening_use', 'opening_says', 'transport', 'event_kind', 'hook', 'cause', 'loss', 'run_flags'];
+const ENUMS = [
+  'decision',
+  'opening_use',
+  'opening_says',
+  'transport',
+  'event_kind',
+  'hook',
+  'cause',
+  'loss',
+  'run_flags',
+];
 
 const root = new URL('..', import.meta.url).pathname;
 const target = `${root}src/kernel/layout.gen.ts`;
