@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatEdge, mergeEdges, type ObservedEdge, readEdge, seenSince } from '../graph/observed.ts';
 import { readBounded, readingFault } from './bounded-file.ts';
@@ -26,13 +26,14 @@ class EdgesFailure extends Error {
 
 /** The edges of a file that `graph export --observed` wrote. Throws EdgesFailure. */
 export function readEdgeFile(path: string): ObservedEdge[] {
-  let text: string;
   try {
-    text = readBounded(path, MOST_BYTES);
+    return edgesOf(path, readBounded(path, MOST_BYTES));
   } catch (error) {
-    const why = readingFault(error as NodeJS.ErrnoException);
-    throw new EdgesFailure(`cannot read the observed edges ${path}: ${why}`, REMEDY, { cause: error });
+    throw error instanceof EdgesFailure ? error : unreadable(path, error as NodeJS.ErrnoException);
   }
+}
+
+function edgesOf(path: string, text: string): ObservedEdge[] {
   if (Buffer.byteLength(text) > MOST_BYTES)
     throw new EdgesFailure(
       `${path}: over ${MOST_BYTES >> 20} MiB, the most a file of edges may have`,
@@ -47,12 +48,22 @@ export function readEdgeFile(path: string): ObservedEdge[] {
   });
 }
 
+function unreadable(path: string, error: NodeJS.ErrnoException): EdgesFailure {
+  const message = `cannot read the observed edges ${path}: ${readingFault(error)}`;
+  return new EdgesFailure(message, REMEDY, { cause: error });
+}
+
 const REMEDY = 'give a file that `acyclic graph export --observed` wrote';
 
 /** What was merged on this host so far. Throws EdgesFailure. */
 export function keptEdges(directory: string | null): ObservedEdge[] {
   const path = join(directory ?? STATE_DIRECTORY, FILE);
-  return existsSync(path) ? readEdgeFile(path) : [];
+  try {
+    return edgesOf(path, readBounded(path, MOST_BYTES));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error instanceof EdgesFailure ? error : unreadable(path, error as NodeJS.ErrnoException);
+  }
 }
 
 /** Merges edges into those kept on this host, and gives all there are then. Throws EdgesFailure. */
@@ -65,11 +76,17 @@ export function keepEdges(
   const all = mergeEdges([...keptEdges(directory), ...edges]);
   const kept = seenSince(all, new Date(now.getTime() - KEPT_MS));
   const path = join(state, FILE);
+  const text = kept.map((edge) => `${formatEdge(edge)}\n`).join('');
+  if (Buffer.byteLength(text) > MOST_BYTES)
+    throw new EdgesFailure(
+      `with these, ${path} would be over ${MOST_BYTES >> 20} MiB`,
+      'merge less, or remove the file to begin anew',
+    );
   // A name nobody can have made before us, and a rename: readers have the old file or the new one.
   const fresh = `${path}.${randomBytes(8).toString('hex')}`;
   try {
     mkdirSync(state, { recursive: true, mode: 0o700 });
-    writeFileSync(fresh, kept.map((edge) => `${formatEdge(edge)}\n`).join(''), { flag: 'wx', mode: 0o600 });
+    writeFileSync(fresh, text, { flag: 'wx', mode: 0o600 });
     renameSync(fresh, path);
   } catch (error) {
     rmSync(fresh, { force: true });
