@@ -1,5 +1,5 @@
 import { bringUpOrder } from '../graph/bring-up.ts';
-import { deploymentCycles, otherLoops, standingCycle } from '../graph/deployment-cycles.ts';
+import { deploymentCycles, otherLoops } from '../graph/deployment-cycles.ts';
 import { type Drawing, formatDot, formatMermaid, partialDrawing, wholeDrawing } from '../graph/drawing.ts';
 import { impactOf, wayBetween } from '../graph/needs.ts';
 import type { Edge, MappedDeployment, ServiceGraph } from '../graph/service-graph.ts';
@@ -42,11 +42,12 @@ function answerTo(graph: ServiceGraph, options: GraphOptions): Answer {
   if (restoreOrder) return restoreAnswer(graph);
   const deployments = chosenDeployments(graph, options);
   if (cycles) return cyclesAnswer(graph, deployments, options);
+  const standing = formatStandingCycles(graph, deployments);
   return {
-    text: () => [...formatTree(graph, deployments), ...formatStandingCycles(graph, deployments)],
+    text: () => [...formatTree(graph, deployments), ...standing],
     json: () => graphAsJson(graph),
     drawing: () => wholeDrawing(graph),
-    found: deployments.some((one) => standingCycle(graph, one)) || otherLoops(graph, 1).loops.length > 0,
+    found: standing.length > 0,
   };
 }
 

@@ -17,7 +17,7 @@ interface Branch {
 export function formatTree(graph: ServiceGraph, deployments: readonly MappedDeployment[]): string[] {
   const shown = new Set<string>();
   const trees = deployments.map((deployment) => deploymentTree(graph, deployment, shown));
-  const all = deployments.length === graph.deployments.size ? [...graph.services.keys()] : [];
+  const all = isWhole(graph, deployments) ? [...graph.services.keys()] : [];
   // Those nobody needs come first: what is below them is drawn there.
   const needed = new Set(graph.edges().map(({ to }) => to));
   const order = [...all.filter((name) => !needed.has(name)), ...all];
@@ -30,21 +30,30 @@ export function formatTree(graph: ServiceGraph, deployments: readonly MappedDepl
   return [...trees, ...others].flatMap(({ text, below }) => [text, ...drawn(below, '')]);
 }
 
-/** The cycles that stand, one line each, or none. */
+/** The shortest cycle that stands through each deployment, and one among other services; nothing where none does. */
 export function formatStandingCycles(
   graph: ServiceGraph,
   deployments: readonly MappedDeployment[],
 ): string[] {
-  const cycles = deployments.flatMap((deployment) => {
+  const through = deployments.flatMap((deployment) => {
     const cycle = standingCycle(graph, deployment);
     return cycle ? [`cycle  ${cycle.path.join(ARROW)}   deployment ${deployment.name}`] : [];
   });
+  const lines = [...through, ...(isWhole(graph, deployments) ? otherLoop(graph) : [])];
+  return lines.length === 0 ? [] : ['', ...lines, 'all of them: acyclic graph --cycles'];
+}
+
+function otherLoop(graph: ServiceGraph): string[] {
   const { loops } = otherLoops(graph, 1);
-  const among = loops.map(([first, ...rest]) =>
-    ['cycle ', [first?.from.name, first?.to, ...rest.map(({ to }) => to)].join(ARROW)].join(' '),
-  );
-  const all = deployments.length === graph.deployments.size ? [...cycles, ...among] : cycles;
-  return all.length === 0 ? [] : ['', ...all, 'all of them: acyclic graph --cycles'];
+  return loops.map((loop) => {
+    const names = [loop[0]?.from.name, ...loop.map(({ to }) => to)];
+    return `cycle  ${names.join(ARROW)}`;
+  });
+}
+
+/** Whether all deployments are asked for, and not one of them. */
+function isWhole(graph: ServiceGraph, deployments: readonly MappedDeployment[]): boolean {
+  return deployments.length === graph.deployments.size;
 }
 
 function drawn(branches: readonly Branch[], indent: string): string[] {
