@@ -14,6 +14,7 @@ test('docs/errors.md lists every error code there is, and no other', () => {
   const declared = [
     ...union('src/kernel/failure.ts', 'SetupFailureCode'),
     ...union('src/cli/output.ts', 'FailureCode'),
+    ...union('src/audit/failure.ts', 'AuditFailureCode'),
     'policy',
     'command',
     'report',

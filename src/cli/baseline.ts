@@ -1,22 +1,23 @@
+import { AuditFailure } from '../audit/failure.ts';
 import { ownAddresses } from '../guard/own-addresses.ts';
 import { SeenDestinations } from '../policy/seen.ts';
 import type { Output } from './output.ts';
-import { openPast } from './past.ts';
+import { openPast, type PastPlace } from './past.ts';
 import type { Plan } from './plan.ts';
 import type { RunOptions } from './run-options.ts';
 
 /**
  * What earlier runs of the same deployment called; null where `--fail-on new` does not ask, or where there is
- * no earlier run, which is said: then nothing is new. Throws Failure or ReportFailure.
+ * no earlier run, which is said: then nothing is new. Throws AuditFailure or ReportFailure.
  */
 export async function earlierDestinations(
-  { failOn, baseline, breakGlass }: RunOptions,
+  { failOn, baseline, state, breakGlass }: RunOptions,
   { deployment }: Plan,
   output: Output,
 ): Promise<SeenDestinations | null> {
   if (failOn !== 'new') return null;
   try {
-    return await readEarlier(baseline, deployment, output);
+    return await readEarlier({ report: baseline, state }, deployment, output);
   } catch (error) {
     if (breakGlass === null) throw error;
     output.say('warning', [`acyclic: nothing to compare destinations with: ${(error as Error).message}`]);
@@ -25,16 +26,20 @@ export async function earlierDestinations(
 }
 
 async function readEarlier(
-  baseline: readonly string[],
+  place: PastPlace,
   deployment: string | null,
   output: Output,
 ): Promise<SeenDestinations | null> {
-  const past = openPast(baseline, '--baseline', output);
+  const past = openPast(place, output);
   const query = { run: null, deployment, since: null };
   const seen = new SeenDestinations(ownAddresses());
   let runs = 0;
-  for await (const run of past.runs(query)) if (run.deployment === deployment) runs++;
-  for await (const event of past.events(query)) if (event.deployment === deployment) seen.add(event);
+  try {
+    for await (const run of past.runs(query)) if (run.deployment === deployment) runs++;
+    for await (const event of past.events(query)) if (event.deployment === deployment) seen.add(event);
+  } catch (error) {
+    if (!(error instanceof AuditFailure) || error.code !== 'no-store') throw error;
+  }
   if (runs > 0) return seen;
   const whose = deployment === null ? '' : ` of ${deployment}`;
   output.say('warning', [`acyclic: there is no earlier run${whose}, so no destination of this one is new`]);

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import { type SeenOptions, STATE_OPTION } from './graph-options.ts';
+import type { SeenOptions } from './graph-options.ts';
 import { createOutput, Failure, printResult } from './output.ts';
-import { POLICY_OPTION, REPORT_OPTION, SINCE_OPTION } from './policy-options.ts';
+import { POLICY_OPTION, REPORT_OPTION, SINCE_OPTION, STATE_OPTION } from './policy-options.ts';
 
 const EXAMPLES = `
 Prints one edge a line, as JSON: who called which service, on which host, how often, first and last. Edges that were

@@ -1,3 +1,5 @@
+import { AuditFailure } from '../audit/failure.ts';
+import { stateDirectory } from '../audit/state-directory.ts';
 import { mergeEdges, type ObservedEdge, seenSince } from '../graph/observed.ts';
 import { type MappedDeployment, ServiceGraph } from '../graph/service-graph.ts';
 import { keptEdges, readEdgeFile } from '../guard/observed-file.ts';
@@ -10,7 +12,7 @@ import { serviceMap } from '../policy/service-map.ts';
 import type { Tier } from '../policy/tier.ts';
 import type { GraphOptions, SeenOptions } from './graph-options.ts';
 import { Failure, type Output } from './output.ts';
-import { openPast, pastIfAny, readSince } from './past.ts';
+import { openPast, readSince } from './past.ts';
 
 /** How old what was seen may be. */
 const SINCE = '90d';
@@ -38,7 +40,7 @@ export async function seenEdges(
   const { fromRun, observed = [], state, since = fromRun === undefined ? SINCE : EVER } = options;
   const from = readSince(since, new Date());
   const called = await calledEdges(policy, options, from, output);
-  const others = [...observed.flatMap(readEdgeFile), ...merged(state ?? null, output)];
+  const others = [...observed.flatMap(readEdgeFile), ...merged(state, output)];
   if (fromRun === undefined) return seenSince(mergeEdges([...called, ...others]), from);
   if (!called.some((edge) => edge.from.kind === 'deployment'))
     throw new Failure('bad-value', `no call of a run ${fromRun} to a service was found`, 'check its id');
@@ -48,16 +50,30 @@ export async function seenEdges(
 /** What events of runs, or of one, and of attached services come to. */
 async function calledEdges(
   policy: Policy | null,
-  { report = [], fromRun }: SeenOptions,
+  options: SeenOptions,
   since: Date,
   output: Output,
 ): Promise<ObservedEdge[]> {
-  const past = fromRun === undefined ? pastIfAny(report, output) : openPast(report, '--report', output);
-  if (!past) return [];
+  const { fromRun = null, state } = options;
   const calls = new ObservedCalls(policy && servicesOf(policy));
-  for await (const event of past.events({ run: null, deployment: null, since }))
-    if (fromRun === undefined || event.run === fromRun || event.attached !== undefined) calls.add(event);
+  const past = openPast(options, output);
+  try {
+    for await (const event of past.events({ run: fromRun, deployment: null, since })) calls.add(event);
+    if (fromRun !== null)
+      for await (const event of past.events({ run: null, deployment: null, since }))
+        if (event.attached !== undefined) calls.add(event);
+  } catch (error) {
+    if (!(error instanceof AuditFailure) || fromRun !== null) throw error;
+    // Before the first run there is no trail, and one nobody asked for may be root's alone.
+    if (error.code !== 'no-store') tellWithout(error, state, output);
+  }
   return calls.edges();
+}
+
+/** What could not be read is left out if it was only looked for, and told. Throws the error if it was asked for. */
+function tellWithout(error: Error, asked: string | undefined, output: Output): void {
+  if (asked !== undefined) throw error;
+  output.say('warning', [`acyclic: ${error.message}; the graph is without it`]);
 }
 
 /** The services of a policy, as the guard finds the one a destination belongs to. */
@@ -67,13 +83,11 @@ function servicesOf(policy: Policy): Tier {
   return compile(deployment === null ? null : policy, { deployment, ...options }).services;
 }
 
-/** A state directory nobody asked for may be root's alone: then the graph is without what was merged there. */
-function merged(state: string | null, output: Output): ObservedEdge[] {
+function merged(state: string | undefined, output: Output): ObservedEdge[] {
   try {
-    return keptEdges(state);
+    return keptEdges(stateDirectory(state ?? null));
   } catch (error) {
-    if (state !== null || !(error instanceof Error)) throw error;
-    output.say('warning', [`acyclic: ${error.message}; the graph is without it`]);
+    tellWithout(error as Error, state, output);
     return [];
   }
 }

@@ -1,7 +1,6 @@
 import { Command } from 'commander';
-import { STATE_OPTION } from './graph-options.ts';
 import { createOutput, printResult } from './output.ts';
-import { plural } from './policy-options.ts';
+import { plural, STATE_OPTION } from './policy-options.ts';
 
 const EXAMPLES = `
 Each edge keeps its host and its age. To merge a file again changes nothing; edges not seen for a year are dropped.
@@ -20,9 +19,12 @@ export function graphMergeCommand(): Command {
     .addOption(STATE_OPTION)
     .addHelpText('after', EXAMPLES)
     .action(async (files: readonly string[], { state }: { state?: string }) => {
-      const { keepEdges, readEdgeFile } = await import('../guard/observed-file.ts');
+      const [{ keepEdges, readEdgeFile }, { stateDirectory }] = await Promise.all([
+        import('../guard/observed-file.ts'),
+        import('../audit/state-directory.ts'),
+      ]);
       const edges = files.flatMap(readEdgeFile);
-      const kept = keepEdges(state ?? null, edges, new Date());
+      const kept = keepEdges(stateDirectory(state ?? null), edges, new Date());
       const hosts = new Set(kept.map(({ host }) => host)).size;
       if (edges.length === 0)
         createOutput({ quiet: false, json: false }).say('warning', ['acyclic: there was no edge to merge']);

@@ -5,10 +5,6 @@ export const OBSERVED_OPTION = new Option(
   '--observed <file>',
   'edges that `graph export --observed` wrote (repeatable)',
 ).argParser((file: string, before: string[] | undefined) => [...(before ?? []), file]);
-export const STATE_OPTION = new Option(
-  '--state <dir>',
-  'where merged edges are kept; default: /var/lib/acyclic',
-);
 
 export const FORMATS = ['text', 'json', 'dot', 'mermaid'] as const;
 

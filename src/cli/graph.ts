@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import { graphExportCommand } from './graph-export.ts';
 import { graphImportCommand } from './graph-import.ts';
 import { graphMergeCommand } from './graph-merge.ts';
-import { FORMATS, type GraphOptions, OBSERVED_OPTION, STATE_OPTION } from './graph-options.ts';
+import { FORMATS, type GraphOptions, OBSERVED_OPTION } from './graph-options.ts';
 import { createOutput, Failure } from './output.ts';
 import {
   DEPLOYMENT_OPTION,
@@ -10,11 +10,12 @@ import {
   POLICY_OPTION,
   REPORT_OPTION,
   SINCE_OPTION,
+  STATE_OPTION,
 } from './policy-options.ts';
 
 const EXAMPLES = `
-What is declared is in the policy; what was seen comes from reports of runs (--report), from edges merged from other
-hosts (acyclic graph merge), and from files of such edges (--observed).
+What is declared is in the policy; what was seen comes from the audit trail or reports of runs (--report), from edges
+merged from other hosts (acyclic graph merge), and from files of such edges (--observed).
 Exit status: 0 no cycle stands, 1 one does (with --cycles: there is one; with --restore-order: a loop forbids it;
 with --learn: there is something to declare), 2 error. None of it needs root.
 

@@ -19,6 +19,7 @@ export interface LearnOptions {
   readonly run?: string;
   readonly since?: string;
   readonly report?: string[];
+  readonly state?: string;
   readonly policy?: string;
   readonly deployment?: string;
   readonly json?: true;
@@ -29,7 +30,7 @@ const UNNAMED = 'deploy';
 
 /** Learns from the past and prints what it comes to: a policy, or a diff of the one there is. */
 export async function learnPolicy(options: LearnOptions, output: Output): Promise<void> {
-  const past = openPast(options.report ?? [], '--report', output);
+  const past = openPast(options, output);
   const since = options.since === undefined ? null : readSince(options.since, new Date());
   const query: PastQuery = { run: options.run ?? null, deployment: null, since };
   const loaded = options.policy === undefined ? loadInstalledPolicy() : loadPolicy(options.policy);

@@ -1,24 +1,24 @@
+import { pastOfTrail } from '../audit/past.ts';
+import { stateDirectory } from '../audit/state-directory.ts';
 import { pastOfReports } from '../guard/report-reader.ts';
 import type { Past } from '../model/past.ts';
 import { Failure, harmless, type Output } from './output.ts';
 import { parseDuration } from './run-options.ts';
+import { tellWaiting } from './tell-waiting.ts';
 
-/**
- * Where the past is read from. This is the one place that chooses: reports where they are given, as `option`
- * says, and otherwise the audit store, once there is one. Throws Failure.
- */
-export function openPast(reports: readonly string[], option: string, output: Output): Past {
-  if (reports.length > 0) return pastOfReports(reports, (text) => output.say('warning', [text]));
-  throw new Failure(
-    'not-in-force',
-    'there is no audit store yet to look back in',
-    `give the report of an earlier run: ${option} FILE`,
-  );
+/** Where the past is to be read from: reports where any are given, and otherwise the audit trail. */
+export interface PastPlace {
+  readonly report?: readonly string[] | undefined;
+  /** State directory, when not the usual one. */
+  readonly state?: string | null | undefined;
 }
 
-/** The past, where there is any to read: the store, once there is one, needs no report. */
-export function pastIfAny(reports: readonly string[], output: Output): Past | null {
-  return reports.length > 0 ? openPast(reports, '--report', output) : null;
+/** The past, which is read only as it is asked for: then it throws AuditFailure or ReportFailure. */
+export function openPast({ report = [], state = null }: PastPlace, output: Output): Past {
+  if (report.length > 0) return pastOfReports(report, (text) => output.say('warning', [text]));
+  const directory = stateDirectory(state);
+  tellWaiting(directory, output);
+  return pastOfTrail(directory);
 }
 
 /** The moment `--since` names: that long ago (`7d`, `12h`), or a day or time (`2026-11-23`). Throws Failure. */

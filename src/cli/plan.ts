@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ulid } from 'ulid';
+import { createMask, type Mask } from '../audit/mask.ts';
 import type { CommandSpec } from '../guard/command.ts';
 import { inheritedSockets } from '../guard/inherited.ts';
 import { ownAddresses } from '../guard/own-addresses.ts';
@@ -26,6 +27,8 @@ export interface Plan {
   readonly elsewhere: CompiledPolicy;
   /** Evaluated beside the policy, and recorded. */
   readonly staged: StagedRun | null;
+  /** Takes secrets out of what is told and recorded. */
+  readonly mask: Mask;
 }
 
 /** The command as it is to be started. */
@@ -97,6 +100,7 @@ function planOf(options: RunOptions, loaded: LoadedPolicy | null): Plan {
     policy,
     elsewhere: compileWith([]),
     staged: null,
+    mask: createMask(loaded?.policy.mask),
   };
 }
 

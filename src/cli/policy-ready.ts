@@ -1,11 +1,12 @@
 import { Command } from 'commander';
 import { createOutput, Failure, harmless, printResult } from './output.ts';
-import { FINDINGS, JSON_OPTION, POLICY_OPTION, REPORT_OPTION } from './policy-options.ts';
+import { FINDINGS, JSON_OPTION, POLICY_OPTION, REPORT_OPTION, STATE_OPTION } from './policy-options.ts';
 
 const EXAMPLES = `
 Exit status: 0 ready, 1 not yet, 2 it cannot be told.
 
 Examples:
+  sudo acyclic policy ready -d mysql
   acyclic policy ready -p acyclic.yaml -d mysql --runs 10 --days 14 --report calls.jsonl`;
 
 interface Options {
@@ -14,6 +15,7 @@ interface Options {
   readonly runs: string;
   readonly days: string;
   readonly report?: string[];
+  readonly state?: string;
   readonly json?: true;
 }
 
@@ -28,6 +30,7 @@ export function policyReadyCommand(): Command {
     .option('--runs <number>', 'how many runs there must have been', '5')
     .option('--days <number>', 'how many days to look back', '14')
     .addOption(REPORT_OPTION)
+    .addOption(STATE_OPTION)
     .addOption(JSON_OPTION)
     .addHelpText('after', EXAMPLES)
     .action(async (options: Options) => {
@@ -43,7 +46,7 @@ export function policyReadyCommand(): Command {
       const [wanted, days] = [whole('--runs', options.runs), whole('--days', options.days)];
       const loaded = requirePolicy(options.policy);
       const policy = compileHere(loaded.policy, deployment, { default: 'deny', mode: 'enforce' });
-      const past = openPast(options.report ?? [], '--report', createOutput({ quiet: false, json }));
+      const past = openPast(options, createOutput({ quiet: false, json }));
       const query = { run: null, deployment, since: new Date(Date.now() - days * DAY_MS) };
       const check = new ReadinessCheck({ policy, target: formatTarget, wanted });
       for await (const run of past.runs(query)) check.addRun(run);

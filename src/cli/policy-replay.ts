@@ -1,17 +1,26 @@
 import { Command } from 'commander';
 import { createOutput, harmless, printResult } from './output.ts';
-import { DEPLOYMENT_OPTION, FINDINGS, JSON_OPTION, REPORT_OPTION, SINCE_OPTION } from './policy-options.ts';
+import {
+  DEPLOYMENT_OPTION,
+  FINDINGS,
+  JSON_OPTION,
+  REPORT_OPTION,
+  SINCE_OPTION,
+  STATE_OPTION,
+} from './policy-options.ts';
 
 const EXAMPLES = `
 Exit status: 0 no call that was allowed would be denied, 1 one would be, 2 it cannot be told. Fit for a CI gate.
 
 Examples:
+  sudo acyclic policy replay next.yaml --since 7d
   acyclic policy replay next.yaml --report calls.jsonl
   acyclic policy replay next.yaml --report monday.jsonl --report tuesday.jsonl --json`;
 
 interface Options {
   readonly deployment?: string;
   readonly report?: string[];
+  readonly state?: string;
   readonly since?: string;
   readonly json?: true;
 }
@@ -22,6 +31,7 @@ export function policyReplayCommand(): Command {
     .description('judge what was recorded by another policy')
     .argument('<policy>', 'policy file or directory')
     .addOption(REPORT_OPTION)
+    .addOption(STATE_OPTION)
     .addOption(SINCE_OPTION)
     .addOption(DEPLOYMENT_OPTION)
     .addOption(JSON_OPTION)
@@ -52,7 +62,7 @@ export function policyReplayCommand(): Command {
         compiled.set(name, found);
         return found;
       };
-      const past = openPast(options.report ?? [], '--report', createOutput({ quiet: false, json }));
+      const past = openPast(options, createOutput({ quiet: false, json }));
       const since = options.since === undefined ? null : readSince(options.since, new Date());
       const replayer = new Replayer({ policyFor, target: formatTarget });
       for await (const event of past.events({ run: null, deployment: null, since }))

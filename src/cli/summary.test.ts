@@ -19,7 +19,13 @@ const summary: RunSummary = {
   would_deny: 0,
   cycles: [['mysql', 'github', 'mysql']],
   lost: {},
-  waiting: [{ destination: 'github.com:443/tcp', attempts: 3, wait_ms: 4200, retry_ms: 125_000 }],
+  waiting: [
+    {
+      ...{ destination: 'github.com:443/tcp', outcome: 'denied' as const, attempts: 3 },
+      ...{ wait_ms: 4200, retry_ms: 125_000 },
+    },
+  ],
+  traffic: [],
   exit: { command: 0, acyclic: 122 },
   duration_ms: 12_340,
   leftover: [],
@@ -54,7 +60,7 @@ describe('formatSummary', () => {
     expect(formatSummary(summary, context)).toEqual([
       'acyclic: run 01JRUN · 14 calls to 5 destinations · 3 denied · exit 122, command 0 · 12.3 s',
       '  cycles   mysql → github → mysql',
-      '  waiting  github.com:443/tcp   3 attempts, 4.2 s waiting, 2 min 5 s retrying',
+      '  waiting  github.com:443/tcp   denied, 3 attempts, 4.2 s waiting, 2 min 5 s retrying',
     ]);
   });
 

@@ -111,9 +111,15 @@ function formatStaged({ policy, differs, denied, allowed }: StagedTotals): strin
   return `policy ${policy} would decide ${plural(differs, 'call')} differently: ${parts.join(', ')}`;
 }
 
-function formatWait({ destination, attempts, wait_ms, retry_ms }: RunSummary['waiting'][number]): string {
+function formatWait({
+  destination,
+  outcome,
+  attempts,
+  wait_ms,
+  retry_ms,
+}: RunSummary['waiting'][number]): string {
   const waited = `${formatDuration(wait_ms)} waiting, ${formatDuration(retry_ms)} retrying`;
-  return `${destination}   ${plural(attempts, 'attempt')}, ${waited}`;
+  return `${destination}   ${outcome}, ${plural(attempts, 'attempt')}, ${waited}`;
 }
 
 function formatNext({ report, suggest }: SummaryContext): string {
@@ -128,7 +134,7 @@ function plural(count: number, noun: string): string {
 }
 
 /** `340 ms`, `4.2 s`, `2 min 5 s`. */
-function formatDuration(ms: number): string {
+export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
   return `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1000)} s`;

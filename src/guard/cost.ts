@@ -73,6 +73,9 @@ function sessionOptions(): Parameters<typeof startSession>[0] {
     policyId: null,
     staged: null,
     leftover: 'release',
+    syscalls: false,
+    onDenied: () => {},
+    onUnwatched: () => {},
     onEvent: () => {},
     onLost: () => {},
   };

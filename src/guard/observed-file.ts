@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { AuditFailure } from '../audit/failure.ts';
+import { makeDirectory } from '../audit/state-directory.ts';
 import { formatEdge, mergeEdges, type ObservedEdge, readEdge, seenSince } from '../graph/observed.ts';
 import { readBounded, readingFault } from './bounded-file.ts';
 
-/** Where the state of this host is, unless it is said otherwise. */
-const STATE_DIRECTORY = '/var/lib/acyclic';
-/** In it, the edges merged from other hosts. */
+/** In the state directory, the edges merged from other hosts. */
 const FILE = 'observed.jsonl';
 const MOST_BYTES = 64 << 20;
 /** Edges not seen for so long are dropped when others are merged in. */
@@ -56,8 +56,8 @@ function unreadable(path: string, error: NodeJS.ErrnoException): EdgesFailure {
 const REMEDY = 'give a file that `acyclic graph export --observed` wrote';
 
 /** What was merged on this host so far. Throws EdgesFailure. */
-export function keptEdges(directory: string | null): ObservedEdge[] {
-  const path = join(directory ?? STATE_DIRECTORY, FILE);
+export function keptEdges(state: string): ObservedEdge[] {
+  const path = join(state, FILE);
   try {
     return edgesOf(path, readBounded(path, MOST_BYTES));
   } catch (error) {
@@ -66,14 +66,9 @@ export function keptEdges(directory: string | null): ObservedEdge[] {
   }
 }
 
-/** Merges edges into those kept on this host, and gives all there are then. Throws EdgesFailure. */
-export function keepEdges(
-  directory: string | null,
-  edges: readonly ObservedEdge[],
-  now: Date,
-): ObservedEdge[] {
-  const state = directory ?? STATE_DIRECTORY;
-  const all = mergeEdges([...keptEdges(directory), ...edges]);
+/** Merges edges into those kept on this host, and gives all there are then. Throws EdgesFailure, AuditFailure. */
+export function keepEdges(state: string, edges: readonly ObservedEdge[], now: Date): ObservedEdge[] {
+  const all = mergeEdges([...keptEdges(state), ...edges]);
   const kept = seenSince(all, new Date(now.getTime() - KEPT_MS));
   const path = join(state, FILE);
   const text = kept.map((edge) => `${formatEdge(edge)}\n`).join('');
@@ -85,11 +80,12 @@ export function keepEdges(
   // A name nobody can have made before us, and a rename: readers have the old file or the new one.
   const fresh = `${path}.${randomBytes(8).toString('hex')}`;
   try {
-    mkdirSync(state, { recursive: true, mode: 0o700 });
+    makeDirectory(state);
     writeFileSync(fresh, text, { flag: 'wx', mode: 0o600 });
     renameSync(fresh, path);
   } catch (error) {
     rmSync(fresh, { force: true });
+    if (error instanceof AuditFailure) throw error;
     const remedy = 'run it as root, or name another directory with --state';
     throw new EdgesFailure(`cannot keep observed edges in ${state}: ${(error as Error).message}`, remedy, {
       cause: error,

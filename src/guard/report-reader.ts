@@ -77,7 +77,18 @@ const eventShape = z.looseObject({
       path: z.array(z.string()),
     })
     .nullable(),
-  outcome: z.looseObject({ errno: text, duration_us: z.number().nullable() }).nullable(),
+  outcome: z
+    .looseObject({
+      errno: text,
+      duration_us: z.number().nullable(),
+      result: z
+        .enum(['connected', 'refused', 'timed-out', 'reset', 'unreachable', 'failed'])
+        .nullable()
+        .default(null),
+      bytes_sent: z.number().nullable().default(null),
+      bytes_received: z.number().nullable().default(null),
+    })
+    .nullable(),
   hook: text,
 });
 
@@ -112,7 +123,7 @@ export function pastOfReports(paths: readonly string[], warn: (text: string) => 
 
 function isAsked({ run, deployment, time: at }: Omit<PastRun, 'lost'>, query: PastQuery): boolean {
   return (
-    (query.run === null || query.run === run) &&
+    (query.run === null || run.startsWith(query.run.toUpperCase())) &&
     (query.deployment === null || query.deployment === deployment) &&
     (query.since === null || Date.parse(at) >= query.since.getTime())
   );

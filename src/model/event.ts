@@ -28,6 +28,8 @@ export interface AuditEvent {
   readonly outcome: EventOutcome | null;
   /** Denied since it could not be told which of several names it was for. */
   readonly ambiguous?: true;
+  /** Who listens at a loopback or own address the call was made to, where that is outside the run. */
+  readonly listener?: EventListener;
   /** The hook that saw it, as `cgroup/connect4`, `dns`. */
   readonly hook: string | null;
   /** What the staged policy says of it; where there is none, the field is not there. */
@@ -51,6 +53,12 @@ export interface EventDestination {
   readonly service: string | null;
 }
 
+export interface EventListener {
+  readonly pid: number;
+  readonly comm: string | null;
+  readonly exe: string | null;
+}
+
 export interface EventRule {
   readonly source: string | null;
   readonly kind: RuleKind;
@@ -68,5 +76,13 @@ export interface EventDependency {
 export interface EventOutcome {
   /** Symbolic (`EPERM`) or null when the call was let through or its end is unknown. */
   readonly errno: string | null;
+  /** Of a call that was denied or failed, until it returned; of a connection, until it was there. */
   readonly duration_us: number | null;
+  /** How a TCP connection came about or ended; null while that is not known, and for everything else. */
+  readonly result: ConnectResult | null;
+  /** Payload of a connection that has ended. */
+  readonly bytes_sent: number | null;
+  readonly bytes_received: number | null;
 }
+
+export type ConnectResult = 'connected' | 'refused' | 'timed-out' | 'reset' | 'unreachable' | 'failed';

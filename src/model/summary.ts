@@ -1,3 +1,5 @@
+import type { ConnectResult } from './event.ts';
+
 /** The last object of a report: what a run came to (design §2). Fields are added, never renamed. */
 export interface RunSummary {
   readonly v: 1;
@@ -25,7 +27,10 @@ export interface RunSummary {
   readonly cycles: readonly (readonly string[])[];
   /** Events lost, by cause; empty when none were. */
   readonly lost: Readonly<Record<string, number>>;
-  readonly waiting: readonly DeniedWait[];
+  /** Destinations that were denied or failed, the most time lost first. */
+  readonly waiting: readonly DestinationWait[];
+  /** What connections that have ended carried, by destination. */
+  readonly traffic: readonly DestinationTraffic[];
   /** What the staged policy would have decided otherwise; null where there is none. */
   readonly staged: StagedTotals | null;
   /** Destinations, as in messages, that no earlier run called; null unless asked for by `--fail-on new`. */
@@ -51,15 +56,24 @@ export interface StagedTotals {
   readonly allowed: number;
 }
 
-/** Time a run lost to one denied destination. */
-export interface DeniedWait {
+/** Time a run lost to one destination. */
+export interface DestinationWait {
   /** As in messages: `github.com:443/tcp`. */
   readonly destination: string;
+  /** Denied by the guard, or how its connections failed. */
+  readonly outcome: 'denied' | ConnectResult;
   readonly attempts: number;
-  /** Spent inside denied calls. */
+  /** Spent inside calls that were denied or failed. */
   readonly wait_ms: number;
-  /** From the first denied attempt to the last. */
+  /** From the first such attempt to the last. */
   readonly retry_ms: number;
+}
+
+/** Payload of connections to one destination. */
+export interface DestinationTraffic {
+  readonly destination: string;
+  readonly bytes_sent: number;
+  readonly bytes_received: number;
 }
 
 export interface LeftProcess {

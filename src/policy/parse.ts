@@ -1,3 +1,4 @@
+import { parseMaskPattern } from '../model/mask-pattern.ts';
 import { builtinServices } from './builtin.ts';
 import { checkDeployment } from './check.ts';
 import { readDate } from './date.ts';
@@ -56,6 +57,7 @@ function build(files: readonly ReadFile[], problems: Problem[], readable: boolea
   const services = new Map<string, Service>();
   const deployments = new Map<string, Deployment>();
   const floor: Rule[] = [];
+  const mask: string[] = [];
   const first = new Map<string, string>();
   for (const file of files) {
     const reader = new ValueReader(file, problems, serviceFault);
@@ -80,6 +82,8 @@ function build(files: readonly ReadFile[], problems: Problem[], readable: boolea
         deployments.set(name, readDeployment(reader, name, data, names));
     if (file.data.floor && define(['floor'], '`floor`', null))
       floor.push(...readRules(reader, ['floor'], file.data.floor));
+    if (file.data.mask && define(['mask'], '`mask`', null))
+      mask.push(...reader.list(['mask'], file.data.mask, readMask));
   }
   for (const file of files) {
     const reader = new ValueReader(file, problems, serviceFault);
@@ -89,7 +93,12 @@ function build(files: readonly ReadFile[], problems: Problem[], readable: boolea
       if (deployment && own) checkDeployment(reader, deployment, data, services);
     }
   }
-  return { services, floor, deployments };
+  return { services, floor, deployments, mask };
+}
+
+function readMask(text: string): string | Fault {
+  const pattern = parseMaskPattern(text);
+  return typeof pattern === 'string' ? fault('bad-mask', pattern) : text;
 }
 
 function serviceNameFault(name: string): Fault | null {

@@ -83,4 +83,6 @@ export interface Policy {
   readonly services: ReadonlyMap<string, Service>;
   readonly floor: readonly Rule[];
   readonly deployments: ReadonlyMap<string, Deployment>;
+  /** Patterns of secrets in command lines, beside the known ones. */
+  readonly mask: readonly string[];
 }

@@ -24,6 +24,7 @@ export const problemCodes = {
   'bad-date': 'a date is not a date',
   'bad-rule': 'a rule does not say what it is about',
   'bad-dest': 'a destination cannot be read',
+  'bad-mask': 'a pattern of secrets cannot be read',
   'unknown-service': 'a service is not defined',
   'nothing-deployed': 'a deployment deploys no service, so nothing is circular',
   'idle-waiver': 'a waiver waives nothing',

@@ -194,8 +194,6 @@ describe('run --fail-on new', () => {
     const earlier = await run(['-p', file('open.yaml')], curl('tools.mirror.internal'));
     const against = (host: string, ...more: string[]) =>
       run(['-p', file('open.yaml'), '--fail-on', 'new', '--baseline', earlier.report, ...more], curl(host));
-    const lone = await lab.client.run([acyclic, 'run', '--fail-on', 'new', '--', 'true']);
-    expect(lone).toMatchObject({ code: 125, stderr: expect.stringContaining('--baseline FILE') });
     await writeFile(file('none.jsonl'), '');
     const none = [
       'run',
@@ -222,5 +220,57 @@ describe('run --fail-on new', () => {
       'apt.internal:80/tcp',
     ]);
     expect(fresh.stderr).toMatch(/new +apt\.internal \(dns\)/);
+  });
+
+  test('looks back in the audit trail, and so do suggest, replay and ready', async () => {
+    const open = file('open.yaml');
+    await writeFile(
+      open,
+      'version: 1\nservices: { mysql: {} }\ndeployments: { mysql: { default: allow } }\n',
+    );
+    const state = ['--state', file('trail')];
+    const curl = (host: string) =>
+      run(['-p', open, ...state, '--fail-on', 'new'], ['curl', '-fsS', `http://${host}/`]);
+    const first = await curl('tools.mirror.internal');
+    expect(first).toMatchObject({ code: 0, summary: { new_destinations: null } });
+    expect(first.stderr).toContain('there is no earlier run of mysql');
+    expect(await curl('tools.mirror.internal')).toMatchObject({ code: 0, summary: { new_destinations: [] } });
+    const fresh = await curl('apt.internal');
+    expect(fresh).toMatchObject({ code: 122, summary: { exit: { command: 0, acyclic: 122 } } });
+
+    const bare = await lab.client.run([
+      acyclic,
+      'run',
+      ...state,
+      '--',
+      'curl',
+      '-fsS',
+      'http://apt.internal/',
+    ]);
+    const next = /turn what was seen into a policy: acyclic policy (.*)/.exec(bare.stderr)?.[1]?.split(' ');
+    const suggested = policy(...(next ?? []));
+    expect(suggested).toMatchObject({ status: 0, stderr: '' });
+    expect(suggested.stdout).toContain('host: apt.internal, ports: [80/tcp]');
+    expect(suggested.stdout).not.toContain('tools.mirror.internal');
+    const prefix = first.summary.run.slice(0, 22).toLowerCase();
+    expect(policy('suggest', '--run', prefix, ...state, '-d', 'mysql').stdout).toContain(
+      'tools.mirror.internal',
+    );
+    await writeFile(
+      file('closed.yaml'),
+      'version: 1\nservices: { mysql: {} }\ndeployments: { mysql: { allow: [{ host: tools.mirror.internal, ports: [80/tcp] }] } }\n',
+    );
+    const replayed = policy('replay', 'closed.yaml', ...state, '--since', '1h', '-d', 'mysql');
+    expect(replayed).toMatchObject({ status: 1, stdout: expect.stringContaining('apt.internal') });
+    const ready = policy('ready', '-d', 'mysql', '-p', 'closed.yaml', ...state, '--runs', '3');
+    expect(ready.stdout).toContain('3 runs in 14 days');
+    expect(policy('suggest', '--run', '01AAAAAA', ...state)).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('no record'),
+    });
+    expect(policy('replay', 'closed.yaml', '--state', file('nowhere'))).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('nothing is recorded'),
+    });
   });
 });
