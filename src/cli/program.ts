@@ -4,16 +4,25 @@ import manifest from '../../package.json' with { type: 'json' };
 import { auditCommand } from './audit.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
+import { graphCommand } from './graph.ts';
 import { notBuilt } from './not-built.ts';
 import { policyCommand } from './policy.ts';
 import { runCommand } from './run.ts';
 import { runsCommand } from './runs.ts';
 
 /** Every command there is. Each is one file, and imports what is heavy only when it acts. */
-const COMMANDS = [runCommand, runsCommand, policyCommand, auditCommand, doctorCommand, demoCommand];
+const COMMANDS = [
+  runCommand,
+  runsCommand,
+  policyCommand,
+  graphCommand,
+  auditCommand,
+  doctorCommand,
+  demoCommand,
+];
 
 /** Named in the design and still to come: refused by name, and not in `--help`. */
-const NOT_BUILT = ['daemon', 'status', 'allow', 'deny', 'graph', 'lint', 'attach', 'detach'] as const;
+const NOT_BUILT = ['daemon', 'status', 'allow', 'deny', 'lint', 'attach', 'detach'] as const;
 
 const EXAMPLES = `
 Examples:
@@ -21,6 +30,7 @@ Examples:
   sudo acyclic run -- ./deploy.sh                watch what a script calls; deny nothing
   sudo acyclic run -p acyclic.yaml ./deploy.sh   guard it
   acyclic policy check -p acyclic.yaml           find the mistakes in a policy
+  acyclic graph -p acyclic.yaml                  what needs what, and where it goes in a circle
   sudo acyclic audit list --verdict deny         what was denied, in any run
   sudo acyclic doctor                            what this host can do`;
 

@@ -7,7 +7,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { acyclic } from './harness.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const page = readFileSync(join(root, 'docs/learning.md'), 'utf8');
+/** Pages, and the commands that each shows. */
+const PAGES = [
+  [
+    'learning',
+    ['check', 'show', 'explain', 'suggest', 'replay', 'diff', 'ready'].map((name) => `policy ${name}`),
+  ],
+  ['graph', ['--cycles', '--impact', '--restore-order', '--learn', 'import --backstage']],
+] as const;
 /** When the examples were recorded. */
 const DAY = '2026-11-25';
 const today = new Date().toISOString().slice(0, 10);
@@ -19,6 +26,9 @@ beforeAll(() => {
   const calls = readFileSync(join(root, 'examples/calls.jsonl'), 'utf8');
   // As if it were of today, since `ready` looks back so many days.
   writeFileSync(join(directory, 'calls.jsonl'), calls.replaceAll(DAY, today));
+  const observed = readFileSync(join(root, 'examples/observed.jsonl'), 'utf8');
+  writeFileSync(join(directory, 'observed.jsonl'), observed.replaceAll(DAY, today));
+  cpSync(join(root, 'examples/catalog-info.yaml'), join(directory, 'catalog-info.yaml'));
 });
 
 /** What a command of the page prints, on both its outputs. */
@@ -29,15 +39,17 @@ function outputOf(command: string): string {
   return stdout.replaceAll(today, DAY);
 }
 
-test('docs/learning.md shows what its commands print; regenerate: vitest run --project integration test/cli/docs.test.ts -u', async () => {
-  const commands = [...page.matchAll(/^\$ (.*)$/gm)].map(([, command = '']) => command);
-  for (const name of ['check', 'show', 'explain', 'suggest', 'replay', 'diff', 'ready'])
-    expect(commands.join('\n')).toContain(`acyclic policy ${name}`);
+const REGENERATE = 'regenerate: vitest run --project integration test/cli/docs.test.ts -u';
+
+test.each(PAGES)(`docs/%s.md shows what its commands print; ${REGENERATE}`, async (name, shows) => {
+  const page = readFileSync(join(root, `docs/${name}.md`), 'utf8');
+  const commands = [...page.matchAll(/^\$ (.*)$/gm)].map(([, command = '']) => command).join('\n');
+  for (const one of shows) expect(commands).toContain(one);
   const filled = page.replaceAll(/```console\n([\s\S]*?)```/g, (_, block: string) => {
     const shown = [...block.matchAll(/^\$ (.*)$/gm)].map(
       ([line, command = '']) => `${line}\n${outputOf(command)}`,
     );
     return `\`\`\`console\n${shown.join('')}\`\`\``;
   });
-  await expect(filled).toMatchFileSnapshot('../../docs/learning.md');
+  await expect(filled).toMatchFileSnapshot(`../../docs/${name}.md`);
 });
