@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { ulid } from 'ulid';
 import { pathOf, type Running, resolveCommand, startCommand } from '../guard/command.ts';
 import { HeldSignals } from '../guard/held-signals.ts';
+import type { GivenCommand } from '../guard/naming.ts';
 import type { ReportFile } from '../guard/report.ts';
 import { type Finished, type Session, startSession } from '../guard/session.ts';
 import { sweep } from '../guard/sweep.ts';
@@ -9,7 +10,7 @@ import type { Tally } from '../guard/tally.ts';
 import type { RunSummary } from '../model/summary.ts';
 import { breakGlass, canSpawn, runBare } from './break-glass.ts';
 import { createOutput, type Output } from './output.ts';
-import { checkInherited, commandSpec, makePlan, openReport, type Plan } from './plan.ts';
+import { checkInherited, commandSpec, givenCommand, makePlan, openReport, type Plan } from './plan.ts';
 import type { RunOptions } from './run-options.ts';
 import { formatOpening, formatSummary } from './summary.ts';
 import { Teller, tellSwept } from './teller.ts';
@@ -26,14 +27,15 @@ export async function guardCommand(options: RunOptions): Promise<number> {
   if (options.breakGlass !== null) resolveCommand(spec.name, pathOf(spec.env));
   const glass = options.breakGlass === null ? null : breakGlass(options, output);
   const plan = glass?.plan ?? makePlan(options, output);
-  resolveCommand(spec.name, pathOf(spec.env));
+  const file = resolveCommand(spec.name, pathOf(spec.env));
   if (!glass) checkInherited(options, plan.policy, spec, output);
   const report = options.report === null ? null : openReport(options.report);
   if (glass) report?.write(glass.event);
   const teller = new Teller(output, report);
   const held = new HeldSignals();
   try {
-    const session = await guard(options, plan, teller, output);
+    const command = givenCommand(spec, file);
+    const session = await guard(options, plan, command, teller, output);
     if (held.exit === null && !session && !canSpawn()) return await runBare(spec, held);
     if (held.exit === null) return await conduct({ options, plan, session, teller, output, report, held });
     await session?.finish();
@@ -48,6 +50,7 @@ export async function guardCommand(options: RunOptions): Promise<number> {
 async function guard(
   options: RunOptions,
   plan: Plan,
+  command: GivenCommand,
   teller: Teller,
   output: Output,
 ): Promise<Session | null> {
@@ -61,6 +64,7 @@ async function guard(
       policyElsewhere: plan.elsewhere,
       policyId: plan.policyId,
       leftover: options.leftover,
+      command,
       onEvent: (recorded) => teller.tell(recorded),
       onLost: () =>
         output.say('error', [

@@ -1,5 +1,5 @@
 import type { AuditEvent, EventDependency } from '../model/event.ts';
-import type { ProcessImage } from '../model/process.ts';
+import { type ProcessImage, programName } from '../model/process.ts';
 import type { RuleReference } from '../model/verdict.ts';
 
 /** All there is to say about one denied call. */
@@ -88,10 +88,10 @@ function formatRule(rule: RuleReference): string {
 function formatDependency(dependency: EventDependency | null): string | null {
   if (dependency === null || dependency.kind === null) return null;
   const { kind, evidence, path } = dependency;
-  if (kind === 'direct') return evidence === null ? kind : `${kind}: named at ${evidence}`;
-  if (evidence !== null) return `${kind}: ${evidence}`;
   if (kind === 'transient' && path.length > 3) return `${kind}: through ${path[1]}`;
-  return kind;
+  if (evidence === null) return kind;
+  if (kind === 'hidden') return `${kind}: ${evidence}`;
+  return `${kind}: named ${evidence.startsWith('argv of ') ? 'in' : 'at'} ${evidence}`;
 }
 
 function formatLineage(view: DenialView): string | null {
@@ -115,25 +115,8 @@ export function processLabel(image: ProcessImage | null): string {
   return image === null ? processName(image) : `${processName(image)}[${image.pid}]`;
 }
 
-const SHELL = /^(ba|da|z|k|a)?sh$/;
-const INTERPRETER = /^(python|perl|ruby|node|php|lua)[0-9.]*$/;
-
-/** What people call a process: the script for one an interpreter runs from a file, otherwise the program. */
 function processName(image: ProcessImage | null): string {
-  if (image === null) return 'an unknown process';
-  const program = baseName(image.exe) ?? image.comm ?? baseName(image.argv?.[0] ?? null) ?? 'process';
-  const shell = SHELL.test(program);
-  if (!shell && !INTERPRETER.test(program)) return program;
-  const args = image.argv?.slice(1) ?? [];
-  const script = args.findIndex((arg) => !arg.startsWith('-'));
-  const inline = shell ? /^-[a-z]*c$/ : /^-[a-z]*[ce]$/;
-  if (args.slice(0, script).some((arg) => inline.test(arg))) return program;
-  return baseName(args[script] ?? null) ?? program;
-}
-
-function baseName(path: string | null): string | null {
-  const name = path?.slice(path.lastIndexOf('/') + 1) ?? '';
-  return name === '' ? null : name;
+  return image === null ? 'an unknown process' : programName(image);
 }
 
 /** An argument as one would type it for a POSIX shell. */

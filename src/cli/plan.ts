@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { ulid } from 'ulid';
-import type { CommandSpec } from '../guard/command.ts';
+import { type CommandSpec, pathOf } from '../guard/command.ts';
 import { inheritedSockets } from '../guard/inherited.ts';
+import type { GivenCommand } from '../guard/naming.ts';
 import { type LoadedPolicy, loadInstalledPolicy, loadPolicy } from '../guard/policy-files.ts';
 import { ReportFile } from '../guard/report.ts';
 import { ownAddresses } from '../guard/session.ts';
@@ -33,6 +34,11 @@ export function commandSpec({ command }: RunOptions): CommandSpec {
     env: commandEnvironment(process.env),
     ...launchState(process.env),
   };
+}
+
+/** The command as far as it can be read: `file` is the program it was found to be. */
+export function givenCommand({ argv, env }: CommandSpec, file: string): GivenCommand {
+  return { argv: [file, ...argv.slice(1).map(String)], cwd: process.cwd(), path: pathOf(env) ?? '' };
 }
 
 /** Reads and compiles the policy. Throws PolicyFailure, CompileFailure or Failure. */

@@ -8,6 +8,7 @@ import type { CompiledPolicy } from '../policy/compile.ts';
 import { type Decision, evaluateLookup } from '../policy/evaluate.ts';
 import { type CallDecision, type Chains, evaluateCall, evaluateOpening } from '../policy/opening.ts';
 import type { Clock } from './clock.ts';
+import type { Dependencies } from './dependency.ts';
 import type { Facts } from './facts.ts';
 import type { ProcessTable } from './processes.ts';
 
@@ -65,6 +66,7 @@ export class Recorder {
   readonly #clock: Clock;
   readonly #processes: ProcessTable;
   readonly #facts: Facts;
+  readonly #dependencies: Dependencies;
   readonly #common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
   readonly #nextId: () => string;
   /** Calls the kernel decided otherwise than the policy says: a fault of this program. */
@@ -77,6 +79,7 @@ export class Recorder {
     clock: Clock;
     processes: ProcessTable;
     facts: Facts;
+    dependencies: Dependencies;
     common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
     nextId: () => string;
   }) {
@@ -85,6 +88,7 @@ export class Recorder {
     this.#clock = options.clock;
     this.#processes = options.processes;
     this.#facts = options.facts;
+    this.#dependencies = options.dependencies;
     this.#common = options.common;
     this.#nextId = options.nextId;
   }
@@ -227,11 +231,12 @@ export class Recorder {
         process: at.pid === 0 ? null : process,
         verdict,
         rule: rule && { source: rule.source, kind: rule.kind, reason: rule.reason, owner: rule.owner },
-        dependency: cycle && {
-          kind: cycle.length > 3 ? 'transient' : null,
-          evidence: null,
-          path: [...cycle],
-        },
+        dependency: this.#dependencies.of({
+          ...{ cycle, pid: at.pid, time: at.time },
+          service: fields.destination?.service ?? null,
+          names: fields.destination?.names ?? [],
+          address: fields.destination?.address ?? null,
+        }),
         ...fields,
       },
       rule,

@@ -21,10 +21,12 @@ import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
 import { nameTable } from '../policy/flatten-names.ts';
 import { Clock } from './clock.ts';
 import { Connections } from './connections.ts';
+import { Dependencies } from './dependency.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
 import { proxyHooks, readReply } from './lookups.ts';
+import type { GivenCommand } from './naming.ts';
 import { outsideResolver } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
 import { type Recorded, Recorder } from './recorder.ts';
@@ -42,6 +44,8 @@ export interface SessionOptions {
   readonly policyElsewhere: CompiledPolicy;
   readonly policyId: string | null;
   readonly leftover: 'release' | 'kill';
+  /** What is going to run, so that what it names can be read before; without, that is not known. */
+  readonly command?: GivenCommand;
   /** Every event, as it happens; for a denied lookup before its answer leaves. */
   readonly onEvent: (recorded: Recorded) => void;
   /** The programs were taken off by somebody else: what the run calls from now on is not guarded. */
@@ -109,6 +113,10 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const origin = ownCgroup();
   const entry = registerRun(options, origin);
   undo.add('run entry', () => removeEntry(id));
+  const clock = new Clock(() => native().clocks());
+  const processes = new ProcessTable(clock);
+  const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
+  undo.add('dependencies', () => dependencies.close());
   const cgroup = createCgroup(origin, `acyclic-${id}`);
   undo.add('cgroup', async () => {
     if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
@@ -121,8 +129,6 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   words.setNetns(native().netnsCookie());
   const tables = installPolicy(programs, options, cgroup.id);
 
-  const clock = new Clock(() => native().clocks());
-  const processes = new ProcessTable(clock);
   const facts = new Facts({
     tables: policy.mode === 'enforce' ? tables : null,
     policy,
@@ -138,6 +144,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     clock,
     processes,
     facts,
+    dependencies,
     common: { host: options.host, run: id, deployment: options.deployment, policy: options.policyId },
     nextId: monotonicFactory(),
   });
@@ -146,7 +153,15 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     { events: programs.map('events'), processes: programs.map('processes') },
     words,
     (record) =>
-      dispatch(record, { words, processes, facts, recorder, connections, onEvent: options.onEvent }),
+      dispatch(record, {
+        words,
+        processes,
+        dependencies,
+        facts,
+        recorder,
+        connections,
+        onEvent: options.onEvent,
+      }),
   );
   undo.add('record stream', () => stream.close());
 
@@ -178,6 +193,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   }, HEARTBEAT_MS);
   undo.add('heartbeat', () => clearInterval(heart));
   programs.attach(cgroup, id);
+  await dependencies.ready();
 
   return {
     cgroup,
@@ -254,18 +270,20 @@ function dispatch(
   to: {
     words: EngineWords;
     processes: ProcessTable;
+    dependencies: Dependencies;
     facts: Facts;
     recorder: Recorder;
     connections: Connections;
     onEvent: SessionOptions['onEvent'];
   },
 ): void {
-  const { words, processes, facts, recorder, connections, onEvent } = to;
+  const { words, processes, dependencies, facts, recorder, connections, onEvent } = to;
   switch (record.type) {
     case 'fork':
     case 'exec':
     case 'exit':
       processes.apply(record);
+      if (record.type === 'exec') dependencies.executed(record.pid, record.time);
       break;
     case 'escape':
       onEvent(recorder.escape(record));

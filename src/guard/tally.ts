@@ -28,7 +28,8 @@ export class Tally {
     if (before !== undefined || this.#destinations.size < MOST_DESTINATIONS)
       this.#destinations.set(target, (before ?? 0) + event.count);
     if (event.verdict === 'allow') return;
-    if (event.dependency) this.#cycles.set(event.dependency.path.join(' '), event.dependency.path);
+    if (event.dependency && event.rule?.kind === 'circular')
+      this.#cycles.set(event.dependency.path.join(' '), event.dependency.path);
     if (event.verdict === 'would-deny') {
       this.wouldDeny += event.count;
       return;

@@ -45,6 +45,11 @@ export interface CompiledPolicy {
   readonly proxies: Tier;
   /** Services with `sniff: true`, at their ports. */
   readonly sniffers: Tier;
+  /**
+   * From the deployment back to itself by way of each service that needs it, whether that is denied or not: the
+   * deployed service, then the shortest path to it.
+   */
+  readonly paths: ReadonlyMap<string, readonly string[]>;
   /** Whether it can deny anything at all. */
   readonly denies: boolean;
   /** Whether a rule denies by name. */
@@ -67,6 +72,7 @@ class CompileFailure extends Error {
 export function compile(policy: Policy | null, options: CompileOptions): CompiledPolicy {
   const deployment = policy && findDeployment(policy, options.deployment);
   const services = new Map([...builtinServices, ...(policy?.services ?? [])]);
+  const paths = deployment ? cyclesOf(deployment, services) : new Map<string, readonly string[]>();
   const optionClauses = (dests: readonly DestPattern[], answer: 'allow' | 'deny') =>
     dests.flatMap((dest) =>
       clausesOf(optionRule(dest, answer), 'option', services, `--${answer} ${dest.text}`),
@@ -74,7 +80,7 @@ export function compile(policy: Policy | null, options: CompileOptions): Compile
   const clauses = {
     floor: (policy?.floor ?? []).flatMap((rule) => clausesOf(rule, 'floor', services)),
     options: optionClauses(options.deny, 'deny'),
-    circular: deployment ? circularClauses(deployment, services, options.now) : [],
+    circular: deployment ? circularClauses(deployment, services, paths, options.now) : [],
     rules: [
       ...(deployment?.rules ?? []).flatMap((rule) => clausesOf(rule, rule.answer, services)),
       ...optionClauses(options.allow, 'allow'),
@@ -97,6 +103,7 @@ export function compile(policy: Policy | null, options: CompileOptions): Compile
     services: new Tier([...services.values()].flatMap((service) => serviceClauses(service, null))),
     proxies: new Tier(markedClauses(services, 'proxy')),
     sniffers: new Tier(markedClauses(services, 'sniff')),
+    paths,
     denies: fallback.answer === 'deny' || denying.length > 0,
     deniesNames: denying.some(({ host }) => host !== null),
   };
@@ -188,22 +195,32 @@ function settled(prefix: Prefix): Prefix {
   return typeof loopback === 'object' && 'bytes' in loopback ? loopback : prefix;
 }
 
-/** Each service, other than the deployed ones, that needs one of them; a waiver in force allows that one. */
+/** Each service, other than the deployed ones, that needs one of them, with the cycle it closes. */
+function cyclesOf(
+  deployment: Deployment,
+  services: ReadonlyMap<string, Service>,
+): Map<string, readonly string[]> {
+  const dependencies = new Map([...services].map(([name, { dependsOn }]) => [name, dependsOn]));
+  const paths = pathsTo(deployment.deploys, dependencies);
+  return new Map([...paths].map(([name, path]) => [name, [path.at(-1) ?? name, ...path]]));
+}
+
+/** Denies what closes a cycle; a waiver in force allows that one. */
 function circularClauses(
   deployment: Deployment,
   services: ReadonlyMap<string, Service>,
+  cycles: ReadonlyMap<string, readonly string[]>,
   now: Date,
 ): Clause[] {
   if (deployment.circular === 'off') return [];
-  const dependencies = new Map([...services].map(([name, { dependsOn }]) => [name, dependsOn]));
-  return [...pathsTo(deployment.deploys, dependencies)].flatMap(([name, path]) => {
+  return [...cycles].flatMap(([name, cycle]) => {
     const service = services.get(name);
     if (!service) return [];
     const waiver = deployment.waivers.find(
       (candidate) => candidate.service === name && now.getTime() < candidate.until.end,
     );
-    const deployed = path.at(-1) ?? name;
-    const through = path.slice(1, -1);
+    const deployed = cycle.at(-1) ?? name;
+    const through = cycle.slice(2, -1);
     const rule: RuleReference = {
       kind: waiver ? 'waiver' : 'circular',
       source: waiver?.source ?? service.source,
@@ -220,7 +237,7 @@ function circularClauses(
       answer,
       ports: null,
       rule,
-      cycle: [deployed, ...path],
+      cycle,
     }));
   });
 }

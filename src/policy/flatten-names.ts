@@ -47,7 +47,8 @@ export function nameTable(policy: CompiledPolicy): NameEntry[] {
     const { tiers, exemption } = unplacedName(policy, name);
     const alone = nameSegments(select(policy, { address: null, names: [name], unplaced: 'none' }));
     const held = pairs.filter(({ host }) => holds(host, pattern)).map(({ address }) => address);
-    const within = held.length === 0 ? [] : prefixes.filter((prefix) => held.some((outer) => contains(outer, prefix)));
+    const within =
+      held.length === 0 ? [] : prefixes.filter((prefix) => held.some((outer) => contains(outer, prefix)));
     const special = new Map([...held, ...within].map((prefix) => [prefix.text, prefix]));
     return {
       pattern,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:os';
 import { Clock } from '../../src/guard/clock.ts';
+import { Dependencies } from '../../src/guard/dependency.ts';
 import { Facts } from '../../src/guard/facts.ts';
 import { ProcessTable } from '../../src/guard/processes.ts';
 import { type Recorded, Recorder } from '../../src/guard/recorder.ts';
@@ -151,6 +152,7 @@ export class Harness {
       clock: this.#clock,
       processes: this.#processes,
       facts,
+      dependencies: new Dependencies({ policy, processes: this.#processes, command: null }),
       common: { host: 'test', run: 'test', deployment: policy.deployment, policy: null },
       nextId: () => '',
     });
