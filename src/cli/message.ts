@@ -77,7 +77,8 @@ function formatBehind(event: AuditEvent): string {
   return names.length > 0 && address !== null && event.kind !== 'dns' ? ` (${address})` : '';
 }
 
-function formatRule(rule: RuleReference): string {
+/** `circular (acyclic.yaml:14, service github)`. */
+export function formatRule(rule: RuleReference): string {
   const name = rule.id === null ? rule.kind : `${rule.kind} ${rule.id}`;
   const where = [rule.source, rule.service === null ? null : `service ${rule.service}`].filter(
     (part) => part !== null,

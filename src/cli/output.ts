@@ -104,6 +104,14 @@ function writeAll(fd: number, text: string): void {
   }
 }
 
+/** A command's result, on standard output. A reader that has seen enough (`| head`) is no fault. */
+export function printResult(text: string): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+  process.stdout.write(text.endsWith('\n') || text === '' ? text : `${text}\n`);
+}
+
 /** Every way the front door refuses. The guard has failures of its own. */
 export type FailureCode =
   | 'usage'
@@ -112,6 +120,7 @@ export type FailureCode =
   | 'contradiction'
   | 'not-in-force'
   | 'not-built'
+  | 'script'
   | 'internal';
 
 /** An end of the program that is told in one paragraph: what happened, and what to do next. */

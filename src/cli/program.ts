@@ -3,11 +3,12 @@ import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
+import { lintCommand } from './lint.ts';
 import { Failure } from './output.ts';
 import { runCommand } from './run.ts';
 
 /** Every command there is. Each is one file, and imports what is heavy only when it acts. */
-const COMMANDS = [runCommand, doctorCommand, demoCommand];
+const COMMANDS = [runCommand, lintCommand, doctorCommand, demoCommand];
 
 /** Named in the design and still to come: refused by name, and not in `--help`. */
 const NOT_BUILT = [
@@ -19,7 +20,6 @@ const NOT_BUILT = [
   'deny',
   'audit',
   'graph',
-  'lint',
   'attach',
   'detach',
 ] as const;
@@ -29,6 +29,7 @@ Examples:
   sudo acyclic demo                              see it work, in a sandbox
   sudo acyclic run -- ./deploy.sh                watch what a script calls; deny nothing
   sudo acyclic run -p acyclic.yaml ./deploy.sh   guard it
+  acyclic lint -p acyclic.yaml ./deploy.sh       what it names, before it runs
   sudo acyclic doctor                            what this host can do`;
 
 const COMPLETION_EXAMPLE = `

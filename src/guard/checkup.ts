@@ -7,8 +7,9 @@ import { GUARD_PROBES } from '../kernel/probe-guard.ts';
 import { HOST_PROBES } from '../kernel/probe-host.ts';
 import { type Cost, measureCost } from './cost.ts';
 import { outsideResolver } from './outside-resolver.ts';
+import { ownAddresses } from './own-addresses.ts';
 import { isAlive, readEntries } from './registry.ts';
-import { ownAddresses, PROXY_ADDRESSES } from './session.ts';
+import { PROXY_ADDRESSES } from './session.ts';
 
 /** What this kernel and host offer a run, and what a run costs here; null when none can be had. */
 export interface Checkup {

@@ -6,7 +6,8 @@ import type { NativeError } from '../kernel/binding.ts';
 import { moveProcess, ownCgroup } from '../kernel/cgroup.ts';
 import { native } from '../kernel/native.ts';
 import { compile } from '../policy/compile.ts';
-import { ownAddresses, type Session, startSession } from './session.ts';
+import { ownAddresses } from './own-addresses.ts';
+import { type Session, startSession } from './session.ts';
 
 /** Socket, connect and close of TCP on loopback, median microseconds: bare, and in a run, allowed and recorded. */
 interface CallCost {

@@ -114,11 +114,13 @@ function found(program: string, path: string): string | null {
   }
 }
 
-/** `deploy.sh → mysqlctl → curl`: each process by what it ran last. */
+/** `deploy.sh → mysqlctl → curl`: every program on the way, also those that became the next; of several alike, one. */
 function ancestry(images: readonly ProcessImage[]): string {
-  const last = images.filter(({ pid }, i) => images[i + 1]?.pid !== pid).map(programName);
-  if (last.length > MOST_SHOWN) last.splice(2, last.length - MOST_SHOWN + 1, '…');
-  return last.join(' → ');
+  // That `env` finds the interpreter of a script is nobody's doing.
+  const shown = images.filter((image, i) => programName(image) !== 'env' || images[i + 1]?.pid !== image.pid);
+  const names = shown.map(programName).filter((name, i, all) => name !== all[i - 1]);
+  if (names.length > MOST_SHOWN) names.splice(2, names.length - MOST_SHOWN + 1, '…');
+  return names.join(' → ');
 }
 
 /** The file of a program; for a script that is a program of this host, the script. */

@@ -27,7 +27,7 @@ export function originsOf(lineage: readonly ProcessImage[], isTool: (path: strin
     const script = invocation?.source === 'file' ? (argv[invocation.index] ?? null) : null;
     const before = steps.at(-1);
     const started =
-      !before || before.origin === 'own' || (before.origin === 'asked' && runs(before.image, image, script));
+      !before || before.origin === 'own' || (before.origin === 'asked' && runs(before, image, script));
     const code = invocation !== null && invocation.source !== 'none';
     const own: boolean = code && (script === null || given || !isTool(script));
     const origin: Origin = !started ? 'inner' : own ? 'own' : 'asked';
@@ -37,8 +37,15 @@ export function originsOf(lineage: readonly ProcessImage[], isTool: (path: strin
   return steps;
 }
 
-/** Whether a program's command line asks for this other one: `sudo`, `timeout`, `xargs` and their like. */
-function runs({ argv }: ProcessImage, other: ProcessImage, script: string | null): boolean {
-  const names = [other.argv?.[0], script].flatMap((name) => (name == null ? [] : [name, baseOf(name)]));
-  return argv?.slice(1).some((word) => names.includes(word) || names.includes(baseOf(word))) ?? false;
+/**
+ * Whether a program's command line asks for this other one, as that of `sudo`, `timeout` and `xargs` does, or the
+ * other was handed all its arguments, as by a wrapper.
+ */
+function runs({ image: { argv }, script }: Step, other: ProcessImage, file: string | null): boolean {
+  const words = argv?.slice(1) ?? [];
+  const names = [other.argv?.[0], file].flatMap((name) => (name == null ? [] : [name, baseOf(name)]));
+  if (words.some((word) => names.includes(word) || names.includes(baseOf(word)))) return true;
+  const given = words.slice(script === null ? 0 : words.indexOf(script) + 1);
+  const tail = other.argv?.slice(1).slice(-given.length) ?? [];
+  return given.length > 0 && given.length === tail.length && given.every((word, i) => word === tail[i]);
 }

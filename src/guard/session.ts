@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { constants, networkInterfaces } from 'node:os';
+import { constants } from 'node:os';
 import { monotonicFactory } from 'ulid';
 import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
@@ -14,7 +14,7 @@ import type { AttemptRecord, KernelRecord } from '../kernel/records.ts';
 import { RecordStream } from '../kernel/stream.ts';
 import { Tables } from '../kernel/tables.ts';
 import { EngineWords } from '../kernel/words.ts';
-import { type Address, addressBytes, parseAddress } from '../model/address.ts';
+import { type Address, addressBytes } from '../model/address.ts';
 import type { LeftProcess } from '../model/summary.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
@@ -82,18 +82,6 @@ const DNS_PORT = 53;
 const SOCK_STREAM = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
-
-/** fe80::/10 means another host on each link: ours on one may be a neighbour's on the next. */
-const LINK_LOCAL = /^fe[89ab]/i;
-
-/** This host's own addresses, in this network namespace. */
-export function ownAddresses(): Address[] {
-  const found = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  return found
-    .filter(({ address }) => !LINK_LOCAL.test(address))
-    .map(({ address }) => parseAddress(address))
-    .filter((address) => address !== null);
-}
 
 /** Sets up the guard, all or nothing: what was done is undone when a step fails. Throws SetupFailure. */
 export async function startSession(options: SessionOptions): Promise<Session> {

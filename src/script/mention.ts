@@ -2,7 +2,7 @@ import type { Address } from '../model/address.ts';
 import type { Transport } from '../model/destination.ts';
 import type { Name } from '../model/name.ts';
 import { formatHost, type Host } from './host.ts';
-import { NOWHERE, type Place } from './text.ts';
+import { isNowhere, type Place } from './text.ts';
 
 /** A host that a script names. */
 export interface Mention {
@@ -40,25 +40,32 @@ export class Findings {
   readonly #keys = new Set<string>();
   readonly #named = new Map<string, Place>();
   readonly #words = new Map<string, Place>();
+  readonly #likely = new Map<string, Mention>();
 
   mention(host: Host, place: Place, port: number | null, protocol: Transport = 'tcp'): void {
     const key = `${formatHost(host)} ${port} ${protocol} ${place.line} ${place.file}`;
-    if (place === NOWHERE) return;
+    if (isNowhere(place)) return;
     if (this.#keys.has(key) || this.#isFull(this.mentions.length, MOST_MENTIONS)) return;
     this.#keys.add(key);
     this.mentions.push({ place, host, port, protocol });
     putFirst(this.#named, formatHost(host), place);
   }
 
-  /** A word that is a host if something calls it. */
-  word(host: Host, place: Place): void {
-    if (place !== NOWHERE && !this.#isFull(this.#words.size, MOST_WORDS))
-      putFirst(this.#words, formatHost(host), place);
+  /** A word that is a host if something calls it; `likely`: it stands alone, and is given to a program. */
+  word(host: Host, place: Place, likely = false): void {
+    if (isNowhere(place) || this.#isFull(this.#words.size, MOST_WORDS)) return;
+    putFirst(this.#words, formatHost(host), place);
+    if (likely) putFirst(this.#likely, formatHost(host), { place, host, port: null, protocol: 'tcp' });
+  }
+
+  /** The likely words that are no host for certain anywhere, each where it stands first. */
+  get likely(): Mention[] {
+    return [...this.#likely].flatMap(([key, mention]) => (this.#named.has(key) ? [] : [mention]));
   }
 
   cannotTell(kind: Unseen['kind'], what: string, place: Place): void {
     const key = `${kind} ${what} ${place.line} ${place.file}`;
-    if (place === NOWHERE) return;
+    if (isNowhere(place)) return;
     if (this.#keys.has(key) || this.#isFull(this.unseen.length, MOST_UNSEEN)) return;
     this.#keys.add(key);
     this.unseen.push({ place, kind, what });
@@ -96,6 +103,6 @@ function below(name: Name): string[] {
   return labels.slice(1).map((_, i) => `*.${labels.slice(i + 1).join('.')}`);
 }
 
-function putFirst(places: Map<string, Place>, key: string, place: Place): void {
-  if (!places.has(key)) places.set(key, place);
+function putFirst<Found>(all: Map<string, Found>, key: string, found: Found): void {
+  if (!all.has(key)) all.set(key, found);
 }

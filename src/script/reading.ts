@@ -7,7 +7,7 @@ import { baseOf, directoryOf, resolvePath } from './path.ts';
 import { readPython } from './python.ts';
 import { scan } from './scan.ts';
 import { walkCommand, walkShell } from './shell.ts';
-import { Lines, locator, NOWHERE, type Place, type Text } from './text.ts';
+import { isNowhere, Lines, locator, NOWHERE, type Place, type Text } from './text.ts';
 import { readTold, type ToldText } from './told.ts';
 import { Variables } from './variables.ts';
 import type { FileRequest, Source, State, World } from './walker.ts';
@@ -97,7 +97,7 @@ export class ScriptReading implements World {
     const found = this.#find(request);
     if (!found) return;
     const { path, file } = found;
-    const own = request.place === NOWHERE || !this.#ground.isTool(path);
+    const own = isNowhere(request.place) || !this.#ground.isTool(path);
     if (!own || file.kind === 'binary') this.findings.program(path, request.place);
     else if (file.kind === 'text') this.#wait(path, file.text, request, variables);
     else this.#unread(path, file.kind, request.place);

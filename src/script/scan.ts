@@ -46,7 +46,7 @@ export function scan(text: Text, findings: Findings, weight: Weight = 'certain')
     const port = readPort(digits);
     if (port !== null && !looksLikeFile(host)) mention(readHost(host), index, port);
   }
-  scanWords(whole, placeOf, findings);
+  scanWords(whole, placeOf, findings, weight);
 }
 
 type PlaceOf = (offset: number) => Place;
@@ -61,8 +61,9 @@ function scanUrls(whole: string, placeOf: PlaceOf, findings: Findings, weight: W
     for (const one of authority.slice(userinfo).split(',')) {
       const [, host = '', own] = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/s.exec(one.replace(TEMPLATE, UNKNOWN)) ?? [];
       const read = readHost(host);
-      // What is known of a host begins after what is not.
-      const place = placeOf(at + (read?.kind === 'below' ? host.lastIndexOf(UNKNOWN) + 1 : 0));
+      // What is known of a host begins after what is not, and an address in brackets after those.
+      const before = read?.kind === 'below' ? host.lastIndexOf(UNKNOWN) + 1 : host.startsWith('[') ? 1 : 0;
+      const place = placeOf(at + before);
       if (read && weight === 'certain')
         findings.mention(
           read,
@@ -72,16 +73,19 @@ function scanUrls(whole: string, placeOf: PlaceOf, findings: Findings, weight: W
         );
       else if (read) findings.word(read, place);
       if (weight === 'certain' && host.includes(UNKNOWN))
-        findings.cannotTell('outside', `the host of ${shown(found)}`, place);
+        findings.cannotTell('outside', `the host of ${shown(`${scheme}://${one}`)}`, place);
       at += one.length + 1;
     }
   }
 }
 
-function scanWords(whole: string, placeOf: PlaceOf, findings: Findings): void {
+function scanWords(whole: string, placeOf: PlaceOf, findings: Findings, weight: Weight): void {
   const word = (found: string, index: number) => {
     const host = readHost(found);
-    if (host) findings.word(host, placeOf(index));
+    if (!host) return;
+    const around = [whole[index - 1] ?? ' ', whole[index + found.length] ?? ' '] as const;
+    const alone = /[\s'"=,@:([]/.test(around[0]) && /[\s'",:/)\]]/.test(around[1]);
+    findings.word(host, placeOf(index), weight === 'certain' && alone);
   };
   if (whole.includes('.')) for (const match of whole.matchAll(DOTTED)) word(match[0], match.index);
   if (whole.includes(':')) for (const match of whole.matchAll(COLONS)) word(match[0], match.index);

@@ -7,6 +7,10 @@ export interface Place {
 /** Of a command line, which is not in a file: what stands here is in no findings. */
 export const NOWHERE: Place = { file: '', line: 0 };
 
+export function isNowhere({ file }: Place): boolean {
+  return file === '';
+}
+
 /** Characters of a script, and where the first of them stands; null is what only a run knows. */
 export interface Piece {
   readonly text: string | null;
