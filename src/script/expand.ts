@@ -1,10 +1,12 @@
 import type { DoubleQuotedChild, ParameterExpansionPart, Word, WordPart } from 'unbash';
 import { removePattern, replaceText } from './pattern.ts';
-import { constant, join, known, type Place, type Text, unknown, words } from './text.ts';
+import { constant, join, known, type Place, type Text, TextBuilder, unknown, words } from './text.ts';
 import { distinct, type Variable } from './variables.ts';
 
 /** What expanding a word needs to know of where it stands. */
 export interface Scene {
+  /** False: there is no more work to be done on this. */
+  spend(steps: number): boolean;
   placeOf(offset: number): Place;
   variable(name: string): Variable;
   /** Sets what `${NAME:=word}` sets. */
@@ -18,24 +20,36 @@ export interface Scene {
 /** Readings of one word that are told apart; past that, one that is not known stands for the rest. */
 const MOST_READINGS = 64;
 const MOST_WORDS = 200;
+/** What cutting a pattern off a value may take. */
+const PATTERN_STEPS = 50;
 
 /** What a word may come to, as one text. */
 export function expand(word: Word, scene: Scene): readonly Text[] {
+  const texts = readingsOf(word, scene);
+  const length = texts.reduce(
+    (sum, text) => sum + text.reduce((all, piece) => all + (piece.text?.length ?? 1), 0),
+    0,
+  );
+  return scene.spend(1 + (length >> 6)) ? texts : [unknown(scene.placeOf(word.pos))];
+}
+
+function readingsOf(word: Word, scene: Scene): readonly Text[] {
+  if (!scene.spend((word.end - word.pos) >> 6)) return [unknown(scene.placeOf(word.pos))];
   if (!word.parts) return literal(word.text, word.value, scene.placeOf(word.pos), tilde(word.text));
   return combine(word.parts.map((part, i) => expandPart(part, scene, i === 0)));
 }
 
-/** What a word may come to as a list: arrays by element, and what is not quoted by words. */
-export function expandList(word: Word, scene: Scene): readonly Text[] {
+/** What a word comes to as a list of words: those of an array, each with its readings; null where it is no list. */
+export function expandArray(word: Word, scene: Scene): readonly (readonly Text[])[] | null {
   const [only, ...others] = word.parts ?? [];
-  const inner = only?.type === 'DoubleQuoted' && others.length === 0 ? only.parts : word.parts;
-  const [part] = inner ?? [];
-  if (inner?.length === 1 && part) {
-    const whole = wholeArray(part);
-    const items = whole === null ? null : scene.variable(whole).items;
-    if (items) return items.flat().slice(0, MOST_WORDS);
-  }
-  const texts = expand(word, scene);
+  const [part, ...rest] = (only?.type === 'DoubleQuoted' ? only.parts : word.parts) ?? [];
+  if (!part || rest.length > 0 || others.length > 0) return null;
+  const whole = wholeArray(part);
+  return whole === null ? null : (scene.variable(whole).items?.slice(0, MOST_WORDS) ?? null);
+}
+
+/** What a word came to, as words: where it is not quoted, what it expands to is split. */
+export function splitWords(word: Word, texts: readonly Text[]): readonly Text[] {
   const split = word.parts?.some(({ type }) => type.endsWith('Expansion')) ?? false;
   return split ? texts.flatMap((text) => words(text, MOST_WORDS)).slice(0, MOST_WORDS) : texts;
 }
@@ -60,6 +74,8 @@ function expandPart(part: WordPart | DoubleQuotedChild, scene: Scene, first: boo
     case 'SingleQuoted':
     case 'AnsiCQuoted':
       return [known(part.value, place)];
+    case 'Glob':
+      return [known(part.text, place)];
     case 'DoubleQuoted':
     case 'LocaleString':
       return combine(part.parts.map((child) => expandPart(child, scene, false)));
@@ -110,6 +126,7 @@ function expandParameter(part: ParameterExpansionPart, scene: Scene, place: Plac
     }
     case 'Remove': {
       const pattern = expand(operation.operand, scene).map(constant);
+      if (!scene.spend(own.length * PATTERN_STEPS)) return [unknown(place)];
       return own.map((text) => removePattern(text, operation.operator, pattern[0] ?? null) ?? unknown(place));
     }
     case 'Replace': {
@@ -169,12 +186,22 @@ function braces(text: string, place: Place): readonly Text[] {
     : [unknown(place)];
 }
 
-/** Every way to put one reading of each together. */
+/** Every way to put one reading of each together, as far as they are told apart. */
 function combine(parts: readonly (readonly Text[])[]): readonly Text[] {
-  let all: Text[] = [[]];
+  let all = [new TextBuilder()];
   for (const readings of parts) {
-    const next = all.flatMap((before) => readings.map((text) => join([before, text])));
-    all = next.length > MOST_READINGS ? next.slice(0, MOST_READINGS) : next;
+    const [only, other] = readings;
+    if (only && other)
+      all = all
+        .flatMap((before) => readings.map((text) => ({ before, text })))
+        .slice(0, MOST_READINGS)
+        .map(({ before, text }) => {
+          const copy = before.copy();
+          copy.add(text);
+          return copy;
+        });
+    else for (const builder of all) builder.add(only ?? []);
+    if (all.every(({ full }) => full)) break;
   }
-  return all;
+  return all.map(({ text }) => text);
 }

@@ -9,12 +9,13 @@ export interface CodeReader {
   module(name: string, place: Place): void;
 }
 
-/** The last characters of code before a string, blanks left out: enough to see what the string is for. */
+/** The last characters of code before a string, with no blanks but between words: enough to see what the string is for. */
 export class Tail {
   #text = '';
 
   push(code: string): void {
-    this.#text = (this.#text + code).slice(-32);
+    const between = /[\w$]$/.test(this.#text) && /^[\w$]/.test(code) ? ' ' : '';
+    this.#text = (this.#text + between + code).slice(-32);
   }
 
   matches(pattern: RegExp): boolean {

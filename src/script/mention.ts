@@ -63,6 +63,11 @@ export class Findings {
     return [...this.#likely].flatMap(([key, mention]) => (this.#named.has(key) ? [] : [mention]));
   }
 
+  /** How much was found. */
+  get size(): number {
+    return this.#keys.size + this.#words.size;
+  }
+
   cannotTell(kind: Unseen['kind'], what: string, place: Place): void {
     const key = `${kind} ${what} ${place.line} ${place.file}`;
     if (isNowhere(place)) return;

@@ -1,6 +1,6 @@
 import { constant, slice, spell, type Text } from './text.ts';
 
-const LONGEST = 300;
+const LONGEST = 200;
 
 /** `${NAME#pattern}` and its kind, where the pattern is letters, `*` and `?`; null where that cannot be told. */
 export function removePattern(
@@ -10,7 +10,7 @@ export function removePattern(
 ): Text | null {
   if (pattern === null || constant(text) === null || /[[\]\\()]/.test(pattern)) return null;
   const whole = spell(text);
-  if (whole.length > LONGEST || pattern.length > 100) return null;
+  if (whole.length > LONGEST || pattern.length > 40) return null;
   const front = operator.startsWith('#');
   const lengths = Array.from({ length: whole.length + 1 }, (_, i) => i);
   if (operator.length === 2) lengths.reverse();

@@ -81,7 +81,8 @@ function scanUrls(whole: string, placeOf: PlaceOf, findings: Findings, weight: W
 
 function scanWords(whole: string, placeOf: PlaceOf, findings: Findings, weight: Weight): void {
   const word = (found: string, index: number) => {
-    const host = readHost(found);
+    // What follows something that is not known is only the end of a name.
+    const host = /[.\ufffc]/.test(whole[index - 1] ?? '') ? null : readHost(found);
     if (!host) return;
     const around = [whole[index - 1] ?? ' ', whole[index + found.length] ?? ' '] as const;
     const alone = /[\s'"=,@:([]/.test(around[0]) && /[\s'",:/)\]]/.test(around[1]);
@@ -97,8 +98,9 @@ export function shown(text: string): string {
   return marked.length > 60 ? `\`${marked.slice(0, 59)}…\`` : `\`${marked}\``;
 }
 
-/** Without lines that begin with `#`: comments, in whatever a heredoc or a file of settings is written. */
-export function withoutComments(text: Text): Text {
+/** Without lines that begin with one of `marks`: comments, in whatever a heredoc or a file of settings is written. */
+export function withoutComments(text: Text, marks: '#' | '#;' = '#'): Text {
+  const comments = new RegExp(`^[ \\t]*[${marks}](?!!)[^\\n]*`, 'gm');
   let [inComment, atStart] = [false, true];
   return text.map((piece) => {
     if (piece.text === null) {
@@ -110,7 +112,7 @@ export function withoutComments(text: Text): Text {
     const rest = inComment ? (newline < 0 ? '' : piece.text.slice(newline)) : piece.text;
     if (newline >= 0) inComment = false;
     const fresh = atStart && !inComment;
-    const kept = rest.replace(/^[ \t]*#(?!!)[^\n]*/gm, (line, at: number) => {
+    const kept = rest.replace(comments, (line, at: number) => {
       if (at === 0 && !fresh) return line;
       inComment = at + line.length === rest.length;
       return '';

@@ -22,8 +22,9 @@ export type Text = readonly Piece[];
 
 /** Stands for what only a run knows, in `spell`. */
 export const UNKNOWN = '\ufffc';
-/** Longer text is cut off: no host is so long, and nested expansions must not add up. */
+/** Text put together is cut off there: no host is so long, and nested expansions must not add up. */
 const LONGEST = 64 * 1024;
+const MOST_PIECES = 1000;
 
 export function known(text: string, place: Place): Text {
   return [{ text, place }];
@@ -33,20 +34,43 @@ export function unknown(place: Place): Text {
   return [{ text: null, place }];
 }
 
-/** One text after the other; cut off beyond 64 Ki characters. */
+/** One text after the other; what is beyond the bounds is not known. */
 export function join(texts: readonly Text[]): Text {
-  const pieces: Piece[] = [];
-  let room = LONGEST;
-  for (const piece of texts.flat()) {
-    const length = piece.text?.length ?? 1;
-    if (length > room) {
-      pieces.push({ ...piece, text: null });
-      break;
-    }
-    room -= length;
-    pieces.push(piece);
+  const builder = new TextBuilder();
+  for (const text of texts) builder.add(text);
+  return builder.text;
+}
+
+/** Puts texts together, each piece once: what a script can make ever longer stays in bounds. */
+export class TextBuilder {
+  #pieces: Piece[] = [];
+  #room = LONGEST;
+  /** Nothing more is taken in. */
+  full = false;
+
+  copy(): TextBuilder {
+    const copy = new TextBuilder();
+    copy.#pieces = [...this.#pieces];
+    copy.#room = this.#room;
+    copy.full = this.full;
+    return copy;
   }
-  return pieces;
+
+  add(text: Text): void {
+    for (const piece of text) {
+      if (this.full) return;
+      const last = this.#pieces.at(-1);
+      if (last?.text === null && piece.text === null) continue;
+      this.#room -= piece.text?.length ?? 1;
+      this.full = this.#room < 0 || this.#pieces.length >= MOST_PIECES;
+      // A single piece is as long as it is in the script: there it can be no longer.
+      this.#pieces.push(this.full && this.#pieces.length > 0 ? { ...piece, text: null } : piece);
+    }
+  }
+
+  get text(): Text {
+    return this.#pieces;
+  }
 }
 
 /** The text where all of it is known, otherwise null. */

@@ -14,7 +14,7 @@ const MOST_ENTRIES = 500;
 
 /** Reads what such a file names. `shell` is given what the tool would have a shell run. */
 export function readTold({ kind, file, text }: ToldText, world: World, shell: (code: Text) => void): void {
-  if (kind === 'list') scan(withoutComments(known(text, { file, line: 1 })), world.findings);
+  if (kind === 'list') scan(withoutComments(known(text, { file, line: 1 }), '#;'), world.findings);
   else if (kind === 'makefile') readMakefile(file, text, world, shell);
   else readPackage(file, text, world, shell);
 }
