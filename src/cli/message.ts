@@ -91,7 +91,7 @@ function formatDependency(dependency: EventDependency | null): string | null {
   const { kind, evidence, path } = dependency;
   if (kind === 'transient' && path.length > 3) return `${kind}: through ${path[1]}`;
   if (evidence === null) return kind;
-  if (kind === 'hidden') return `${kind}: ${evidence}`;
+  if (kind !== 'direct') return `${kind}: ${evidence}`;
   return `${kind}: named ${evidence.startsWith('argv of ') ? 'in' : 'at'} ${evidence}`;
 }
 

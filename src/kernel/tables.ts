@@ -63,7 +63,7 @@ const PLACES = 0x80000000;
 const ROOTS = 2;
 
 /** The longest name look-ups can hold. */
-export const MAX_NAME_KEY = layout.nameKey.name.size - 1;
+const MAX_NAME_KEY = layout.nameKey.name.size - 1;
 
 const BITS_BEFORE_PORT = 48;
 const BITS_BEFORE_ADDRESS = 32;
