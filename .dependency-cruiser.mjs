@@ -103,6 +103,14 @@ export default {
       to: { path: '^src/(guard|kernel)/', reachable: true },
     },
     {
+      name: 'policy-commands-without-kernel',
+      comment:
+        'a policy is read, compared and learned where no guard can run: on a laptop and in CI, without libbpf or root.',
+      severity: 'error',
+      from: { path: '^src/cli/policy[^/]*\\.ts$' },
+      to: { path: '^src/kernel/', reachable: true },
+    },
+    {
       name: 'demo-is-for-cli-and-tests',
       comment: 'nothing that guards may depend on the sandbox it is shown in.',
       severity: 'error',

@@ -1,5 +1,5 @@
 # Acyclic's front door. From nothing, on Debian or Ubuntu: `sudo make demo`, `sudo make test`.
-.PHONY: help setup setup-build build demo test check bench clean
+.PHONY: help setup setup-build setup-bench build demo test check fuzz bench clean
 .DELETE_ON_ERROR:
 # One apt, one npm and one kernel: targets run one after another.
 .NOTPARALLEL:
@@ -16,6 +16,7 @@ help:
 	@echo 'sudo make test    every gate and every test'
 	@echo 'make build        ./bin/acyclic'
 	@echo 'make check        format, lint, types, layers, dead code, unit tests'
+	@echo 'make fuzz         two million broken inputs for each decoder; FUZZ_RUNS=N for more'
 	@echo 'make bench        what a guarded call costs'
 	@echo 'make setup        install the Debian packages that are missing'
 	@echo 'make clean        remove what make build made'
@@ -25,6 +26,9 @@ setup:
 
 setup-build:
 	@packaging/setup.sh build
+
+setup-bench:
+	@packaging/setup.sh bench
 
 build: setup-build $(addon) $(program)
 
@@ -37,7 +41,13 @@ test: setup build
 check: build
 	@$(node) packaging/suite.ts gates unit
 
-bench: build
+FUZZ_RUNS ?= 2000000
+
+# The short mode is among the unit tests.
+fuzz: $(modules)
+	@FUZZ_RUNS=$(FUZZ_RUNS) $(node) node_modules/vitest/vitest.mjs run --project unit src/wire/
+
+bench: setup-bench build
 	@$(node) bench/main.ts
 
 clean:

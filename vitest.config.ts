@@ -8,6 +8,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/**/*.test.ts'],
+          globalSetup: ['test/state.ts'],
           // They share one kernel: one tracefs, one bpffs, two cores.
           fileParallelism: false,
           testTimeout: 60_000,

@@ -3,6 +3,7 @@
 //   serve PORT            accepts and drains for ever
 //   connect ADDR PORT N   p50 of N connect+close, µs (a refusal counts as a call too)
 //   bulk ADDR PORT MIB    MiB/s of one connection
+//   lookup ADDR PORT N    p50 of N DNS lookups, µs, each on a socket of its own as glibc's are
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -14,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CHUNK = 1 << 18 };
+enum { CHUNK = 1 << 18, LOOKUP_NAMES = 1000 };
 
 static double now_us(void)
 {
@@ -120,6 +121,42 @@ static int time_bulk(struct sockaddr_in to, long mib)
 	return 0;
 }
 
+/** The wire form of `host<i>.bench.internal`, asked for its A record. */
+static size_t question(unsigned char *packet, int i)
+{
+	static const unsigned char head[12] = { [2] = 1, [5] = 1 }, tail[] = "\5bench\10internal\0\0\1\0\1";
+	unsigned char *label = packet + sizeof(head);
+
+	memcpy(packet, head, sizeof(head));
+	packet[0] = (unsigned char)(i >> 8);
+	packet[1] = (unsigned char)i;
+	label[0] = (unsigned char)sprintf((char *)label + 1, "host%d", i % LOOKUP_NAMES + 1);
+	memcpy(label + 1 + label[0], tail, sizeof(tail) - 1);
+	return sizeof(head) + 1 + label[0] + sizeof(tail) - 1;
+}
+
+static int time_lookups(struct sockaddr_in to, int count)
+{
+	double *took = calloc((size_t)count, sizeof(double));
+
+	for (int i = 0; i < count; i++) {
+		unsigned char packet[512];
+		size_t length = question(packet, i);
+		double start = now_us();
+		int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+		// An answer with an address in it, or the figure is of something else.
+		if (connect(fd, (void *)&to, sizeof(to)) || send(fd, packet, length, 0) < 0 ||
+		    recv(fd, packet, sizeof(packet), 0) < (ssize_t)length + 16 || packet[1] != (unsigned char)i)
+			return 1;
+		close(fd);
+		took[i] = now_us() - start;
+	}
+	qsort(took, (size_t)count, sizeof(double), compare);
+	printf("%.3f\n", took[count / 2]);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "serve"))
@@ -128,5 +165,7 @@ int main(int argc, char **argv)
 		return time_connects(target(argv[2], argv[3]), atoi(argv[4]));
 	if (argc == 5 && !strcmp(argv[1], "bulk"))
 		return time_bulk(target(argv[2], argv[3]), atol(argv[4]));
+	if (argc == 5 && !strcmp(argv[1], "lookup"))
+		return time_lookups(target(argv[2], argv[3]), atoi(argv[4]));
 	return 2;
 }

@@ -2,13 +2,15 @@
  * `make bench`: the guarded call against the bare one, in turns in the same run, so that a drifting machine
  * shows in both. Prints a table of medians and ratios; figures worth keeping go to bench/README.md by hand.
  */
-import { execFile, execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { type Comparison, compare, difference, figure, outputOf, ratio } from './comparison.ts';
+import { openDnsBench } from './dns.ts';
+import { benchTrail } from './trail.ts';
 
 const ROUNDS = 9;
 const CONNECTS = 10_000;
@@ -20,54 +22,18 @@ const CLOSED_PORT = 18_572;
 const root = fileURLToPath(new URL('..', import.meta.url));
 const acyclic = join(root, 'bin/acyclic');
 const policy = join(root, 'bench/policy.yaml');
-const run = promisify(execFile);
-
 const guarded = (argv: readonly string[]) => [acyclic, 'run', '--quiet', '-p', policy, '--', ...argv];
 
-async function figure([file = '', ...args]: readonly string[]): Promise<number> {
-  const { stdout } = await run(file, args);
-  return Number(stdout);
-}
-
-async function elapsedMs([file = '', ...args]: readonly string[]): Promise<number> {
+async function elapsedMs(argv: readonly string[]): Promise<number> {
   const start = performance.now();
-  await run(file, args);
+  await outputOf(argv);
   return performance.now() - start;
 }
 
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-}
-
-interface Comparison {
-  readonly what: string;
-  readonly unit: string;
-  readonly target: string;
-  readonly rounds: number;
-  readonly bare: () => Promise<number>;
-  readonly guarded: () => Promise<number>;
-  /** What the target speaks of. */
-  readonly value: (bare: number, guarded: number) => number;
-}
-
-/** A B A B …, and the median of the pairs' values. */
-async function compare(comparison: Comparison): Promise<string> {
-  const pairs: { bare: number; guarded: number; value: number }[] = [];
-  for (let round = 0; round <= comparison.rounds; round++) {
-    const bare = await comparison.bare();
-    const guardedFigure = await comparison.guarded();
-    // The first pair warms caches up.
-    if (round > 0) pairs.push({ bare, guarded: guardedFigure, value: comparison.value(bare, guardedFigure) });
-  }
-  const column = (key: 'bare' | 'guarded' | 'value') => median(pairs.map((pair) => pair[key]));
-  const { what, unit, target } = comparison;
-  return `| ${what} | ${column('bare').toFixed(1)} ${unit} | ${column('guarded').toFixed(1)} ${unit} | ${column('value').toFixed(2)} | ${target} |`;
-}
-
-const ratio = (bare: number, other: number) => other / bare;
-
 async function main(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'acyclic-bench-'));
+  // Guarded runs record into a trail of their own, and leave the host's as it is.
+  process.env.ACYCLIC_STATE = join(directory, 'state');
   const load = join(directory, 'load');
   execFileSync('cc', ['-O2', '-pthread', '-o', load, join(root, 'bench/load.c')]);
   const server = spawn(load, ['serve', String(OPEN_PORT)], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -112,7 +78,7 @@ async function main(): Promise<void> {
         rounds: STARTS,
         bare: () => elapsedMs(['true']),
         guarded: () => elapsedMs(guarded(['true'])),
-        value: (bare, other) => other - bare,
+        value: difference,
       },
     ];
     const lines = [
@@ -123,6 +89,14 @@ async function main(): Promise<void> {
     ];
     process.stdout.write(`${lines.join('\n')}\n`);
     for (const comparison of comparisons) process.stdout.write(`${await compare(comparison)}\n`);
+    const dns = await openDnsBench(load, directory);
+    try {
+      for (const comparison of dns.comparisons) process.stdout.write(`${await compare(comparison)}\n`);
+    } finally {
+      dns.close();
+    }
+    process.stdout.write('\n| the audit trail | figure | target |\n| --- | --- | --- |\n');
+    for (const line of await benchTrail(directory, acyclic)) process.stdout.write(`${line}\n`);
   } finally {
     server.kill('SIGKILL');
     rmSync(directory, { recursive: true });

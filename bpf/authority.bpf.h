@@ -347,11 +347,12 @@ static long reverse_byte(__u32 i, struct reversal *reversal)
 		return 1;
 	byte = a->text[from & (TEXT_SIZE - 1)];
 	o->key.name[i] = byte;
+	o->chain.name[i] = byte;
 	o->name_hash = (o->name_hash ^ byte) * HASH_PRIME;
 	return 0;
 }
 
-/* Lays a name out as keys have it. The key's name is zero before. */
+/* Lays a name out as keys have it. Their names are zero before. */
 static __always_inline void reverse_name(const struct authority *authority, struct opening *opening)
 {
 	struct reversal reversal = {.authority = authority, .opening = opening};

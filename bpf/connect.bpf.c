@@ -40,6 +40,7 @@ int sock_release(struct bpf_sock *ctx)
 	if (!socket)
 		return 1;
 	tell_repeats(socket);
+	leave(socket);
 	if (!socket->client_port)
 		return 1;
 	key.protocol = socket->protocol;

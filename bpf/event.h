@@ -12,6 +12,7 @@
 #include <linux/types.h>
 
 #define COMM_SIZE 16
+#define UNIX_PATH_SIZE 108
 #define PATH_SIZE 256
 #define ARGV_SMALL 512
 #define ARGV_SIZE 4096
@@ -71,6 +72,8 @@ enum event_kind {
 	EVENT_ESCAPE = 7,
 	EVENT_OPENING = 8,
 	EVENT_OPENING_PIECE = 9,
+	EVENT_RETURN = 10,
+	EVENT_OUTCOME = 11,
 };
 
 enum hook {
@@ -102,7 +105,8 @@ enum loss {
 	LOSS_SOCKETS = 2,
 	LOSS_CLIENTS = 3,
 	LOSS_OPENINGS = 4,
-	LOSS_COUNT = 5,
+	LOSS_SYSCALLS = 5,
+	LOSS_COUNT = 6,
 };
 
 /* Flags of a run, beside its generation. */
@@ -176,6 +180,45 @@ struct opening_piece_event {
 	__u32 offset;
 	__u32 length;
 	__u8 payload[OPENING_PIECE];
+};
+
+enum syscall {
+	CALL_CONNECT = 1,
+	CALL_SENDTO = 2,
+	CALL_SENDMSG = 3,
+	CALL_SENDMMSG = 4,
+	CALL_SOCKET = 5,
+};
+
+/* How a system call returned. The task it was made by is that of the header. */
+struct return_event {
+	struct event_header header;
+	__u64 since;
+	__u32 call;
+	__u16 family;
+	__u16 errno;
+	/* Of the UNIX path, which begins with a 0 where it is abstract; or sockaddr_vm as it is. */
+	__u32 length;
+	char comm[COMM_SIZE];
+	char path[UNIX_PATH_SIZE];
+};
+
+enum outcome_state {
+	OUTCOME_CONNECTED = 1,
+	OUTCOME_CLOSED = 2,
+};
+
+/* What became of a TCP connection of a run. */
+struct outcome_event {
+	struct event_header header;
+	__u64 cookie;
+	__u64 sent;
+	__u64 received;
+	__u32 state;
+	/* CLOSED: it was connected before. */
+	__u32 established;
+	__u32 errno;
+	__u32 pad;
 };
 
 struct dns_event {
@@ -253,7 +296,15 @@ struct fact_key {
 	__u8 address[16];
 };
 
-/* What is known of an address: an immutable set of names, by number; and when it was last asked. */
+/* fact.used counts 2^27 ns (0.13 s) of CLOCK_MONOTONIC: 32 bits of it last 18 years from boot. */
+enum fact_clock {
+	FACT_USED_SHIFT = 27,
+};
+
+/*
+ * What is known of an address: a set of names that never changes, by number; and its last allowed use, 0:
+ * none.
+ */
 struct fact {
 	__u32 id;
 	__u32 used;
@@ -279,11 +330,13 @@ struct name_entry {
 	struct entry unplaced;
 };
 
-/* The same name among those that led to an address, with what it is an alias of. */
+/* A name that led to an address, where it is an alias there of others that rules speak of. */
 struct chain_key {
+	__u64 run;
+	__u8 address[16];
 	__u32 generation;
-	__u32 fact;
 	__u8 name[NAME_KEY_SIZE];
+	__u32 pad;
 };
 
 struct client_key {
@@ -315,6 +368,14 @@ struct peer_key {
 	__u64 cookie;
 	__u8 address[16];
 	__u32 port;
+	__u32 pad;
+};
+
+/* What a walk over the sockets finds: whom one is connected to or sends to, by which fact (0: by none). */
+struct connection {
+	__u64 run;
+	__u8 address[16];
+	__u32 fact;
 	__u32 pad;
 };
 

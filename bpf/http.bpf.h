@@ -383,12 +383,17 @@ static __always_inline void http_byte(struct opening *o, __u8 byte)
 		misplaced(o);
 		return;
 	}
+	// After a bare LF some servers take another for the same end of line, others for that of the head.
+	o->doubled = o->bare && byte == '\n';
+	o->bare = byte == '\n' && o->phase == HTTP_LINE && !o->carriage;
 	o->carriage = byte == '\r';
 	if (byte == '\n') {
 		if (o->phase == HTTP_LINE)
 			end_line(o);
-		else if (o->phase == HTTP_FIELD)
+		else if (o->phase == HTTP_FIELD && !o->doubled)
 			o->phase = HTTP_HEAD;
+		else if (o->phase == HTTP_FIELD)
+			return;
 		else
 			o->phase = o->phase == HTTP_FIELD_VALUE ? HTTP_FIELD : HTTP_UNREADABLE;
 		return;
@@ -450,7 +455,7 @@ static long http_step(__u32 i, struct http_context *context)
 static __always_inline int seems_http(const struct opening *o)
 {
 	if (o->phase >= HTTP_FIELD)
-		return 1;
+		return !o->doubled;
 	return o->phase == HTTP_LINE && (o->flags & (LINE_BEGINS | LINE_VERSION) || o->connect == 1);
 }
 

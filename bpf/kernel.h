@@ -29,6 +29,8 @@
 #define EACCES 13
 #define EPROTONOSUPPORT 93
 #define EOPNOTSUPP 95
+#define TCP_CLOSE 7
+#define TCP_LISTEN 10
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -60,13 +62,48 @@ struct task_struct {
 
 struct tcp_fastopen_request;
 
+struct in6_addr {
+	union {
+		__u32 u6_addr32[4];
+	} in6_u;
+};
+
+struct sock_common {
+	__u32 skc_daddr;
+	__u16 skc_dport;
+	__u16 skc_family;
+	volatile unsigned char skc_state;
+	unsigned long skc_flags;
+	struct in6_addr skc_v6_daddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	int sk_err;
+};
+
 struct tcp_sock {
+	__u64 bytes_sent, bytes_retrans, bytes_received;
 	__u8 fastopen_connect : 1;
 	struct tcp_fastopen_request *fastopen_req;
 };
 
 struct linux_binprm {
 	const char *interp;
+};
+
+struct seq_file;
+struct bpf_map;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	struct sock *sk;
+	void *value;
 };
 
 #pragma clang attribute pop

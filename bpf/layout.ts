@@ -20,6 +20,8 @@ interface BtfType {
 const STRUCTS = [
   'event_header',
   'attempt_event',
+  'return_event',
+  'outcome_event',
   'opening_event',
   'opening_piece_event',
   'dns_event',
@@ -38,8 +40,22 @@ const STRUCTS = [
   'chain_key',
   'client_key',
   'client',
+  'connection',
 ];
-const ENUMS = ['decision', 'opening_use', 'opening_says', 'transport', 'event_kind', 'hook', 'cause', 'loss', 'run_flags'];
+const ENUMS = [
+  'decision',
+  'opening_use',
+  'opening_says',
+  'outcome_state',
+  'syscall',
+  'transport',
+  'event_kind',
+  'hook',
+  'cause',
+  'loss',
+  'run_flags',
+  'fact_clock',
+];
 
 const root = new URL('..', import.meta.url).pathname;
 const target = `${root}src/kernel/layout.gen.ts`;

@@ -68,7 +68,10 @@ struct opening {
 	__u8 tls;
 	__u8 letters;
 	__u8 long_scheme;
-	__u8 pad[3];
+	/* The request line ended in a bare LF, and so far nothing came after; after that, another LF. */
+	__u8 bare;
+	__u8 doubled;
+	__u8 pad;
 	__u32 says;
 	struct {
 		__u16 start;
@@ -80,8 +83,8 @@ struct opening {
 	struct authority host;
 	char window[WINDOW_SIZE];
 	__u64 name_hash;
-	/* A name_key or a chain_key. */
 	struct name_key key;
+	struct chain_key chain;
 };
 
 /* What a socket is known by. Only allowed destinations are recorded, so a torn record opens nothing. */
@@ -193,7 +196,7 @@ struct {
 	__uint(max_entries, MAX_OPENINGS);
 	__type(key, __u64);
 	__type(value, __u64);
-} connections __weak SEC(".maps");
+} opening_sockets __weak SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -218,6 +221,22 @@ struct {
 	__type(key, int);
 	__type(value, __u64);
 } tasks __weak SEC(".maps");
+
+/* The call a task is in; `since` is 0 when it is in none that will be told. */
+struct syscall_state {
+	__u64 since;
+	__u32 call;
+	__u16 family;
+	__u16 length;
+	char path[UNIX_PATH_SIZE];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct syscall_state);
+} syscalls __weak SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -195,6 +195,9 @@ int message(struct sk_msg_md *msg)
 		bpf_msg_cork_bytes(msg, need - o->start);
 		return SK_PASS;
 	}
+	// What may be a whole request to some server must not leave where it has to name somebody.
+	if (reading == READING_GONE && o->doubled && socket->use != OPENING_READ)
+		reading = READING_NOTHING;
 	if (reading == READING_GONE) {
 		o->start += size;
 		socket->opening = STATE_BEGUN;
@@ -222,13 +225,13 @@ int established(struct bpf_sock_ops *ctx)
 	if (ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
 		if (socket->opening == STATE_OPEN)
 			return 1;
-		if (bpf_sock_hash_update(ctx, &connections, &cookie, BPF_ANY))
+		if (bpf_sock_hash_update(ctx, &opening_sockets, &cookie, BPF_ANY))
 			count_loss(LOSS_OPENINGS);
 		else
 			bpf_sock_ops_cb_flags_set(ctx, BPF_SOCK_OPS_RTT_CB_FLAG);
 	} else if (socket->opening == STATE_OPEN) {
 		// Judged and acknowledged: what follows is nobody's business, and kTLS takes no socket of a sockhash.
-		bpf_map_delete_elem(&connections, &cookie);
+		bpf_map_delete_elem(&opening_sockets, &cookie);
 		bpf_sock_ops_cb_flags_set(ctx, 0);
 	}
 	return 1;

@@ -52,20 +52,23 @@ static __always_inline __u32 fall_back(__u32 decision, const struct run_state *s
 	return state->flags & RUN_DEFAULT_DENY && !(exempt & DECISION_EXEMPT) ? DECISION_DENY : DECISION_ALLOW;
 }
 
-/* What is said of the name in the opening's key. The word is 0 where tables are missing: *found tells. */
-static __always_inline __u32 by_name(struct opening *o, __u32 length, __u32 generation, __u32 fact,
-				     const struct destination *to, int placed, int *found)
+/*
+ * What is said of the name in the opening's keys, at the address for a run, or, with no run, at one that is not known.
+ * The word is 0 where tables are missing: *found tells.
+ */
+static __always_inline __u32 by_name(struct opening *o, __u32 length, __u32 generation, __u64 run,
+				     const struct destination *to, int *found)
 {
-	struct chain_key *chain = (void *)&o->key;
 	struct address_key place = {};
 	struct name_entry *names_entry;
 	struct entry *entry;
 
 	*found = 1;
-	if (placed && fact) {
-		chain->generation = generation;
-		chain->fact = fact;
-		entry = bpf_map_lookup_elem(&chains, chain);
+	if (run) {
+		o->chain.run = run;
+		o->chain.generation = generation;
+		copy_address(o->chain.address, to->address);
+		entry = bpf_map_lookup_elem(&chains, &o->chain);
 		if (entry)
 			return at_port(entry, to);
 	}
@@ -76,7 +79,7 @@ static __always_inline __u32 by_name(struct opening *o, __u32 length, __u32 gene
 		*found = 0;
 		return 0;
 	}
-	if (!placed)
+	if (!run)
 		return at_port(&names_entry->unplaced, to);
 	if (!(names_entry->at_address.decision & DECISION_BY_ADDRESS))
 		return at_port(&names_entry->at_address, to);
@@ -121,7 +124,7 @@ static __noinline __u32 judge_inner(struct hearing *h)
 		return DECISION_DENY;
 	inner_destination(h, &inner);
 	if (h->named->kind == AUTHORITY_NAME) {
-		word = by_name(h->opening, h->named->name_length, h->state->generation, 0, &inner, 0, &found);
+		word = by_name(h->opening, h->named->name_length, h->state->generation, 0, &inner, &found);
 		return found ? fall_back(heaviest(word, 0), h->state, word) : DECISION_DENY;
 	}
 	judge(h->socket->run, h->state, &inner, h->socket->netns, &verdict);
@@ -137,7 +140,7 @@ static __noinline __u32 judge_proxied(struct hearing *h, __u32 address, __u32 st
 
 	inner_destination(h, &inner);
 	if (h->named->kind == AUTHORITY_NAME) {
-		word = by_name(h->opening, h->named->name_length, generation, 0, &inner, 0, &found);
+		word = by_name(h->opening, h->named->name_length, generation, 0, &inner, &found);
 		return found ? fall_back(heaviest(address, word), h->state, word) : DECISION_DENY;
 	}
 	word = by_place(&inner, generation, h->socket->elsewhere);
@@ -147,12 +150,12 @@ static __noinline __u32 judge_proxied(struct hearing *h, __u32 address, __u32 st
 }
 
 /* The name at the address, in place of those that led there. */
-static __noinline __u32 judge_named(struct hearing *h, __u32 address, __u32 fact)
+static __noinline __u32 judge_named(struct hearing *h, __u32 address)
 {
 	__u32 word;
 	int found;
 
-	word = by_name(h->opening, h->named->name_length, h->state->generation, fact, &h->to, 1, &found);
+	word = by_name(h->opening, h->named->name_length, h->state->generation, h->socket->run, &h->to, &found);
 	if (!found)
 		return DECISION_DENY;
 	return fall_back(heaviest(word & DECISION_JOINT ? 0 : address, word), h->state, address);
@@ -176,7 +179,7 @@ static __always_inline __u32 judge_opening(struct hearing *h, const struct judge
 		return judge_proxied(h, address, standing);
 	if (h->named->kind == AUTHORITY_NAME)
 		return waits && h->opening->says & SAYS_ENCRYPTED ? DECISION_DENY
-								  : judge_named(h, address, verdict->fact);
+								  : judge_named(h, address);
 	if (waits)
 		return DECISION_DENY;
 	other.port = h->to.port;

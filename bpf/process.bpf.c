@@ -135,20 +135,26 @@ int BPF_PROG(process_move, struct cgroup *to, const char *path, struct task_stru
 /* Keeps the types of the wire in the object's BTF, where bpf/layout.ts reads them. Never called or loaded. */
 struct wire_types {
 	struct attempt_event attempt_event;
+	struct return_event return_event;
+	struct outcome_event outcome_event;
 	struct opening_event opening_event;
 	struct opening_piece_event opening_piece_event;
 	struct dns_event dns_event;
 	struct process_event process_event;
 	struct exec_event exec_event;
+	struct connection connection;
 	enum decision decision;
 	enum opening_use opening_use;
 	enum opening_says opening_says;
+	enum outcome_state outcome_state;
+	enum syscall syscall;
 	enum transport transport;
 	enum event_kind event_kind;
 	enum hook hook;
 	enum cause cause;
 	enum loss loss;
 	enum run_flags run_flags;
+	enum fact_clock fact_clock;
 };
 
 __noinline int wire_types(const struct wire_types *types)

@@ -124,6 +124,33 @@ static __always_inline __u32 by_place(const struct destination *to, __u32 genera
 	return decision & DECISION_OWN_ADDRESS && elsewhere ? by_prefix(to, generation, 1) : decision;
 }
 
+/* What is known of an address is kept while it is in use (docs/decisions/leases.md). A refusal is no use. */
+static __always_inline void mark_used(struct fact *fact)
+{
+	__u32 now = bpf_ktime_get_ns() >> FACT_USED_SHIFT;
+
+	if (fact->used != now)
+		fact->used = now;
+}
+
+static __always_inline void use_address(__u64 run, const __u8 *address)
+{
+	struct fact_key key = {.run = run};
+	struct fact *fact;
+
+	copy_address(key.address, address);
+	fact = bpf_map_lookup_elem(&facts, &key);
+	if (fact)
+		mark_used(fact);
+}
+
+/* A socket that ends was in use until now: whoever closed it may call the same address again. */
+static __always_inline void leave(const struct socket *socket)
+{
+	if (socket->generation && !socket->redirected)
+		use_address(socket->run, socket->address);
+}
+
 static __always_inline __u32 by_fact(const struct destination *to, __u64 run, struct judgement *verdict,
 				     __u32 elsewhere)
 {
@@ -131,19 +158,23 @@ static __always_inline __u32 by_fact(const struct destination *to, __u64 run, st
 	struct fact_key key = {};
 	struct fact *fact;
 	struct entry *entry;
+	__u32 decision;
 
 	key.run = run;
 	copy_address(key.address, to->address);
 	fact = bpf_map_lookup_elem(&facts, &key);
 	if (!fact)
 		return by_prefix(to, verdict->generation, elsewhere);
-	fact->used = bpf_ktime_get_ns() >> 30;
 	verdict->fact = fact->id;
 	entry_key.generation = verdict->generation;
 	entry_key.fact = fact->id;
 	entry_key.elsewhere = elsewhere;
 	entry = bpf_map_lookup_elem(&fact_entries, &entry_key);
-	return entry ? at_port(entry, to) : DECISION_NONE;
+	decision = entry ? at_port(entry, to) : DECISION_NONE;
+	if ((decision & DECISION_MASK) == DECISION_ALLOW || (decision & DECISION_MASK) == DECISION_AUDIT ||
+	    decision & DECISION_READ)
+		mark_used(fact);
+	return decision;
 }
 
 /* One question to the verdict, and its answer. */
@@ -170,6 +201,7 @@ __weak __noinline int judge_destination(struct judging *j)
 	if (!(j->state.flags & RUN_ENFORCE)) {
 		verdict->enforce = 0;
 		verdict->decision = DECISION_ALLOW;
+		use_address(j->run, j->to.address);
 		return 0;
 	}
 	verdict->errno = j->state.flags >> RUN_ERRNO_SHIFT & 0xff;
@@ -192,8 +224,8 @@ __weak __noinline int judge_destination(struct judging *j)
 }
 
 /*
- * Judges a destination for one run, whose state is NULL when it is over. In audit mode nothing is looked up: the call
- * goes through, and user space computes the verdict with every name learned up to then.
+ * Judges a destination for one run, whose state is NULL when it is over. In audit mode the call goes through,
+ * and user space computes the verdict with every name learned up to then.
  */
 static __always_inline void judge(__u64 run, const struct run_state *state, const struct destination *to,
 				  __u64 netns, struct judgement *verdict)

@@ -29,7 +29,7 @@ struct export {
 /** Tables of exported functions, each ended by an empty entry. */
 extern const struct export object_exports[], map_exports[], link_exports[], program_exports[], ring_exports[],
 	spawn_exports[], wait_exports[], signal_exports[], socket_exports[], diag_exports[], host_exports[],
-	probe_exports[];
+	probe_exports[], datagram_exports[];
 
 // Errors: JavaScript Error with `code`, `errno` (positive) and `syscall`. All return NULL.
 
@@ -70,7 +70,7 @@ bool set_property(struct call *c, napi_value object, const char *key, napi_value
 
 // Handles: a tagged object that owns one native resource.
 
-enum kind { KIND_OBJECT, KIND_MAP, KIND_LINK, KIND_RING, KIND_COUNT };
+enum kind { KIND_OBJECT, KIND_MAP, KIND_LINK, KIND_RING, KIND_DATAGRAMS, KIND_COUNT };
 
 /** First member of each resource. `closed` resources stay allocated until their object is collected. */
 struct handle {

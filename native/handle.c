@@ -10,6 +10,7 @@ static const napi_type_tag tags[KIND_COUNT] = {
 	[KIND_MAP] = { 0x6163796c69636d61, 0x9d1f4c02b1e74a02 },
 	[KIND_LINK] = { 0x6163796c69636c69, 0x9d1f4c02b1e74a03 },
 	[KIND_RING] = { 0x6163796c69637269, 0x9d1f4c02b1e74a04 },
+	[KIND_DATAGRAMS] = { 0x6163796c69636475, 0x9d1f4c02b1e74a05 },
 };
 
 static const char *const names[KIND_COUNT] = {
@@ -17,6 +18,7 @@ static const char *const names[KIND_COUNT] = {
 	[KIND_MAP] = "map",
 	[KIND_LINK] = "link",
 	[KIND_RING] = "ring",
+	[KIND_DATAGRAMS] = "set of datagrams",
 };
 
 napi_value handle_new(struct call *c, struct handle *h, napi_finalize destroy)

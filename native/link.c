@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+enum { READ_BYTES = 1 << 16 };
+
 struct link {
 	struct handle handle;
 	int fd;
@@ -99,15 +101,34 @@ static int attach_tracepoint(int program_fd, const char *event)
 	return fd;
 }
 
+/** An iterator over a map's elements holds on to that map; those over anything else are given none. */
+static int attach_iterator(int program_fd, const struct map *over)
+{
+	union bpf_iter_link_info info = { .map.map_fd = over ? (uint32_t)over->fd : 0 };
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+
+	if (over) {
+		opts.iter_info = &info;
+		opts.iter_info_len = sizeof(info);
+	}
+	return bpf_link_create(program_fd, 0, BPF_TRACE_ITER, &opts);
+}
+
 static napi_value link_attach(struct call *c)
 {
 	struct bpf_program *program;
 	const char *section, *slash;
+	struct map *over = NULL;
 	char event[256];
 	int program_fd, fd;
 
 	if (!arg_program(c, c->arg[0], c->arg[1], &program, &program_fd))
 		return NULL;
+	if (!is_nullish(c, c->arg[2])) {
+		over = arg_handle(c, c->arg[2], KIND_MAP);
+		if (!over)
+			return NULL;
+	}
 	section = bpf_program__section_name(program);
 	slash = strchr(section, '/');
 	snprintf(event, sizeof(event), "%s", slash ? slash + 1 : "");
@@ -122,7 +143,7 @@ static napi_value link_attach(struct call *c)
 	case BPF_PROG_TYPE_TRACING:
 	case BPF_PROG_TYPE_LSM:
 		if (bpf_program__expected_attach_type(program) == BPF_TRACE_ITER)
-			fd = bpf_link_create(program_fd, 0, BPF_TRACE_ITER, NULL);
+			fd = attach_iterator(program_fd, over);
 		else
 			fd = bpf_raw_tracepoint_open(NULL, program_fd);
 		break;
@@ -132,6 +153,58 @@ static napi_value link_attach(struct call *c)
 	}
 	return fd < 0 ? throw_errno(c, errno, "program %s (%s)", bpf_program__name(program), section) :
 			link_new(c, fd);
+}
+
+/** All that the descriptor of a new iteration gives; false with errno. */
+static bool read_all(int fd, uint8_t **data, size_t *used, size_t max)
+{
+	size_t capacity = 0;
+
+	for (;;) {
+		ssize_t got;
+
+		if (*used == capacity) {
+			uint8_t *grown = realloc(*data, capacity = capacity ? 2 * capacity : READ_BYTES);
+
+			if (!grown)
+				return false;
+			*data = grown;
+		}
+		got = read(fd, *data + *used, capacity - *used);
+		if (got == 0)
+			return true;
+		// EAGAIN: the kernel went past a million elements without output, and asks to be called again.
+		if (got < 0 && errno != EAGAIN && errno != EINTR)
+			return false;
+		*used += got > 0 ? (size_t)got : 0;
+		if (*used > max) {
+			errno = E2BIG;
+			return false;
+		}
+	}
+}
+
+static napi_value link_read(struct call *c)
+{
+	struct link *l = arg_handle(c, c->arg[0], KIND_LINK);
+	uint8_t *data = NULL;
+	napi_value out;
+	size_t used = 0;
+	int64_t max;
+	int fd;
+
+	if (!l || !arg_integer(c, c->arg[1], "max bytes", 1, INT32_MAX, &max))
+		return NULL;
+	fd = bpf_iter_create(l->fd);
+	if (fd < 0)
+		return throw_errno(c, errno, "iterator");
+	if (read_all(fd, &data, &used, (size_t)max))
+		out = from_bytes(c, data, used);
+	else
+		out = throw_errno(c, errno, "iterator");
+	close(fd);
+	free(data);
+	return out;
 }
 
 static napi_value link_pin(struct call *c)
@@ -210,6 +283,7 @@ static napi_value link_close(struct call *c)
 const struct export link_exports[] = {
 	{ "linkAttachCgroup", link_attach_cgroup },
 	{ "linkAttach", link_attach },
+	{ "linkRead", link_read },
 	{ "linkPin", link_pin },
 	{ "linkOpenPinned", link_open_pinned },
 	{ "linkUpdate", link_update },

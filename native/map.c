@@ -145,7 +145,7 @@ static bool arg_entries(struct call *c, napi_value v, const char *what, size_t s
 	return false;
 }
 
-static napi_value map_lookup(struct call *c)
+static napi_value read_value(struct call *c, int (*read)(int fd, const void *key, void *value))
 {
 	struct map *m = arg_handle(c, c->arg[0], KIND_MAP);
 	uint8_t *key, *value;
@@ -156,7 +156,7 @@ static napi_value map_lookup(struct call *c)
 	value = calloc(1, m->value_bytes + 1);
 	if (!value)
 		return throw_errno(c, ENOMEM, "value of %zu bytes", m->value_bytes);
-	if (!bpf_map_lookup_elem(m->fd, m->key_size ? key : NULL, value))
+	if (!read(m->fd, m->key_size ? key : NULL, value))
 		out = from_bytes(c, value, m->value_bytes);
 	else if (errno == ENOENT)
 		out = null_value(c);
@@ -164,6 +164,16 @@ static napi_value map_lookup(struct call *c)
 		out = throw_errno(c, errno, "map %s", m->name);
 	free(value);
 	return out;
+}
+
+static napi_value map_lookup(struct call *c)
+{
+	return read_value(c, bpf_map_lookup_elem);
+}
+
+static napi_value map_take(struct call *c)
+{
+	return read_value(c, bpf_map_lookup_and_delete_elem);
 }
 
 static napi_value map_update(struct call *c)
@@ -326,6 +336,7 @@ const struct export map_exports[] = {
 	{ "mapPin", map_pin },
 	{ "mapInfo", map_info },
 	{ "mapLookup", map_lookup },
+	{ "mapTake", map_take },
 	{ "mapUpdate", map_update },
 	{ "mapDelete", map_delete },
 	{ "mapUpdateBatch", map_update_batch },

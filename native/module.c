@@ -35,6 +35,7 @@ static napi_value init(napi_env env, napi_value exports)
 	static const struct export *const tables[] = {
 		object_exports, map_exports,	link_exports,	program_exports, ring_exports, spawn_exports,
 		wait_exports,	signal_exports, socket_exports, diag_exports,	 host_exports,  probe_exports,
+		datagram_exports,
 	};
 
 	// Signal handlers, children and libbpf's print hook belong to the process, so one thread owns them.

@@ -1,12 +1,13 @@
 #!/bin/sh
 # Installs the Debian packages that are missing; without root, prints the one command that does.
-# usage: packaging/setup.sh build|test    (test needs those of build too)
+# usage: packaging/setup.sh build|test|bench    (test and bench need those of build too)
 set -eu
 list=$(dirname "$0")/debian-packages
 case ${1-} in
 build) needs='build' ;;
 test) needs='build|test' ;;
-*) echo "usage: $0 build|test" >&2; exit 2 ;;
+bench) needs='build|bench' ;;
+*) echo "usage: $0 build|test|bench" >&2; exit 2 ;;
 esac
 
 wanted=$(sed -nE "s/^($needs) ([^ ]+).*/\2/p" "$list")

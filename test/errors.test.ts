@@ -14,8 +14,10 @@ test('docs/errors.md lists every error code there is, and no other', () => {
   const declared = [
     ...union('src/kernel/failure.ts', 'SetupFailureCode'),
     ...union('src/cli/output.ts', 'FailureCode'),
+    ...union('src/audit/failure.ts', 'AuditFailureCode'),
     'policy',
     'command',
+    'report',
   ];
   const documented = [...read('docs/errors.md').matchAll(/^\| `([a-z0-9-]+)` \|/gm)].map(([, code]) => code);
   expect(declared.length).toBeGreaterThan(15);

@@ -100,6 +100,14 @@ describe('the layers', () => {
     expect(broken(files).rules).toEqual(['client-without-guard']);
   });
 
+  it('see the kernel behind a command about policies, also where it is imported only when it acts', () => {
+    const files = {
+      'src/cli/policy-check.ts': "export const z = () => import('../guard/middle.ts');\n",
+      ...importing('src/guard/middle.ts', '../kernel/x.ts'),
+    };
+    expect(broken(files).rules).toEqual(['policy-commands-without-kernel']);
+  });
+
   it('find cycles, imports of nothing, and packages that do not ship', () => {
     const circle = importing('src/cli/a.ts', './b.ts', "import { y } from './a.ts';\nexport const x = y;\n");
     expect(broken(circle).rules).toEqual(['no-cycles']);

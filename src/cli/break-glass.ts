@@ -1,23 +1,31 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { constants, hostname, userInfo } from 'node:os';
-import { join } from 'node:path';
 import { ulid } from 'ulid';
+import type { AuditTrail } from '../audit/trail.ts';
 import type { CommandSpec } from '../guard/command.ts';
 import type { HeldSignals } from '../guard/held-signals.ts';
+import type { ReportFile } from '../guard/report.ts';
 import { native } from '../kernel/native.ts';
 import type { AuditEvent } from '../model/event.ts';
+import { presentTime } from '../model/time.ts';
 import { harmless, type Output } from './output.ts';
 import { makePlan, observePlan, type Plan } from './plan.ts';
 import type { RunOptions } from './run-options.ts';
 
-const STATE = '/var/lib/acyclic';
+/** The trail is waited for no longer than this: breaking the glass must not become an outage of its own. */
+const TRAIL_PATIENCE_MS = 2000;
 
 /**
  * `--break-glass`: the command runs whatever is broken, in audit where that can be had. Never automatic, and
  * never silent: it is said, and goes on record in the journal and the audit trail before the command starts.
  */
-export function breakGlass(options: RunOptions, output: Output): { plan: Plan; event: AuditEvent } {
+export async function breakGlass(
+  options: RunOptions,
+  output: Output,
+  trail: AuditTrail,
+  report: ReportFile | null,
+): Promise<Plan> {
   const audit: RunOptions = { ...options, mode: 'audit', requireEnforce: false, allowInherited: true };
   let plan: Plan;
   let fault: string | null = null;
@@ -32,11 +40,12 @@ export function breakGlass(options: RunOptions, output: Output): { plan: Plan; e
   if (fault) lines.push(...`the policy is not used: ${fault}`.split('\n'));
   output.say('error', lines);
   const event = eventOf(options, plan);
-  const text = `break glass by ${who()}: run ${plan.id} of ${options.command.map(harmless).join(' ')}: ${reason}`;
-  const failures = [toJournal(text), toTrail(event)].filter((failure) => failure !== null);
+  report?.write(event);
+  const text = `break glass by ${who()}: run ${plan.id} of ${plan.mask.argv(options.command).map(harmless).join(' ')}: ${reason}`;
+  const failures = [toJournal(text), await toTrail(trail, event)].filter((failure) => failure !== null);
   for (const failure of failures)
     output.say('error', [`acyclic: breaking the glass could not be put on record: ${failure}`]);
-  return { plan, event };
+  return plan;
 }
 
 /** Whether the addon is there to start the command with. */
@@ -70,7 +79,7 @@ function eventOf(options: RunOptions, plan: Plan): AuditEvent {
   return {
     v: 1,
     id: ulid(),
-    time: new Date().toISOString(),
+    time: presentTime(),
     host: hostname(),
     run: plan.id,
     deployment: plan.deployment,
@@ -84,7 +93,10 @@ function eventOf(options: RunOptions, plan: Plan): AuditEvent {
       uid: process.getuid?.() ?? null,
       comm: 'acyclic',
       exe: process.execPath,
-      argv: ['acyclic', 'run', '--break-glass', options.breakGlass ?? '', '--', ...options.command],
+      argv: plan.mask.argv([
+        ...['acyclic', 'run', '--break-glass', options.breakGlass ?? '', '--'],
+        ...options.command,
+      ]),
       ancestry: [],
     },
     verdict: null,
@@ -113,12 +125,8 @@ function toJournal(text: string): string | null {
   }
 }
 
-function toTrail(event: AuditEvent): string | null {
-  try {
-    mkdirSync(STATE, { recursive: true, mode: 0o750 });
-    appendFileSync(join(STATE, 'break-glass.jsonl'), `${JSON.stringify(event)}\n`, { mode: 0o600 });
-    return null;
-  } catch (error) {
-    return `in the audit trail: ${(error as Error).message}`;
-  }
+async function toTrail(trail: AuditTrail, event: AuditEvent): Promise<string | null> {
+  trail.record(event);
+  if (!(await trail.flushed(TRAIL_PATIENCE_MS))) return 'in the audit trail: its writer does not answer';
+  return trail.lost > 0 ? 'in the audit trail: it cannot be written' : null;
 }

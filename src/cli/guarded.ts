@@ -1,19 +1,23 @@
 import { hostname } from 'node:os';
 import { ulid } from 'ulid';
+import type { AuditTrail } from '../audit/trail.ts';
 import { pathOf, type Running, resolveCommand, startCommand } from '../guard/command.ts';
 import { HeldSignals } from '../guard/held-signals.ts';
 import type { GivenCommand } from '../guard/naming.ts';
 import type { ReportFile } from '../guard/report.ts';
 import { type Finished, type Session, startSession } from '../guard/session.ts';
 import { sweep } from '../guard/sweep.ts';
-import type { Tally } from '../guard/tally.ts';
+import { Tally } from '../guard/tally.ts';
 import type { RunSummary } from '../model/summary.ts';
+import { presentTime } from '../model/time.ts';
+import { earlierDestinations } from './baseline.ts';
 import { breakGlass, canSpawn, runBare } from './break-glass.ts';
 import { createOutput, type Output } from './output.ts';
 import { checkInherited, commandSpec, givenCommand, makePlan, openReport, type Plan } from './plan.ts';
 import type { RunOptions } from './run-options.ts';
 import { formatOpening, formatSummary } from './summary.ts';
 import { Teller, tellSwept } from './teller.ts';
+import { closeTrail, openTrail, recordStart, showCommand, suggestCommand } from './trail.ts';
 
 const TIMED_OUT = 124;
 const GUARD_LOST = 125;
@@ -25,23 +29,29 @@ export async function guardCommand(options: RunOptions): Promise<number> {
   const output = createOutput(options);
   const spec = commandSpec(options);
   if (options.breakGlass !== null) resolveCommand(spec.name, pathOf(spec.env));
-  const glass = options.breakGlass === null ? null : breakGlass(options, output);
-  const plan = glass?.plan ?? makePlan(options, output);
+  const planned = options.breakGlass === null ? makePlan(options, output) : null;
   const file = resolveCommand(spec.name, pathOf(spec.env));
-  if (!glass) checkInherited(options, plan.policy, spec, output);
+  if (planned) checkInherited(options, planned.policy, spec, output);
+  const seen = planned ? await earlierDestinations(options, planned, output) : null;
   const report = options.report === null ? null : openReport(options.report);
-  if (glass) report?.write(glass.event);
-  const teller = new Teller(output, report);
+  const trail = openTrail(options, output);
   const held = new HeldSignals();
   try {
-    const command = givenCommand(spec, file);
-    const session = await guard(options, plan, command, teller, output);
-    if (held.exit === null && !session && !canSpawn()) return await runBare(spec, held);
-    if (held.exit === null) return await conduct({ options, plan, session, teller, output, report, held });
+    const plan = planned ?? (await breakGlass(options, output, trail, report));
+    const teller = new Teller({
+      ...{ output, report, trail },
+      tally: new Tally({ staged: plan.staged?.id ?? null, seen }),
+      more: (id) => showCommand(options, id),
+    });
+    const session = await guard(options, plan, givenCommand(spec, file), teller, output);
+    const run = { options, plan, session, teller, output, report, trail, held };
+    if (held.exit === null && !session && !canSpawn()) return await conductBare(run);
+    if (held.exit === null) return await conduct(run);
     await session?.finish();
     report?.close();
     return held.exit;
   } finally {
+    await closeTrail(trail, output);
     held.release();
   }
 }
@@ -63,9 +73,14 @@ async function guard(
       policy: plan.policy,
       policyElsewhere: plan.elsewhere,
       policyId: plan.policyId,
+      staged: plan.staged,
       leftover: options.leftover,
       command,
-      onEvent: (recorded) => teller.tell(recorded),
+      mask: plan.mask,
+      syscalls: options.syscalls,
+      onDenied: (recorded) => teller.tell(recorded),
+      onEvent: (recorded) => teller.record(recorded),
+      onUnwatched: (what) => output.say('warning', [`acyclic: not watched: ${what}`]),
       onLost: () =>
         output.say('error', [
           "acyclic: the guard is lost: somebody took its programs off the run's cgroup",
@@ -87,6 +102,7 @@ interface Conducted {
   readonly teller: Teller;
   readonly output: Output;
   readonly report: ReportFile | null;
+  readonly trail: AuditTrail;
   readonly held: HeldSignals;
 }
 
@@ -94,11 +110,12 @@ const UNGUARDED: Finished = { leftover: [], lost: {}, guardLost: false, failures
 
 /** The guard is in place: the command runs, ends, and all is told. */
 async function conduct(run: Conducted): Promise<number> {
-  const { options, plan, session, teller, output, report, held } = run;
+  const { options, plan, session, teller, output, report, trail, held } = run;
   if (session) {
     teller.warm();
     tellOpening(plan, output);
   }
+  recordStart(trail, options, plan, session ? plan.policy.mode : 'unguarded');
   const started = performance.now();
   let running: Running;
   try {
@@ -117,8 +134,24 @@ async function conduct(run: Conducted): Promise<number> {
   if (timedOut)
     output.say('error', [`acyclic: the command timed out after ${(options.timeoutMs ?? 0) / 1000} s`]);
   const acyclic = finished.guardLost ? GUARD_LOST : exitStatus(options, status, timedOut, teller.tally);
-  tellEnd(run, finished, summarize(run, finished, { command: status, acyclic }, performance.now() - started));
+  const duration = performance.now() - started;
+  await trail.flushed();
+  tellEnd(run, finished, summarize(run, finished, { command: status, acyclic }, duration));
   return acyclic;
+}
+
+/** The command without a guard, where not even the addon is there to start it with. */
+async function conductBare(run: Conducted): Promise<number> {
+  const { options, plan, report, trail, held } = run;
+  recordStart(trail, options, plan, 'unguarded');
+  const started = performance.now();
+  const status = await runBare(commandSpec(options), held);
+  const exit = { command: status, acyclic: status };
+  const summary = summarize(run, UNGUARDED, exit, performance.now() - started);
+  trail.record(summary);
+  report?.write(summary);
+  report?.close();
+  return status;
 }
 
 function tellOpening(plan: Plan, output: Output): void {
@@ -132,17 +165,18 @@ function tellOpening(plan: Plan, output: Output): void {
 }
 
 function tellEnd(
-  { options, teller, output, report }: Conducted,
+  { options, teller, output, report, trail }: Conducted,
   finished: Finished,
   summary: RunSummary,
 ): void {
+  trail.record(summary);
   const lines = formatSummary(summary, {
     denied: teller.fold.totals(),
     wouldDeny: teller.wouldDeny.totals(),
     seen: teller.tally.byDestination,
     leftover: options.leftover,
     report: options.report,
-    suggest: null,
+    suggest: suggestCommand(options, summary.run),
     width: output.width,
   });
   output.say('info', lines, summary);
@@ -160,12 +194,13 @@ function exitStatus(options: RunOptions, status: number, timedOut: boolean, tall
   if (timedOut) return TIMED_OUT;
   const found =
     (options.failOn === 'deny' && tally.denials + tally.wouldDeny > 0) ||
-    (options.failOn === 'cycle' && tally.cycles.length > 0);
+    (options.failOn === 'cycle' && tally.cycles.length > 0) ||
+    (options.failOn === 'new' && (tally.newDestinations?.length ?? 0) > 0);
   return status === 0 && found ? FOUND : status;
 }
 
 function summarize(
-  { plan, teller, options, session }: Conducted,
+  { plan, teller, options, session, trail }: Conducted,
   finished: Finished,
   exit: RunSummary['exit'],
   duration: number,
@@ -175,7 +210,7 @@ function summarize(
     v: 1,
     kind: 'summary',
     id: ulid(),
-    time: new Date().toISOString(),
+    time: presentTime(),
     host: hostname(),
     run: plan.id,
     deployment: plan.deployment,
@@ -187,8 +222,11 @@ function summarize(
     denials: tally.denials,
     would_deny: tally.wouldDeny,
     cycles: tally.cycles,
-    lost: finished.lost,
+    lost: trail.lost === 0 ? finished.lost : { ...finished.lost, 'store full': trail.lost },
     waiting: tally.waiting,
+    traffic: tally.traffic,
+    staged: tally.staged,
+    new_destinations: tally.newDestinations,
     exit,
     duration_ms: Math.round(duration),
     leftover: finished.leftover,

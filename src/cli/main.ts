@@ -1,6 +1,6 @@
 import { type Command, CommanderError } from 'commander';
 import { createOutput, Failure, harmless } from './output.ts';
-import { createProgram } from './program.ts';
+import { allOf, createProgram } from './program.ts';
 
 /** Failed before the command started (design §2). */
 const RUN_FAILED = 125;
@@ -10,9 +10,10 @@ const ERROR = 2;
 async function main(args: readonly string[]): Promise<number> {
   const program = createProgram();
   let active = program;
-  program.hook('preSubcommand', (_, command) => {
-    active = command;
-  });
+  for (const command of allOf(program))
+    command.hook('preSubcommand', (_, subcommand) => {
+      active = subcommand;
+    });
   try {
     if (args.length === 0) throw new Failure('usage', 'no command given', 'try: acyclic --help');
     await program.parseAsync(args, { from: 'user' });
@@ -39,14 +40,22 @@ interface Told {
   readonly cause?: unknown;
 }
 
+/** `acyclic policy check`. */
+function fullName(command: Command): string {
+  return command.parent ? `${fullName(command.parent)} ${command.name()}` : command.name();
+}
+
 /** Errors of lower layers have the same parts as a Failure; what has none of them is a fault of ours. */
 function asFailure(error: unknown, active: Command): Told {
   if (error instanceof CommanderError) {
     const [, said = '', guess] =
       /^(?:error: )?(.*?)(?:\n\(Did you mean (.*)\?\))?$/s.exec(error.message) ?? [];
     const hint = guess === undefined ? '' : ` (did you mean ${guess}?)`;
-    const help = active.name() === 'acyclic' ? 'acyclic --help' : `acyclic ${active.name()} --help`;
-    return new Failure('usage', harmless(said) + hint, `try: ${help}`);
+    const help = `try: ${fullName(active)} --help`;
+    // What commander does where a command is nothing without one of its own.
+    if (error.code === 'commander.help')
+      return new Failure('usage', `no command given to ${fullName(active)}`, help);
+    return new Failure('usage', harmless(said) + hint, help);
   }
   if (error instanceof Error && 'remedy' in error) {
     const { code, remedy, exit } = error as Error & { code?: unknown; remedy: unknown; exit?: unknown };

@@ -1,4 +1,4 @@
-import type { AuditEvent, EventDependency } from '../model/event.ts';
+import type { AuditEvent, EventDependency, EventDestination, EventKind } from '../model/event.ts';
 import { type ProcessImage, programName } from '../model/process.ts';
 import type { RuleReference } from '../model/verdict.ts';
 
@@ -58,13 +58,16 @@ function formatDenied(event: AuditEvent, who: string, repeats: number): string {
   return `acyclic: ${what} ${who}${ARROW}${formatTarget(event)}${address}${count}`;
 }
 
+/** The destination of an event, as messages have it. */
+export function formatTarget({ kind, destination }: AuditEvent): string {
+  return destination === null ? 'an unknown destination' : formatDestination(kind, destination);
+}
+
 /** `github.com:443/tcp`, `[2001:db8::1]:443/tcp`, `192.0.2.7/icmp`, or for a lookup `github.com (dns)`. */
-export function formatTarget(event: AuditEvent): string {
-  const { destination } = event;
-  if (destination === null) return 'an unknown destination';
+export function formatDestination(kind: EventKind, destination: EventDestination): string {
   const { names, address, port, protocol } = destination;
   const host = names[0] ?? address ?? 'an unknown destination';
-  if (event.kind === 'dns') return `${host} (dns)`;
+  if (kind === 'dns') return `${host} (dns)`;
   const bracketed = host.includes(':') ? `[${host}]` : host;
   const end =
     port === null || (port === 0 && protocol !== 'tcp' && protocol !== 'udp') ? host : `${bracketed}:${port}`;
@@ -86,7 +89,8 @@ export function formatRule(rule: RuleReference): string {
   return where.length === 0 ? name : `${name} (${where.join(', ')})`;
 }
 
-function formatDependency(dependency: EventDependency | null): string | null {
+/** How the destination came to be called; null when that is not known. */
+export function formatDependency(dependency: EventDependency | null): string | null {
   if (dependency === null || dependency.kind === null) return null;
   const { kind, evidence, path } = dependency;
   if (kind === 'transient' && path.length > 3) return `${kind}: through ${path[1]}`;
@@ -116,7 +120,8 @@ export function processLabel(image: ProcessImage | null): string {
   return image === null ? processName(image) : `${processName(image)}[${image.pid}]`;
 }
 
-function processName(image: ProcessImage | null): string {
+/** What people call a process: the script for one an interpreter runs from a file, otherwise the program. */
+export function processName(image: ProcessImage | null): string {
   return image === null ? 'an unknown process' : programName(image);
 }
 

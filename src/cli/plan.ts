@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { ulid } from 'ulid';
+import { createMask, type Mask } from '../audit/mask.ts';
 import { type CommandSpec, pathOf } from '../guard/command.ts';
 import { inheritedSockets } from '../guard/inherited.ts';
 import type { GivenCommand } from '../guard/naming.ts';
 import { ownAddresses } from '../guard/own-addresses.ts';
 import { type LoadedPolicy, loadInstalledPolicy, loadPolicy } from '../guard/policy-files.ts';
+import type { StagedRun } from '../guard/recorder.ts';
 import { ReportFile } from '../guard/report.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import { type CompiledPolicy, type CompileOptions, compile } from '../policy/compile.ts';
@@ -24,6 +26,10 @@ export interface Plan {
   readonly policy: CompiledPolicy;
   /** As from another network namespace, where this host's addresses are not a socket's own. */
   readonly elsewhere: CompiledPolicy;
+  /** Evaluated beside the policy, and recorded. */
+  readonly staged: StagedRun | null;
+  /** Takes secrets out of what is told and recorded. */
+  readonly mask: Mask;
 }
 
 /** The command as it is to be started. */
@@ -50,7 +56,8 @@ export function makePlan(options: RunOptions, output: Output): Plan {
       `there is no policy, so no deployment '${options.deployment}'`,
       'give a policy with -p, or leave -d out to observe',
     );
-  const plan = planOf(options, loaded);
+  const bare = planOf(options, loaded);
+  const plan = { ...bare, staged: stagedBeside(bare, options, loaded, output) };
   const { policy } = plan;
   if (options.requireEnforce && policy.mode !== 'enforce')
     throw new Failure(
@@ -58,7 +65,7 @@ export function makePlan(options: RunOptions, output: Output): Plan {
       `--require enforce, but ${loaded ? `the policy puts this deployment in ${policy.mode}` : 'there is no policy to enforce'}`,
       loaded ? 'set `mode: enforce` in the policy, or give --enforce' : 'give a policy with -p',
     );
-  for (const warning of loaded?.warnings ?? []) output.say('warning', formatProblem(warning).split('\n'));
+  for (const warning of loaded?.problems ?? []) output.say('warning', formatProblem(warning).split('\n'));
   for (const notice of loaded?.notices ?? []) output.say('warning', [`acyclic: ${notice}`]);
   return plan;
 }
@@ -68,17 +75,29 @@ export function observePlan(options: RunOptions): Plan {
   return planOf({ ...options, deployment: null, allow: [], deny: [], default: null }, null);
 }
 
+/** The deployment's staged policy, with the run's options. It is never enforced, so it is never in the way. */
+function stagedBeside(
+  { policy: { deployment } }: Plan,
+  options: RunOptions,
+  loaded: LoadedPolicy | null,
+  output: Output,
+): StagedRun | null {
+  const staged = deployment === null ? undefined : loaded?.staged.get(deployment);
+  if (!staged) return null;
+  const { policy, id, path } = staged;
+  try {
+    const compileWith = (addresses: CompileOptions['ownAddresses']) =>
+      compile(policy, compileOptions({ ...options, deployment }, addresses));
+    return { id, policy: compileWith(ownAddresses()), elsewhere: compileWith([]) };
+  } catch (error) {
+    output.say('warning', [`acyclic: the staged policy ${path} is not tried: ${(error as Error).message}`]);
+    return null;
+  }
+}
+
 function planOf(options: RunOptions, loaded: LoadedPolicy | null): Plan {
   const compileWith = (addresses: CompileOptions['ownAddresses']) =>
-    compile(loaded?.policy ?? null, {
-      deployment: options.deployment,
-      allow: options.allow.map((text) => readDest('--allow', text)),
-      deny: options.deny.map((text) => readDest('--deny', text)),
-      default: options.default,
-      mode: options.mode,
-      now: new Date(),
-      ownAddresses: addresses,
-    });
+    compile(loaded?.policy ?? null, compileOptions(options, addresses));
   const policy = compileWith(ownAddresses());
   return {
     id: ulid(),
@@ -86,6 +105,20 @@ function planOf(options: RunOptions, loaded: LoadedPolicy | null): Plan {
     policyId: loaded?.id ?? null,
     policy,
     elsewhere: compileWith([]),
+    staged: null,
+    mask: createMask(loaded?.policy.mask),
+  };
+}
+
+function compileOptions(options: RunOptions, addresses: CompileOptions['ownAddresses']): CompileOptions {
+  return {
+    deployment: options.deployment,
+    allow: options.allow.map((text) => readDest('--allow', text)),
+    deny: options.deny.map((text) => readDest('--deny', text)),
+    default: options.default,
+    mode: options.mode,
+    now: new Date(),
+    ownAddresses: addresses,
   };
 }
 

@@ -9,6 +9,16 @@ export const POLICY_OPTION = new Option(
   'policy file or directory; default: the installed one',
 );
 export const DEPLOYMENT_OPTION = new Option('-d, --deployment <name>', 'as named in the policy');
+export const JSON_OPTION = new Option('--json', 'one JSON object');
+export const REPORT_OPTION = new Option(
+  '--report <file>',
+  'what a run recorded with --report, in place of the audit trail (repeatable)',
+).argParser((file: string, before: string[] | undefined) => [...(before ?? []), file]);
+export const STATE_OPTION = new Option(
+  '--state <dir>',
+  'where the audit trail is kept: $ACYCLIC_STATE, or /var/lib/acyclic',
+);
+export const SINCE_OPTION = new Option('--since <time>', 'look back so far: 7d, 12h, or a date');
 
 export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;

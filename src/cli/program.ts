@@ -1,28 +1,28 @@
 import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
+import { auditCommand } from './audit.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
 import { lintCommand } from './lint.ts';
-import { Failure } from './output.ts';
+import { notBuilt } from './not-built.ts';
+import { policyCommand } from './policy.ts';
 import { runCommand } from './run.ts';
+import { runsCommand } from './runs.ts';
 
 /** Every command there is. Each is one file, and imports what is heavy only when it acts. */
-const COMMANDS = [runCommand, lintCommand, doctorCommand, demoCommand];
+const COMMANDS = [
+  runCommand,
+  runsCommand,
+  policyCommand,
+  lintCommand,
+  auditCommand,
+  doctorCommand,
+  demoCommand,
+];
 
 /** Named in the design and still to come: refused by name, and not in `--help`. */
-const NOT_BUILT = [
-  'daemon',
-  'status',
-  'runs',
-  'policy',
-  'allow',
-  'deny',
-  'audit',
-  'graph',
-  'attach',
-  'detach',
-] as const;
+const NOT_BUILT = ['daemon', 'status', 'allow', 'deny', 'graph', 'attach', 'detach'] as const;
 
 const EXAMPLES = `
 Examples:
@@ -30,6 +30,8 @@ Examples:
   sudo acyclic run -- ./deploy.sh                watch what a script calls; deny nothing
   sudo acyclic run -p acyclic.yaml ./deploy.sh   guard it
   acyclic lint -p acyclic.yaml ./deploy.sh       what it names, before it runs
+  acyclic policy check -p acyclic.yaml           find the mistakes in a policy
+  sudo acyclic audit list --verdict deny         what was denied, in any run
   sudo acyclic doctor                            what this host can do`;
 
 const COMPLETION_EXAMPLE = `
@@ -49,25 +51,20 @@ export function createProgram(commands: readonly (() => Command)[] = COMMANDS): 
   named(program, 'completion')
     .description('print the completion script of a shell: bash, zsh or fish')
     .addHelpText('after', COMPLETION_EXAMPLE);
-  for (const command of [program, ...program.commands]) {
+  for (const command of allOf(program)) {
     // Errors are told by main.ts, in our manner; help and version still go to standard output.
     command.exitOverride().configureOutput({ writeErr: () => {} });
   }
   return program;
 }
 
+/** A command, and all below it. */
+export function allOf(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(allOf)];
+}
+
 function named(program: Command, name: string): Command {
   const found = program.commands.find((command) => command.name() === name);
   if (!found) throw new Error(`no command ${name}`);
   return found;
-}
-
-function notBuilt(name: string): Command {
-  return new Command(name)
-    .helpOption(false)
-    .allowUnknownOption()
-    .argument('[anything...]')
-    .action(() => {
-      throw new Failure('not-built', `'${name}' is not built yet`, null, 2);
-    });
 }

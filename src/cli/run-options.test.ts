@@ -39,11 +39,14 @@ describe('readRunOptions', () => {
       timeoutMs: null,
       leftover: 'release',
       report: null,
+      state: null,
       json: false,
       quiet: false,
       failOn: 'never',
+      baseline: [],
       breakGlass: null,
       allowInherited: false,
+      syscalls: true,
       command: ['true'],
     });
   });
@@ -52,7 +55,7 @@ describe('readRunOptions', () => {
     const args =
       '-p a.yaml -d mysql --enforce --require enforce --allow a.com --allow b.com --deny service:x --default deny';
     const more =
-      '--label team=db --label ref=a=b --timeout 10m --leftover kill --report out --json --quiet --fail-on cycle';
+      '--label team=db --label ref=a=b --timeout 10m --leftover kill --report out --state st --json --quiet --fail-on cycle';
     expect(read(...args.split(' '), ...more.split(' '), '--allow-inherited', 'sh', '-c', 'x')).toEqual({
       policy: 'a.yaml',
       deployment: 'mysql',
@@ -65,11 +68,14 @@ describe('readRunOptions', () => {
       timeoutMs: 600_000,
       leftover: 'kill',
       report: 'out',
+      state: 'st',
       json: true,
       quiet: true,
       failOn: 'cycle',
+      baseline: [],
       breakGlass: null,
       allowInherited: true,
+      syscalls: true,
       command: ['sh', '-c', 'x'],
     });
   });
@@ -130,11 +136,18 @@ describe('readRunOptions', () => {
     expect(found.remedy).toMatch(/^give it /);
   });
 
+  it('compares with earlier runs only where a new destination is to fail', () => {
+    expect(read('--fail-on', 'new', '--baseline', 'a', '--baseline', 'b', 'true')).toMatchObject({
+      failOn: 'new',
+      baseline: ['a', 'b'],
+    });
+    expect(failure('--baseline', 'a', 'true')).toMatchObject({ code: 'contradiction' });
+  });
+
   it.each([
     ['--cpu', '200%'],
     ['--memory', '2GiB'],
     ['--tasks', '5'],
-    ['--fail-on', 'new'],
   ])('knows %s %s and says that it is not in force yet', (option, value) => {
     expect(failure(option, value, 'true')).toMatchObject({ code: 'not-in-force', exit: null });
   });

@@ -18,12 +18,18 @@ export interface RunOptions {
   readonly timeoutMs: number | null;
   readonly leftover: 'release' | 'kill';
   readonly report: string | null;
+  /** Where the audit trail is kept; null: in its usual place. */
+  readonly state: string | null;
   readonly json: boolean;
   readonly quiet: boolean;
-  readonly failOn: 'deny' | 'cycle' | 'never';
+  readonly failOn: 'deny' | 'cycle' | 'new' | 'never';
+  /** Reports of earlier runs, which `--fail-on new` compares with. */
+  readonly baseline: readonly string[];
   /** The reason given, which goes on record. */
   readonly breakGlass: string | null;
   readonly allowInherited: boolean;
+  /** Whether to watch how system calls return. */
+  readonly syscalls: boolean;
   /** The command and its arguments; at least the command, which is not empty. */
   readonly command: readonly [string, ...string[]];
 }
@@ -54,15 +60,25 @@ export function addRunOptions(command: Command): Command {
     .option('--timeout <time>', 'stop the command after this time: 30s, 10m, 2h, or seconds')
     .option('--leftover <what>', 'what the command leaves running: release or kill', 'release')
     .option('--report <file>', 'write every event, and a summary last, as JSON Lines')
+    .option('--state <dir>', 'where the audit trail is kept: $ACYCLIC_STATE, or /var/lib/acyclic')
     .option('--json', 'make the lines on standard error JSON objects')
     .option('--quiet', 'leave only errors and denials')
     .option(
       '--fail-on <what>',
-      'exit 122 if the command succeeds but there was a: deny, cycle, or never',
+      'exit 122 if the command succeeds but there was a: deny, cycle, new destination, or never',
       'never',
+    )
+    .option(
+      '--baseline <file>',
+      'for --fail-on new, the report of an earlier run, in place of the audit trail (repeatable)',
+      append,
     )
     .option('--break-glass <reason>', 'run the command even if it cannot be guarded, and put that on record')
     .option('--allow-inherited', 'let the command keep outbound sockets it is started with')
+    .option(
+      '--no-syscalls',
+      'do without watching system calls, which costs all processes of the host 70 ns each',
+    )
     .addOption(new Option('--cpu <share>').hideHelp())
     .addOption(new Option('--memory <size>').hideHelp())
     .addOption(new Option('--tasks <number>').hideHelp())
@@ -76,7 +92,8 @@ Examples:
   sudo acyclic run -p acyclic.yaml --audit --report calls.jsonl ./deploy.sh
   sudo acyclic run -p acyclic.yaml --require enforce --fail-on cycle --leftover kill ./deploy.sh   in CI`;
 
-function append(value: string, before: string[] | undefined): string[] {
+/** Gathers the values of an option that may be repeated. */
+export function append(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];
 }
 
@@ -94,11 +111,14 @@ interface RawOptions {
   readonly timeout?: string;
   readonly leftover: string;
   readonly report?: string;
+  readonly state?: string;
   readonly json?: true;
   readonly quiet?: true;
   readonly failOn: string;
+  readonly baseline?: string[];
   readonly breakGlass?: string;
   readonly allowInherited?: true;
+  readonly syscalls: boolean;
   readonly cpu?: string;
   readonly memory?: string;
   readonly tasks?: string;
@@ -110,12 +130,13 @@ export function readRunOptions(command: Command): RunOptions {
   for (const name of NOT_IN_FORCE) {
     if (raw[name] !== undefined) throw notInForce(`--${name}`);
   }
-  if (raw.failOn === 'new') throw notInForce('--fail-on new');
   if (raw.audit && raw.enforce) throw contradiction('--audit', '--enforce');
   if (raw.audit && raw.require !== undefined) throw contradiction('--audit', '--require enforce');
   if (raw.breakGlass !== undefined && raw.require !== undefined) {
     throw contradiction('--break-glass', '--require enforce');
   }
+  if (raw.baseline && raw.failOn !== 'new')
+    throw new Failure('contradiction', '--baseline is for --fail-on new', 'give both, or leave it out');
   const breakGlass = text('--break-glass', raw.breakGlass, 'a reason for the record');
   if (raw.require !== undefined) oneOf('--require', raw.require, ['enforce']);
   return {
@@ -130,11 +151,14 @@ export function readRunOptions(command: Command): RunOptions {
     timeoutMs: raw.timeout === undefined ? null : readTimeout(raw.timeout),
     leftover: oneOf('--leftover', raw.leftover, ['release', 'kill']),
     report: text('--report', raw.report, 'a file'),
+    state: text('--state', raw.state, 'a directory'),
     json: raw.json ?? false,
     quiet: raw.quiet ?? false,
-    failOn: oneOf('--fail-on', raw.failOn, ['deny', 'cycle', 'never']),
+    failOn: oneOf('--fail-on', raw.failOn, ['deny', 'cycle', 'new', 'never']),
+    baseline: raw.baseline ?? [],
     breakGlass,
     allowInherited: raw.allowInherited ?? false,
+    syscalls: raw.syscalls,
     command: readCommand(command.args),
   };
 }
@@ -170,7 +194,8 @@ function readTimeout(given: string): number {
 
 const LABEL = /^([A-Za-z_][A-Za-z0-9_./-]{0,62})=(.{0,256})$/;
 
-function readLabels(given: readonly string[]): Record<string, string> {
+/** Labels given as KEY=VALUE. Throws Failure. */
+export function readLabels(given: readonly string[]): Record<string, string> {
   const labels = new Map<string, string>();
   for (const label of given) {
     const [, key, value] = LABEL.exec(label) ?? [];

@@ -19,10 +19,18 @@ const summary: RunSummary = {
   would_deny: 0,
   cycles: [['mysql', 'github', 'mysql']],
   lost: {},
-  waiting: [{ destination: 'github.com:443/tcp', attempts: 3, wait_ms: 4200, retry_ms: 125_000 }],
+  waiting: [
+    {
+      ...{ destination: 'github.com:443/tcp', outcome: 'denied' as const, attempts: 3 },
+      ...{ wait_ms: 4200, retry_ms: 125_000 },
+    },
+  ],
+  traffic: [],
   exit: { command: 0, acyclic: 122 },
   duration_ms: 12_340,
   leftover: [],
+  staged: null,
+  new_destinations: null,
 };
 const context: SummaryContext = {
   denied: [],
@@ -52,7 +60,7 @@ describe('formatSummary', () => {
     expect(formatSummary(summary, context)).toEqual([
       'acyclic: run 01JRUN · 14 calls to 5 destinations · 3 denied · exit 122, command 0 · 12.3 s',
       '  cycles   mysql → github → mysql',
-      '  waiting  github.com:443/tcp   3 attempts, 4.2 s waiting, 2 min 5 s retrying',
+      '  waiting  github.com:443/tcp   denied, 3 attempts, 4.2 s waiting, 2 min 5 s retrying',
     ]);
   });
 
@@ -70,6 +78,17 @@ describe('formatSummary', () => {
     expect(formatSummary({ ...summary, lost: { 'ring-full': 1, 'table-full': 2 } }, context)).toEqual(
       expect.arrayContaining(['  lost     1 event (ring-full)', '           2 events (table-full)']),
     );
+  });
+
+  it('says what a staged policy would decide otherwise, and which destinations are new', () => {
+    const staged = { policy: 'a1b2c3d', differs: 3, denied: 2, allowed: 1 };
+    const lines = formatSummary({ ...summary, staged, new_destinations: ['a.example:443/tcp'] }, context);
+    expect(lines).toContain(
+      '  staged   policy a1b2c3d would decide 3 calls differently: 2 more denied, 1 more allowed',
+    );
+    expect(lines).toContain('  new      a.example:443/tcp');
+    const alike = formatSummary({ ...summary, staged: { ...staged, differs: 0 } }, context);
+    expect(alike).toContain('  staged   policy a1b2c3d would decide every call alike');
   });
 
   it('cuts a long list and says how much is missing', () => {

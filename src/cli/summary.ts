@@ -1,4 +1,4 @@
-import type { RunSummary } from '../model/summary.ts';
+import type { RunSummary, StagedTotals } from '../model/summary.ts';
 import type { Mode } from '../model/verdict.ts';
 import type { FoldTotal } from './fold.ts';
 import { formatTarget, processLabel, shellQuote, trim } from './message.ts';
@@ -62,6 +62,8 @@ export function formatSummary(summary: RunSummary, context: SummaryContext): str
       'seen',
       context.seen.map(([target, calls]) => `${target}${calls > 1 ? ` ×${calls}` : ''}`),
     );
+  if (summary.staged) add('staged', [formatStaged(summary.staged)]);
+  add('new', summary.new_destinations ?? []);
   add('waiting', summary.waiting.filter((wait) => wait.wait_ms + wait.retry_ms >= 1000).map(formatWait));
   add(
     'lost',
@@ -103,9 +105,21 @@ function formatTotal({ view, count }: FoldTotal): string {
   return `${program} → ${formatTarget(view.event)}${count > 1 ? ` ×${count}` : ''}`;
 }
 
-function formatWait({ destination, attempts, wait_ms, retry_ms }: RunSummary['waiting'][number]): string {
+function formatStaged({ policy, differs, denied, allowed }: StagedTotals): string {
+  if (differs === 0) return `policy ${policy} would decide every call alike`;
+  const parts = [`${denied} more denied`, `${allowed} more allowed`];
+  return `policy ${policy} would decide ${plural(differs, 'call')} differently: ${parts.join(', ')}`;
+}
+
+function formatWait({
+  destination,
+  outcome,
+  attempts,
+  wait_ms,
+  retry_ms,
+}: RunSummary['waiting'][number]): string {
   const waited = `${formatDuration(wait_ms)} waiting, ${formatDuration(retry_ms)} retrying`;
-  return `${destination}   ${plural(attempts, 'attempt')}, ${waited}`;
+  return `${destination}   ${outcome}, ${plural(attempts, 'attempt')}, ${waited}`;
 }
 
 function formatNext({ report, suggest }: SummaryContext): string {
@@ -120,7 +134,7 @@ function plural(count: number, noun: string): string {
 }
 
 /** `340 ms`, `4.2 s`, `2 min 5 s`. */
-function formatDuration(ms: number): string {
+export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
   return `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1000)} s`;

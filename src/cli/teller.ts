@@ -1,28 +1,50 @@
+import type { AuditTrail } from '../audit/trail.ts';
 import type { Recorded } from '../guard/recorder.ts';
 import type { ReportFile } from '../guard/report.ts';
 import type { Swept } from '../guard/sweep.ts';
-import { Tally } from '../guard/tally.ts';
+import type { Tally } from '../guard/tally.ts';
 import type { AuditEvent } from '../model/event.ts';
 import { createFold, type Fold } from './fold.ts';
 import { type DenialView, formatDenial, formatTarget } from './message.ts';
 import { harmless, type Output } from './output.ts';
 
-/** Puts every event into the report and the tally, and tells the denied ones at once, repeats folded. */
+/** Tells what is denied at once, repeats folded, and puts every event into the report and the tally when it is over. */
 export class Teller {
-  readonly tally = new Tally();
+  readonly tally: Tally;
   readonly fold: Fold = createFold();
   /** What only the summary tells: calls that went through and a rule would deny. */
   readonly wouldDeny: Fold = createFold();
   readonly #output: Output;
   readonly #report: ReportFile | null;
+  readonly #trail: AuditTrail;
+  readonly #more: (id: string) => string;
 
-  constructor(output: Output, report: ReportFile | null) {
-    this.#output = output;
-    this.#report = report;
+  /** `more` gives the command that shows an event again. */
+  constructor(options: {
+    output: Output;
+    report: ReportFile | null;
+    trail: AuditTrail;
+    tally: Tally;
+    more: (id: string) => string;
+  }) {
+    this.tally = options.tally;
+    this.#output = options.output;
+    this.#report = options.report;
+    this.#trail = options.trail;
+    this.#more = options.more;
   }
 
+  /** What is to be told at once. */
   tell(recorded: Recorded): void {
-    const { event, rule, cycle, saw } = recorded;
+    const view = this.#viewOf(recorded);
+    if (view && view.event.verdict === 'deny' && this.fold.first(view, performance.now()))
+      this.#output.say('denial', formatDenial(view, this.#output.width), view.event);
+  }
+
+  /** An event that is over. */
+  record(recorded: Recorded): void {
+    const { event } = recorded;
+    this.#trail.record(event);
     this.#report?.write(event);
     this.tally.add(event, formatTarget(event));
     if (event.kind === 'escape') {
@@ -34,21 +56,21 @@ export class Teller {
       );
       return;
     }
-    if (event.verdict === null || event.verdict === 'allow' || rule === null) return;
-    const view: DenialView = {
-      event,
-      rule,
-      cycle,
+    const view = this.#viewOf(recorded);
+    if (view && event.verdict === 'would-deny') this.wouldDeny.first(view, performance.now());
+  }
+
+  /** What there is to say of a call that was, or would be, denied; null of others. */
+  #viewOf({ event, rule, cycle, saw }: Recorded): DenialView | null {
+    if (event.verdict === null || event.verdict === 'allow' || rule === null) return null;
+    return {
+      ...{ event, rule, cycle, saw: saw ?? '' },
       dependency: event.dependency,
-      saw: saw ?? '',
       lineage: [...(event.process?.ancestry ?? [])].reverse(),
       instead: rule.instead,
       repeats: 0,
-      more: null,
+      more: this.#more(event.id),
     };
-    if (event.verdict === 'would-deny') this.wouldDeny.first(view, performance.now());
-    else if (this.fold.first(view, performance.now()))
-      this.#output.say('denial', formatDenial(view, this.#output.width), event);
   }
 
   /** Goes once through what a denial needs: code that has never run takes the milliseconds a caller waits. */

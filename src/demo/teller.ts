@@ -18,9 +18,14 @@ export class Teller {
     return styleText(style, text, { stream: this.#out });
   }
 
-  /** Takes a command's output in pieces and writes it line by line, indented; Acyclic's own words stand out. */
-  transcript(): Transcript {
-    return new Transcript((line) => this.line(`     ${this.#accented(line)}`));
+  /**
+   * Takes a command's output in pieces and writes those lines that are wanted, indented; Acyclic's own words stand
+   * out.
+   */
+  transcript(wanted: (line: string) => boolean): Transcript {
+    return new Transcript((line) => {
+      if (wanted(line)) this.line(`     ${this.#accented(line)}`);
+    });
   }
 
   #accented(line: string): string {

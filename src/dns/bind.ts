@@ -1,13 +1,14 @@
-import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type Server as TcpServer } from 'node:net';
 import { parseAddress } from '../model/address.ts';
+import type { Datagrams } from '../model/datagrams.ts';
 import { DnsSetupError } from './setup-error.ts';
 
 /** One address, UDP and TCP on the same port. */
 export interface Listener {
   readonly address: string;
-  readonly udp: Socket;
+  /** In the set of datagrams it was bound in. */
+  readonly socket: number;
   readonly tcp: TcpServer;
 }
 
@@ -19,13 +20,16 @@ export interface Bound {
 const PORT_TRIES = 16;
 /** What the kernel says where the address, or all of IPv6, is missing. */
 const ABSENT: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT']);
-const UDP_RECEIVE_BYTES = 1 << 20;
 
 /**
  * Binds every address on one port, UDP and TCP; port 0 picks a port free on all. An address this host does not
  * have is left out, unless it is the only one. Nothing but loopback is ever bound.
  */
-export async function bindLoopback(addresses: readonly string[], port: number): Promise<Bound> {
+export async function bindLoopback(
+  datagrams: Datagrams,
+  addresses: readonly string[],
+  port: number,
+): Promise<Bound> {
   for (const address of addresses) {
     if (!isLoopback(address)) {
       const text = `${address} is no loopback address: the DNS proxy answers this host only`;
@@ -34,52 +38,56 @@ export async function bindLoopback(addresses: readonly string[], port: number): 
   }
   for (let tries = 1; ; tries++) {
     const listeners: Listener[] = [];
+    let chosen = port;
     try {
       for (const address of addresses) {
-        const listener = await bindOne(address, listeners[0]?.udp.address().port ?? port);
-        if (listener !== null) listeners.push(listener);
+        const one = await bindOne(datagrams, address, chosen);
+        if (one === null) continue;
+        listeners.push(one.listener);
+        chosen = one.port;
       }
     } catch (error) {
-      await Promise.all(listeners.map(closeListener));
+      await Promise.all(listeners.map((listener) => closeListener(datagrams, listener)));
       const code = errorCode(error);
       if (code === 'EADDRINUSE' && port === 0 && tries < PORT_TRIES) continue;
       throw new DnsSetupError('dns-bind', `the DNS proxy cannot listen on ${addresses.join(', ')}: ${code}`);
     }
-    const [first] = listeners;
-    if (first !== undefined) return { port: first.udp.address().port, listeners };
+    if (listeners.length > 0) return { port: chosen, listeners };
     throw new DnsSetupError('dns-bind', `this host has none of ${addresses.join(', ')} for the DNS proxy`);
   }
 }
 
 /** Stops listening; resolves when both sockets are closed. TCP connections are the caller's to end. */
-export async function closeListener({ udp, tcp }: Listener): Promise<void> {
-  const closed = [once(udp, 'close'), once(tcp, 'close')];
-  udp.close();
+export async function closeListener(datagrams: Datagrams | null, { socket, tcp }: Listener): Promise<void> {
+  datagrams?.remove(socket);
+  const closed = once(tcp, 'close');
   tcp.close();
-  await Promise.all(closed);
+  await closed;
 }
 
-async function bindOne(address: string, port: number): Promise<Listener | null> {
-  const type = address.includes(':') ? 'udp6' : 'udp4';
-  const udp = createSocket({ type, ipv6Only: type === 'udp6', recvBufferSize: UDP_RECEIVE_BYTES });
+async function bindOne(
+  datagrams: Datagrams,
+  address: string,
+  wanted: number,
+): Promise<{ listener: Listener; port: number } | null> {
+  let bound: { socket: number; port: number };
   try {
-    udp.bind({ address, port });
-    await once(udp, 'listening');
+    bound = datagrams.bind(address, wanted);
   } catch (error) {
-    udp.close();
     if (ABSENT.has(errorCode(error))) return null;
     throw error;
   }
+  const { socket, port } = bound;
   // Half open: a client may end its side right after its last question (RFC 7766 §6.2.4).
   const tcp = createServer({ allowHalfOpen: true, noDelay: true });
   try {
-    tcp.listen({ host: address, port: udp.address().port, ipv6Only: type === 'udp6' });
+    tcp.listen({ host: address, port, ipv6Only: address.includes(':') });
     await once(tcp, 'listening');
   } catch (error) {
-    udp.close();
+    datagrams.remove(socket);
     throw error;
   }
-  return { address, udp, tcp };
+  return { listener: { address, socket, tcp }, port };
 }
 
 function isLoopback(address: string): boolean {

@@ -1,9 +1,12 @@
 import { addressFromBytes } from '../model/address.ts';
 import { EDE, type ExtendedError, RCODE, rcodeName, TYPE, typeName } from '../wire/dns-code.ts';
 import { encodeFailure, encodeTruncated, udpLimit } from '../wire/dns-encode.ts';
+import { withoutGlue } from '../wire/dns-glue.ts';
 import { type DnsFault, decodeQuery, type Query } from '../wire/dns-query.ts';
+import type { Question } from './attempts.ts';
 import type { Fact, Judgement, Lookup, ProxyCounters, ProxyHooks, Requester } from './hooks.ts';
 import type { Quota } from './quota.ts';
+import { anyExists } from './search-probe.ts';
 import type { Answered, Upstream } from './upstream.ts';
 
 /** What every decision needs; one for the life of a proxy. */
@@ -28,6 +31,7 @@ interface Turn extends Incoming {
   answer: Answered | null;
   facts: readonly Fact[];
   denied: boolean;
+  provisional: boolean;
 }
 
 /** The bytes to answer with, and what to report of them. */
@@ -52,7 +56,15 @@ export async function decide(incoming: Incoming, desk: Desk): Promise<Uint8Array
   const query = decodeQuery(incoming.packet);
   try {
     if ('fault' in query) return refuseFault(query, incoming, desk, began);
-    const turn: Turn = { ...incoming, query, began, answer: null, facts: [], denied: false };
+    const turn: Turn = {
+      ...incoming,
+      query,
+      began,
+      answer: null,
+      facts: [],
+      denied: false,
+      provisional: false,
+    };
     for (const step of STEPS) {
       const pending = step(turn, desk);
       const reply = pending instanceof Promise ? await pending : pending;
@@ -75,8 +87,8 @@ function refuseTransfer({ query }: Turn): Reply | null {
   return fail(query, RCODE.NOTIMP, { code: EDE.NOT_SUPPORTED, text: 'acyclic forwards no zone transfers' });
 }
 
-function judgeQuestion(turn: Turn, desk: Desk): Reply | null {
-  return deny(turn, desk, desk.hooks.judge(turn.requester, [turn.query.name]));
+function judgeQuestion(turn: Turn, desk: Desk): Reply | null | Promise<Reply | null> {
+  return deny(turn, desk, desk.hooks.judge(turn.requester, questionOf(turn.query), []));
 }
 
 async function forward(turn: Turn, { upstream, inFlight, counters }: Desk): Promise<Reply | null> {
@@ -104,10 +116,10 @@ async function forward(turn: Turn, { upstream, inFlight, counters }: Desk): Prom
 }
 
 /** An alias that is denied denies the whole answer: its addresses are the alias's too. */
-function judgeAliases(turn: Turn, desk: Desk): Reply | null {
+function judgeAliases(turn: Turn, desk: Desk): Reply | null | Promise<Reply | null> {
   const aliases = turn.answer?.response.aliases ?? [];
   if (turn.denied || aliases.length === 0) return null;
-  return deny(turn, desk, desk.hooks.judge(turn.requester, [turn.query.name, ...aliases]));
+  return deny(turn, desk, desk.hooks.judge(turn.requester, questionOf(turn.query), aliases));
 }
 
 function learn(turn: Turn, { hooks, counters }: Desk): Reply | null {
@@ -119,20 +131,34 @@ function learn(turn: Turn, { hooks, counters }: Desk): Reply | null {
 
 function deliver({ query, answer, transport }: Turn, { counters }: Desk): Reply | null {
   if (answer === null) return null;
-  const { rcode, ede } = answer.response;
-  if (transport === 'tcp' || answer.bytes.length <= udpLimit(query))
-    return { bytes: answer.bytes, rcode, ede };
+  const { rcode, ede, glue } = answer.response;
+  const bytes = glue ? withoutGlue(answer.bytes) : answer.bytes;
+  if (transport === 'tcp' || bytes.length <= udpLimit(query)) return { bytes, rcode, ede };
   counters.truncated += 1;
-  return { bytes: encodeTruncated(query, answer.bytes), rcode, ede };
+  return { bytes: encodeTruncated(query, bytes), rcode, ede };
 }
 
-function deny(turn: Turn, { counters }: Desk, judgement: Judgement): Reply | null {
+function deny(turn: Turn, desk: Desk, judgement: Judgement): Reply | null | Promise<Reply | null> {
   if (!judgement.denied) return null;
   turn.denied = true;
-  counters.denied += 1;
-  if (judgement.onDeny === 'resolve') return null;
-  const rcode = judgement.onDeny === 'refuse' ? RCODE.REFUSED : RCODE.NXDOMAIN;
-  return fail(turn.query, rcode, { code: EDE.BLOCKED, text: judgement.reason });
+  desk.counters.denied += 1;
+  const { onDeny, provisional, later, reason } = judgement;
+  if (onDeny === 'resolve') {
+    // Where its answer shows that there is no such name, what comes later may be what is found.
+    turn.provisional = provisional || later.length > 0;
+    return null;
+  }
+  const withhold = (goesOn: boolean): Reply => {
+    turn.provisional = goesOn;
+    const rcode = onDeny === 'refuse' && !goesOn ? RCODE.REFUSED : RCODE.NXDOMAIN;
+    return fail(turn.query, rcode, { code: EDE.BLOCKED, text: reason });
+  };
+  if (provisional || later.length === 0) return withhold(provisional);
+  return anyExists(later, turn, desk).then(withhold);
+}
+
+function questionOf({ name, type, id }: Query): Question {
+  return { name, type: typeName(type), id };
 }
 
 function fail(query: Query, rcode: number, ede: ExtendedError): Reply {
@@ -159,6 +185,7 @@ function refuseFault(
       rcode: rcodeName(fault.rcode),
       ede,
       denied: false,
+      provisional: false,
       server: null,
       durationUs: elapsedUs(began),
     });
@@ -175,6 +202,7 @@ function lookupOf(turn: Turn, reply: Reply): Lookup {
     rcode: rcodeName(reply.rcode),
     ede: reply.ede,
     denied: turn.denied,
+    provisional: turn.provisional,
     server: turn.answer?.server ?? null,
     durationUs: elapsedUs(turn.began),
   };

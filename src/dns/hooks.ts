@@ -1,4 +1,5 @@
 import type { ExtendedError } from '../wire/dns-code.ts';
+import type { Question } from './attempts.ts';
 
 /** Who asks. */
 export interface Requester {
@@ -21,6 +22,10 @@ export interface Judgement {
   readonly onDeny: 'nxdomain' | 'refuse' | 'resolve';
   /** For people: `denied by acyclic: circular (acyclic.yaml:14): mysql → github → mysql`. */
   readonly reason: string;
+  /** The resolver goes on with its search list whatever comes of this name: it is answered NXDOMAIN, so that it does. */
+  readonly provisional: boolean;
+  /** Names of its search list that come next and are allowed: if one of them exists, the denial is provisional. */
+  readonly later: readonly string[];
 }
 
 /** An address a name led to. */
@@ -44,6 +49,8 @@ export interface Lookup {
   readonly rcode: string;
   readonly ede: ExtendedError | null;
   readonly denied: boolean;
+  /** Denied, and its resolver goes on: what comes of it is told with what follows. */
+  readonly provisional: boolean;
   /** `10.0.0.2:53`; null when no server was asked or none answered. */
   readonly server: string | null;
   readonly durationUs: number;
@@ -53,8 +60,8 @@ export interface Lookup {
 export interface ProxyHooks {
   /** Null: not a run's socket; it is dropped and counted. Called once per datagram or connection. */
   identify(peer: Peer): Requester | null;
-  /** The names are the question's first, then its aliases. Called again when the answer brought aliases. */
-  judge(requester: Requester, names: readonly string[]): Judgement;
+  /** Called once for every question, and again, with its aliases in order, when the answer brought some. */
+  judge(requester: Requester, question: Question, aliases: readonly string[]): Judgement;
   /** Puts addresses into the kernel before the answer leaves. False: no room; the lookup fails. */
   learn(requester: Requester, facts: readonly Fact[]): boolean;
   /** Called before the answer leaves: the reader must see why first. */
@@ -82,6 +89,8 @@ export interface ProxyCounters {
   connectionsClosed: number;
   /** Answers that could not be sent. */
   unsent: number;
+  /** Datagrams the kernel dropped because they came faster than they were read. */
+  unread: number;
   /** Lookups failed because a hook threw. */
   internal: number;
 }

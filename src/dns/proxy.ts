@@ -1,6 +1,6 @@
-import type { Socket as UdpSocket } from 'node:dgram';
-import type { Socket } from 'node:net';
+import type { Socket, Server as TcpServer } from 'node:net';
 import { parseAddress } from '../model/address.ts';
+import type { Datagram, Datagrams, OpenDatagrams } from '../model/datagrams.ts';
 import { type Bound, bindLoopback, closeListener } from './bind.ts';
 import { type Desk, decide } from './decide.ts';
 import type { Server } from './exchange.ts';
@@ -8,7 +8,7 @@ import type { Peer, ProxyCounters, ProxyHooks, Requester } from './hooks.ts';
 import { Quota } from './quota.ts';
 import { serveConnection } from './session.ts';
 import { DnsSetupError } from './setup-error.ts';
-import { Upstream } from './upstream.ts';
+import { type Patience, Upstream } from './upstream.ts';
 
 export interface ProxyOptions {
   /** Loopback addresses; those this host does not have (`::1` without IPv6) are left out. */
@@ -18,8 +18,8 @@ export interface ProxyOptions {
   /** Asked in this order. */
   readonly servers: readonly Server[];
   readonly hooks: ProxyHooks;
-  /** How long each server is waited for. */
-  readonly timeoutMs?: number;
+  readonly openDatagrams: OpenDatagrams;
+  readonly patience?: Patience;
 }
 
 /** A running proxy. */
@@ -31,7 +31,8 @@ export interface Proxy {
   close(): Promise<void>;
 }
 
-const TIMEOUT_MS = 1200;
+/** Clients give up after five seconds; a busy host takes its share of them. */
+export const PATIENCE: Patience = { timeoutMs: 1200, budgetMs: 4000, tryEveryMs: 10_000 };
 const MAX_LOOKUPS = { total: 512, perRun: 256 };
 const MAX_CONNECTIONS = { total: 256, perRun: 128 };
 
@@ -47,66 +48,84 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       'no DNS server to ask: name one in the policy or in resolv.conf',
     );
   }
-  const bound = await bindLoopback(options.addresses, options.port ?? 0);
-  const own = servers.find((server) => isOwn(server, bound));
-  if (own !== undefined) {
-    await Promise.all(bound.listeners.map(closeListener));
-    throw new DnsSetupError('dns-own-server', `the DNS proxy would ask itself at ${own.address}:${own.port}`);
-  }
-  const counters: ProxyCounters = {
-    queries: 0,
-    unidentified: 0,
-    malformed: 0,
-    denied: 0,
-    forwarded: 0,
-    unanswered: 0,
-    overloaded: 0,
-    unlearned: 0,
-    truncated: 0,
-    connectionsClosed: 0,
-    unsent: 0,
-    internal: 0,
-  };
-  const upstream = new Upstream(servers, options.timeoutMs ?? TIMEOUT_MS);
+  const counters: ProxyCounters = { ...NOTHING_COUNTED };
+  const upstream = new Upstream(servers, options.patience ?? PATIENCE, options.openDatagrams);
   const inFlight = new Quota(MAX_LOOKUPS.total, MAX_LOOKUPS.perRun);
   const desk: Desk = { hooks, upstream, inFlight, counters };
   const sessions = new Set<Socket>();
   const closing = new AbortController();
   const places = new Quota(MAX_CONNECTIONS.total, MAX_CONNECTIONS.perRun);
-  for (const { udp, tcp } of bound.listeners) {
-    serveUdp(udp, desk, closing.signal);
-    tcp.on('error', () => {
-      counters.connectionsClosed += 1;
-    });
-    tcp.on('connection', (socket) => serveTcp(socket, { desk, sessions, places }));
-  }
-  return {
-    port: bound.port,
-    addresses: bound.listeners.map((listener) => listener.address),
-    counters,
-    async close() {
-      closing.abort();
-      upstream.close();
-      const closed = bound.listeners.map(closeListener);
-      for (const socket of sessions) socket.destroy();
-      await Promise.all(closed);
-    },
+  let datagrams: Datagrams | null = null;
+  let bound: Bound = { port: 0, listeners: [] };
+  const close = async (): Promise<void> => {
+    closing.abort();
+    upstream.close();
+    for (const socket of sessions) socket.destroy();
+    await Promise.all(bound.listeners.map((listener) => closeListener(datagrams, listener)));
+    datagrams?.close();
   };
+  try {
+    const set = options.openDatagrams({
+      message: (datagram) => void answerDatagram(datagram, { desk, datagrams: set, closing: closing.signal }),
+      failed: () => {
+        counters.unsent += 1;
+      },
+    });
+    datagrams = set;
+    bound = await bindLoopback(set, options.addresses, options.port ?? 0);
+    refuseOwn(servers, bound);
+    for (const { tcp } of bound.listeners) serveListener(tcp, { desk, sessions, places });
+    return {
+      port: bound.port,
+      addresses: bound.listeners.map((listener) => listener.address),
+      get counters() {
+        if (!closing.signal.aborted) counters.unread = unread(set, bound);
+        return counters;
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
-function serveUdp(udp: UdpSocket, desk: Desk, closing: AbortSignal): void {
-  udp.on('error', () => {
-    desk.counters.unsent += 1;
+const NOTHING_COUNTED: Readonly<ProxyCounters> = {
+  queries: 0,
+  unidentified: 0,
+  malformed: 0,
+  denied: 0,
+  forwarded: 0,
+  unanswered: 0,
+  overloaded: 0,
+  unlearned: 0,
+  truncated: 0,
+  connectionsClosed: 0,
+  unsent: 0,
+  unread: 0,
+  internal: 0,
+};
+
+function unread(datagrams: Datagrams, { listeners }: Bound): number {
+  return listeners.reduce((total, { socket }) => total + datagrams.dropped(socket), 0);
+}
+
+function serveListener(tcp: TcpServer, serving: { desk: Desk; sessions: Set<Socket>; places: Quota }): void {
+  tcp.on('error', () => {
+    serving.desk.counters.connectionsClosed += 1;
   });
-  udp.on('message', async (packet, { address, port }) => {
-    const requester = identify({ transport: 'udp', address, port }, desk);
-    if (requester === null) return;
-    const bytes = await decide({ requester, transport: 'udp', packet }, desk);
-    if (bytes === null || closing.aborted) return;
-    udp.send(bytes, port, address, (error) => {
-      if (error !== null) desk.counters.unsent += 1;
-    });
-  });
+  tcp.on('connection', (socket) => serveTcp(socket, serving));
+}
+
+async function answerDatagram(
+  datagram: Datagram,
+  { desk, datagrams, closing }: { desk: Desk; datagrams: Datagrams; closing: AbortSignal },
+): Promise<void> {
+  const { address, port, payload: packet } = datagram;
+  const requester = identify({ transport: 'udp', address, port }, desk);
+  if (requester === null) return;
+  const bytes = await decide({ requester, transport: 'udp', packet }, desk);
+  if (bytes !== null && !closing.aborted) datagrams.reply(datagram, bytes);
 }
 
 function serveTcp(
@@ -148,6 +167,12 @@ function identify(peer: Peer, { hooks, counters }: Desk): Requester | null {
     counters.internal += 1;
     return null;
   }
+}
+
+function refuseOwn(servers: readonly Server[], bound: Bound): void {
+  const own = servers.find((server) => isOwn(server, bound));
+  if (own === undefined) return;
+  throw new DnsSetupError('dns-own-server', `the DNS proxy would ask itself at ${own.address}:${own.port}`);
 }
 
 function isOwn(server: Server, bound: Bound): boolean {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { bindLoopback, closeListener } from '../dns/bind.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
+import { openDatagrams } from '../kernel/datagrams.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import type { Finding } from '../kernel/probe.ts';
 import { GUARD_PROBES } from '../kernel/probe-guard.ts';
@@ -29,7 +30,7 @@ export async function checkup(): Promise<Checkup> {
     const state = probe.needed ? 'missing' : 'optional';
     findings.push(powerless ? untried({ name: probe.name, state }, powerless) : await probe.find());
   }
-  findings.push(await dnsProxy(), dnsServers(), lookups(), runs());
+  findings.push(await dnsProxy(), dnsServers(), await lookups(), runs());
   const told = withoutEchoes(findings);
   const lacking = told.find(({ state }) => state === 'missing');
   const { finding, cost } = lacking
@@ -65,12 +66,22 @@ async function guardedRun(): Promise<{ finding: Finding; cost: Cost | null }> {
   }
 }
 
+/** The addresses the DNS proxy could bind. */
+async function tryListening(): Promise<readonly string[]> {
+  const datagrams = openDatagrams({ message: () => {}, failed: () => {} });
+  try {
+    const { listeners } = await bindLoopback(datagrams, PROXY_ADDRESSES, 0);
+    await Promise.all(listeners.map((listener) => closeListener(datagrams, listener)));
+    return listeners.map(({ address }) => address);
+  } finally {
+    datagrams.close();
+  }
+}
+
 async function dnsProxy(): Promise<Finding> {
   const name = 'DNS proxy';
   try {
-    const { listeners } = await bindLoopback(PROXY_ADDRESSES, 0);
-    const bound = listeners.map(({ address }) => address);
-    await Promise.all(listeners.map(closeListener));
+    const bound = await tryListening();
     if (!ownAddresses().some((address) => address === '127.0.0.1'))
       return { name, state: 'optional', detail: 'lo is down: lookups of a run fail', remedy: LO_UP };
     const absent = PROXY_ADDRESSES.filter((address) => !bound.includes(address));
@@ -105,13 +116,18 @@ function dnsServers(): Finding {
   };
 }
 
-function lookups(): Finding {
+async function lookups(): Promise<Finding> {
   const name = 'lookups';
-  const found = outsideResolver(readText('/etc/nsswitch.conf'), readText('/proc/net/unix'));
+  const found = await outsideResolver(readText('/etc/nsswitch.conf'));
   if (!found)
     return { name, state: 'ok', detail: 'names are asked by the process that needs them', remedy: null };
+  const { remedy } = found;
+  if (!found.anyName) {
+    const detail = `${found.name} answers for names of this network or host from outside the run: they are known by address only`;
+    return { name, state: 'optional', detail, remedy };
+  }
   const detail = `${found.name} answers lookups from outside the run, so enforce will not start`;
-  return { name, state: 'missing', detail, remedy: found.remedy };
+  return { name, state: 'missing', detail, remedy };
 }
 
 function runs(): Finding {

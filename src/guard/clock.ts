@@ -1,6 +1,11 @@
+import { formatTime, type Timestamp } from '../model/time.ts';
+
 /** Turns the kernel's monotonic times into wall time. */
 export class Clock {
   #offset = 0n;
+  /** The millisecond told last, as a number and up to its digits: events come many to one. */
+  #millisecond = -1n;
+  #text = '';
   readonly #read: () => { monotonic: bigint; realtime: bigint };
 
   constructor(read: () => { monotonic: bigint; realtime: bigint }) {
@@ -14,11 +19,14 @@ export class Clock {
     this.#offset = realtime - monotonic;
   }
 
-  /** RFC 3339, UTC, nanoseconds. */
-  wall(monotonic: bigint): string {
+  /** The wall time of a monotonic one. */
+  wall(monotonic: bigint): Timestamp {
     const realtime = monotonic + this.#offset;
-    const milliseconds = Number(realtime / 1_000_000n);
-    const rest = String(realtime % 1_000_000n).padStart(6, '0');
-    return `${new Date(milliseconds).toISOString().slice(0, -1)}${rest}Z`;
+    const millisecond = realtime / 1_000_000n;
+    if (millisecond !== this.#millisecond) {
+      this.#millisecond = millisecond;
+      this.#text = formatTime(realtime).slice(0, -'000000Z'.length);
+    }
+    return `${this.#text}${String(realtime % 1_000_000n).padStart(6, '0')}Z`;
   }
 }

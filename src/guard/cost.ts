@@ -71,7 +71,11 @@ function sessionOptions(): Parameters<typeof startSession>[0] {
     policy: compileFor(ownAddresses()),
     policyElsewhere: compileFor([]),
     policyId: null,
+    staged: null,
     leftover: 'release',
+    syscalls: false,
+    onDenied: () => {},
+    onUnwatched: () => {},
     onEvent: () => {},
     onLost: () => {},
   };

@@ -1,129 +1,270 @@
-import type { Tables } from '../kernel/tables.ts';
+import type { Connection } from '../kernel/connections.ts';
 import type { Address } from '../model/address.ts';
 import type { Name } from '../model/name.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
-import { segmentsOf } from '../policy/flatten.ts';
-import { chainTable } from '../policy/flatten-names.ts';
-import type { Chains } from '../policy/opening.ts';
+import { kindOf } from '../policy/kind.ts';
 import { settleUnspecified } from '../policy/tier.ts';
+import type { AliasTable } from './alias-table.ts';
+import { Calendar } from './calendar.ts';
+import { FactLog } from './fact-log.ts';
+import type { FactTable } from './fact-table.ts';
+import { type ChainText, Lease, packChain, unpackChain } from './lease.ts';
+import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 
-/** How long a superseded fact's answers stay in the kernel, for a program that is reading it now. */
-const SUPERSEDED_MS = 1000;
+/** Leases looked at in one go, so that lookups and records have their turn. */
+const GO = 250;
+/**
+ * An address with this many chains is looked at this seldom, since its facts of before are kept for a while.
+ */
+const CROWD = 256;
+const CROWD_MS = 20_000;
 
-interface Known {
-  readonly id: number;
-  readonly names: readonly Name[];
-  readonly chains: Chains;
-}
+type Lost = 'learned addresses full' | 'too many names of one address' | 'leases not looked at';
 
 /**
- * What a run has learned of addresses: the names that led to them. Each set of names of an address is a
- * fact with a number, never changed after; the kernel holds number and answers, so that what a record says
- * was known is known here for ever.
+ * What a run knows of addresses: the chains of names that led to them. What answers taught is leased: it
+ * lapses a grace after its TTL and the address's last use, and not while a socket is connected to it. The
+ * kernel has it before `learn` returns, and has it no more when it is forgotten here.
  */
 export class Facts {
-  readonly #tables: Tables | null;
-  readonly #policy: CompiledPolicy;
-  readonly #policyElsewhere: CompiledPolicy;
+  readonly #table: FactTable | null;
+  readonly #aliases: AliasTable | null;
+  readonly #kindOf: (address: Address, chain: readonly Name[]) => string;
+  readonly #connections: () => readonly Connection[];
   readonly #run: bigint;
-  readonly #generation: number;
-  readonly #byAddress = new Map<Address, Known>();
-  readonly #byId = new Map<number, Known>();
-  readonly #retiring = new Set<NodeJS.Timeout>();
+  readonly #now: () => number;
+  readonly #settings: LeaseSettings;
+  readonly #leases = new Map<Address, Lease>();
+  readonly #log = new FactLog();
+  readonly #calendar: Calendar<Lease>;
+  readonly #lost = new Map<Lost, number>();
+  #chains = 0;
+  #text = 0;
 
-  /** `tables` is null where nothing is enforced: facts are then only for the record. */
   constructor(options: {
-    tables: Tables | null;
+    /** Null: kept here alone. */
+    table: FactTable | null;
+    /** Null where first bytes are not judged. */
+    aliases: AliasTable | null;
     policy: CompiledPolicy;
-    /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
-    policyElsewhere: CompiledPolicy;
     run: bigint;
-    generation: number;
+    /** Of all runs, now. */
+    connections: () => readonly Connection[];
+    /** CLOCK_MONOTONIC, milliseconds. */
+    now?: () => number;
+    settings?: LeaseSettings;
   }) {
-    this.#tables = options.tables;
-    this.#policy = options.policy;
-    this.#policyElsewhere = options.policyElsewhere;
+    this.#table = options.table;
+    this.#aliases = options.aliases;
+    const { policy } = options;
+    this.#kindOf = (address, chain) => kindOf(policy, address, chain);
     this.#run = options.run;
-    this.#generation = options.generation;
+    this.#connections = options.connections;
+    this.#now = options.now ?? monotonicMs;
+    this.#settings = options.settings ?? LEASE_SETTINGS;
+    this.#calendar = new Calendar(this.#now());
   }
 
   /**
-   * Adds a chain, a name that was asked for and its aliases, to an address; it is in the kernel when this returns.
-   * False: a table there is full.
+   * Learns that a name, through its aliases, leads to an address for a TTL in seconds. False: there is no
+   * room.
    */
-  learn(told: Address, chain: readonly Name[]): boolean {
+  learn(told: Address, chain: readonly Name[], ttl: number): boolean {
+    const { floor, cap } = this.#settings;
+    const text = packChain(chain);
+    const lease = this.#leaseOf(told);
+    if (!lease.chains.has(text) && !this.#hasRoom(lease, text)) return false;
+    return this.#add(lease, [text], this.#now() + Math.min(Math.max(ttl * 1000, floor), cap));
+  }
+
+  /**
+   * What /etc/hosts says of an address: each a name of its own, for the whole run. False: no room in the
+   * kernel.
+   */
+  know(told: Address, names: readonly Name[]): boolean {
+    return this.#add(this.#leaseOf(told), names, Number.POSITIVE_INFINITY);
+  }
+
+  /** An address was called with success at this time (CLOCK_MONOTONIC, milliseconds). */
+  use(told: Address, time: number): void {
+    this.#leases.get(settleUnspecified(told))?.note(time);
+  }
+
+  /**
+   * Each name asked for that a fact is made of, followed by its aliases, by the number in a kernel record; 0:
+   * none.
+   */
+  chainsOf(fact: number): readonly (readonly Name[])[] {
+    return this.#log.chainsOf(fact);
+  }
+
+  /** The names of `chainsOf`, sorted. */
+  namesOf(fact: number): readonly Name[] {
+    return this.#log.namesOf(fact);
+  }
+
+  /** The chains known for an address now. */
+  chainsAt(told: Address): readonly (readonly Name[])[] {
+    return this.chainsOf(this.#factAt(told));
+  }
+
+  /** The names known for an address now, sorted. */
+  namesAt(told: Address): readonly Name[] {
+    return this.namesOf(this.#factAt(told));
+  }
+
+  /** What could not be kept or looked at, by cause. */
+  get lost(): Record<string, number> {
+    return Object.fromEntries(this.#lost);
+  }
+
+  /** Forgets what has lapsed, as much as one go allows. True: there is more. */
+  lapse(): boolean {
+    const now = this.#now();
+    const due = this.#calendar.take(now, GO);
+    const ripe = this.#log.ripe(now, GO);
+    try {
+      const unused = due.filter((lease) => this.#unused(lease, now));
+      if (unused.length + ripe.length > 0) this.#forget(unused, ripe, now);
+    } catch {
+      // What cannot be looked at is kept, and looked at again: a connection in use must not be cut.
+      this.#lose('leases not looked at');
+    } finally {
+      for (const lease of due) if (this.#leases.get(lease.address) === lease) this.#plan(lease, now);
+    }
+    return due.length === GO || ripe.length === GO;
+  }
+
+  #leaseOf(told: Address): Lease {
     // A name that leads to `0.0.0.0` leads to loopback: that is where a call to it goes.
     const address = settleUnspecified(told);
-    const known = this.#byAddress.get(address);
-    if (known?.chains.some((other) => sameChain(other, chain))) return true;
-    const chains = [...(known?.chains ?? []), chain];
-    const fact: Known = { id: this.#byId.size + 1, chains, names: [...new Set(chains.flat())].sort() };
-    if (this.#tables) {
-      try {
-        this.#install(this.#tables, address, fact);
-      } catch (error) {
-        if (isFull(error)) return false;
-        throw error;
-      }
-      if (known) this.#retire(this.#tables, address, known);
+    return this.#leases.get(address) ?? new Lease(address, this.#kindOf);
+  }
+
+  #factAt(told: Address): number {
+    return this.#leases.get(settleUnspecified(told))?.fact ?? 0;
+  }
+
+  #hasRoom(lease: Lease, text: ChainText): boolean {
+    const { chains, chainsOfAddress, text: characters } = this.#settings;
+    if (lease.leased >= chainsOfAddress) return this.#lose('too many names of one address');
+    // All may lapse at once, and be followed by as many, before any is forgotten.
+    const crowded = this.#chains >= chains || this.#log.retired >= 2 * chains;
+    const full = crowded || this.#text + text.length > characters;
+    return full ? this.#lose('learned addresses full') : true;
+  }
+
+  #add(lease: Lease, texts: readonly ChainText[], end: number): boolean {
+    const added = lease.add(texts, end);
+    if (added.length === 0) return true;
+    let published = false;
+    try {
+      // Aliases first: they close what the fact would open.
+      published = this.#putAliases(lease, added) && this.#publish(lease);
+    } finally {
+      if (!published) this.#takeAliases(lease, added);
+      if (!published) lease.takeBack(added);
     }
-    this.#byAddress.set(address, fact);
-    this.#byId.set(fact.id, fact);
+    if (!published) return this.#lose('learned addresses full');
+    this.#leases.set(lease.address, lease);
+    if (end < Number.POSITIVE_INFINITY) {
+      this.#count(added, 1);
+      this.#calendar.put(lease, end + this.#settings.grace);
+    }
     return true;
   }
 
-  #install(tables: Tables, address: Address, { id, chains }: Known): void {
-    const answers = segmentsOf(this.#policy, address, chains);
-    const own = this.#policy.ownAddresses.has(address);
-    const elsewhere = own ? segmentsOf(this.#policyElsewhere, address, chains) : null;
-    tables.setFactAnswers(this.#generation, id, answers, elsewhere);
-    for (const { name, answers } of chainTable(this.#policy, address, chains))
-      tables.setChainAnswers(this.#generation, id, name, answers);
-    tables.setFact(this.#run, address, id);
+  #putAliases({ address }: Lease, texts: readonly ChainText[]): boolean {
+    return texts.every((text) => this.#aliases?.add(address, unpackChain(text)) ?? true);
   }
 
-  /** The names known for a fact by number, as in a kernel record; 0 is none. */
-  namesOf(fact: number): readonly Name[] {
-    return this.#byId.get(fact)?.names ?? [];
+  #takeAliases({ address }: Lease, texts: Iterable<ChainText>): void {
+    for (const text of texts) this.#aliases?.remove(address, unpackChain(text));
   }
 
-  /** The same, as chains. */
-  chainsOf(fact: number): Chains {
-    return this.#byId.get(fact)?.chains ?? [];
+  /**
+   * Puts the chains of a lease in force as a new fact. False: the kernel has no room, and nothing has
+   * changed.
+   */
+  #publish(lease: Lease): boolean {
+    const before = lease.fact;
+    // A new fact is one without a mark.
+    if (before !== 0) this.#noteMark(lease);
+    const fact = this.#log.add(lease.chains);
+    if (this.#table && !this.#table.set(lease.address, fact, lease.examples())) {
+      this.#log.forget(fact);
+      return false;
+    }
+    lease.fact = fact;
+    if (before !== 0) this.#log.retire(before, this.#now());
+    return true;
   }
 
-  /** The names known for an address now. */
-  namesAt(address: Address): readonly Name[] {
-    return this.#byAddress.get(settleUnspecified(address))?.names ?? [];
+  #noteMark(lease: Lease): void {
+    if (this.#table) lease.note(this.#table.used(lease.address));
   }
 
-  /** The same, as chains. */
-  chainsAt(address: Address): Chains {
-    return this.#byAddress.get(settleUnspecified(address))?.chains ?? [];
+  #plan(lease: Lease, now: number): void {
+    const at = lease.lapsesAt(this.#settings.grace);
+    const soonest = now + (lease.chains.size < CROWD ? 1 : CROWD_MS);
+    if (at < Number.POSITIVE_INFINITY) this.#calendar.put(lease, Math.max(at, soonest));
   }
 
-  /** No more is written to the kernel. What was known stays readable. */
-  close(): void {
-    for (const timer of this.#retiring) clearTimeout(timer);
-    this.#retiring.clear();
+  #unused(lease: Lease, now: number): boolean {
+    this.#noteMark(lease);
+    return lease.lapsesAt(this.#settings.grace) <= now;
   }
 
-  #retire(tables: Tables, address: Address, { id, chains }: Known): void {
-    const timer = setTimeout(() => {
-      this.#retiring.delete(timer);
-      tables.removeFactAnswers(this.#generation, id);
-      for (const { name } of chainTable(this.#policy, address, chains))
-        tables.removeChainAnswers(this.#generation, id, name);
-    }, SUPERSEDED_MS);
-    this.#retiring.add(timer);
+  #forget(unused: readonly Lease[], ripe: readonly number[], now: number): void {
+    const open = this.#connections().filter(({ run }) => run === this.#run);
+    const connected = new Set(open.map(({ address }) => address));
+    const held = new Set(open.map(({ fact }) => fact));
+    for (const lease of unused) {
+      if (connected.has(lease.address)) lease.note(now);
+      else this.#shorten(lease, now);
+    }
+    for (const fact of ripe) {
+      this.#table?.forget(fact);
+      this.#log.settle(fact, held.has(fact), now);
+    }
+  }
+
+  /** Forgets the chains of a lease that have lapsed; where none is left, the address. */
+  #shorten(lease: Lease, now: number): void {
+    const { left, lapsed } = lease.withoutLapsed(this.#settings.grace, now);
+    if (left.chains.size === 0 ? !this.#remove(lease, now) : !this.#publish(left)) return;
+    if (left.chains.size > 0) {
+      this.#leases.set(lease.address, left);
+      this.#plan(left, now);
+    }
+    this.#takeAliases(lease, lapsed);
+    this.#count(lapsed, -1);
+  }
+
+  /** False: it was called at the last moment, and stays. */
+  #remove(lease: Lease, now: number): boolean {
+    this.#leases.delete(lease.address);
+    if (this.#table) lease.note(this.#table.take(lease.address));
+    if (lease.lapsesAt(this.#settings.grace) > now && this.#publish(lease)) {
+      this.#leases.set(lease.address, lease);
+      return false;
+    }
+    this.#log.retire(lease.fact, now);
+    return true;
+  }
+
+  #count(texts: readonly ChainText[], sign: 1 | -1): void {
+    if (texts.length === 0) return;
+    this.#chains += sign * texts.length;
+    for (const text of texts) this.#text += sign * text.length;
+  }
+
+  #lose(cause: Lost): false {
+    this.#lost.set(cause, (this.#lost.get(cause) ?? 0) + 1);
+    return false;
   }
 }
 
-function sameChain(one: readonly Name[], other: readonly Name[]): boolean {
-  return one.length === other.length && one.every((name, i) => name === other[i]);
-}
-
-/** bpf(2): E2BIG when a hash is at max_entries, ENOSPC for a trie, ENOMEM for either. */
-function isFull(error: unknown): boolean {
-  return ['E2BIG', 'ENOSPC', 'ENOMEM'].includes((error as NodeJS.ErrnoException).code ?? '');
+function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
 }

@@ -1,20 +1,34 @@
-import type { ProxyHooks, Requester } from '../dns/hooks.ts';
+import type { Outcome } from '../dns/attempts.ts';
+import type { ProxyCounters, ProxyHooks, Requester } from '../dns/hooks.ts';
 import type { ClientTable } from '../kernel/clients.ts';
 import type { DnsReplyRecord } from '../kernel/records.ts';
 import { addressFromBytes } from '../model/address.ts';
 import type { RuleReference } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
-import { evaluateLookup } from '../policy/evaluate.ts';
-import { rcodeName } from '../wire/dns-code.ts';
+import type { LookupCache } from '../policy/lookup-cache.ts';
+import type { DnsDenial } from '../policy/policy.ts';
+import { rcodeName, typeName } from '../wire/dns-code.ts';
 import { decodeQuestion } from '../wire/dns-query.ts';
+import { u16 } from '../wire/dns-record.ts';
 import { decodeResponse } from '../wire/dns-response.ts';
 import type { Facts } from './facts.ts';
-import type { ObservedLookup } from './recorder.ts';
+import type { Asker, LookupBook } from './lookup-book.ts';
 
-/** Who asked, as the proxy carries it. */
-interface Asker {
-  readonly pid: number;
-  readonly time: bigint;
+/** What the proxy failed a run in, as the summary's losses name it. */
+const LOOKUP_LOSSES = {
+  overloaded: 'DNS lookups over the limit',
+  unlearned: 'DNS answers without room for their addresses',
+  internal: 'DNS lookups failed inside acyclic',
+  unread: 'DNS queries dropped unread',
+  unsent: 'DNS answers that could not be sent',
+} as const;
+
+/** The losses of a proxy, by cause; causes that never struck are left out. */
+export function lookupLosses(counters: Readonly<ProxyCounters>): Record<string, number> {
+  const entries = Object.entries(LOOKUP_LOSSES) as [keyof typeof LOOKUP_LOSSES, string][];
+  return Object.fromEntries(
+    entries.map(([counter, name]) => [name, counters[counter]] as const).filter(([, count]) => count > 0),
+  );
 }
 
 /** The proxy's questions, answered for one run. */
@@ -22,11 +36,12 @@ export function proxyHooks(options: {
   runId: string;
   run: bigint;
   policy: CompiledPolicy;
+  lookups: LookupCache;
   clients: ClientTable;
   facts: Facts;
-  record: (lookup: ObservedLookup) => void;
+  book: LookupBook;
 }): ProxyHooks {
-  const { runId, run, policy, clients, facts, record } = options;
+  const { runId, run, clients, facts, book, policy, lookups } = options;
   return {
     identify(peer) {
       const client = clients.find(peer.transport, peer.address, peer.port);
@@ -34,29 +49,58 @@ export function proxyHooks(options: {
       const asker: Asker = { pid: client.pid, time: client.time };
       return { run: runId, context: asker };
     },
-    judge(_, names) {
-      const { answer, rule, cycle } = evaluateLookup(policy, names);
+    judge(requester, question, aliases) {
+      const asker = askerOf(requester);
+      // With aliases it is the same question again, and what exists and is denied is not passed over for another.
+      const attempt = aliases.length === 0 ? book.question(asker, question) : null;
+      const { answer, rule, cycle } = lookups.decide([question.name, ...aliases]);
+      if (answer !== 'deny') return ALLOWED;
+      const outlook = attempt && book.outlook(attempt, asker, question.name);
       return {
-        denied: answer === 'deny',
-        onDeny: policy.dns.onDeny,
+        denied: true,
+        onDeny: answerTo(policy, rule),
         reason: explain(rule, cycle),
+        ...(outlook ?? FINAL),
       };
     },
-    learn: (_, learned) => learned.map(({ address, names }) => facts.learn(address, names)).every(Boolean),
+    learn(requester, learned) {
+      const asker = askerOf(requester);
+      return learned
+        .map(({ address, names, ttl }) => facts.learn(address, book.withShortNames(asker, names), ttl))
+        .every(Boolean);
+    },
     report(requester, lookup) {
       const { pid, time } = askerOf(requester);
-      record({
+      book.answered({
         pid,
         time,
         names: [lookup.name, ...lookup.aliases],
+        type: lookup.type,
         transport: 'udp',
+        enforced: true,
         denied: lookup.denied,
+        provisional: lookup.provisional,
         rcode: lookup.rcode,
+        outcome: outcomeOf(lookup.type, lookup.rcode, lookup.addresses.length),
         durationUs: lookup.durationUs,
         hook: 'dns',
       });
     },
   };
+}
+
+const FINAL = { provisional: false, later: [] } as const;
+const ALLOWED = { denied: false, onDeny: 'nxdomain', reason: '', ...FINAL } as const;
+
+/** A name that only the default denies is not resolved: lookups are no way to carry names out of the host. */
+function answerTo({ dns }: CompiledPolicy, rule: RuleReference): DnsDenial {
+  return dns.onDeny === 'resolve' && rule.kind === 'default' ? 'nxdomain' : dns.onDeny;
+}
+
+function outcomeOf(type: string, rcode: string, addresses: number): Outcome {
+  if (rcode === 'NXDOMAIN') return 'absent';
+  if (rcode !== 'NOERROR') return 'failed';
+  return addresses === 0 && (type === 'A' || type === 'AAAA') ? 'empty' : 'found';
 }
 
 function askerOf(requester: Requester): Asker {
@@ -71,23 +115,33 @@ function explain(rule: RuleReference, cycle: readonly string[] | null): string {
   return `denied by acyclic: ${rule.kind}${where}${path}${instead}`;
 }
 
-/** Reads an answer seen in passing: learns its addresses, and tells it as a lookup. Null: it was no answer. */
-export function readReply(record: DnsReplyRecord, facts: Facts): ObservedLookup | null {
+/** Reads an answer seen in passing: learns its addresses, and tells it as a lookup. What is no answer is passed over. */
+export function readReply(record: DnsReplyRecord, facts: Facts, book: LookupBook): void {
   const tcp = record.protocol === 6;
   const message = tcp ? record.payload.subarray(2) : record.payload;
   const query = decodeQuestion(message);
-  if (!query) return null;
+  if (!query) return;
   const response = decodeResponse(message, query);
-  if ('fault' in response) return null;
-  for (const { address, names } of response.addresses) facts.learn(addressFromBytes(address), names);
-  return {
-    pid: record.pid,
-    time: record.time,
+  if ('fault' in response) return;
+  const { pid, time } = record;
+  const [type, rcode] = [typeName(query.type), rcodeName(response.rcode)];
+  const asker: Asker = { pid, time };
+  book.question(asker, { name: query.name, type, id: u16(message, 0) });
+  for (const { address, names, ttl } of response.addresses)
+    facts.learn(addressFromBytes(address), book.withShortNames(asker, names), ttl);
+  book.answered({
+    pid,
+    time,
     names: [query.name, ...response.aliases],
+    type,
     transport: tcp ? 'tcp' : 'udp',
+    enforced: false,
     denied: false,
-    rcode: rcodeName(response.rcode),
+    // Nothing is withheld and nobody waits to be told: what comes of the attempt is known when it is over.
+    provisional: true,
+    rcode,
+    outcome: outcomeOf(type, rcode, response.addresses.length),
     durationUs: null,
     hook: 'cgroup_skb/ingress',
-  };
+  });
 }

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { nearest } from '../policy/nearest.ts';
 import { parsePolicy } from '../policy/parse.ts';
+import { problemAt } from '../policy/place.ts';
 import type { Policy } from '../policy/policy.ts';
-import { formatProblem, type Problem } from '../policy/problem.ts';
+import { fault, formatProblem, type Problem } from '../policy/problem.ts';
 import { MAX_POLICY_BYTES, type PolicySource } from '../policy/read-file.ts';
 
 /** Where an administrator installs policy. */
@@ -14,14 +15,40 @@ const INSTALLED = '/etc/acyclic';
 const FOLDERS = ['', 'services', 'deployments'] as const;
 const MOST_PROBLEMS = 20;
 
-/** A policy read from files. */
-export interface LoadedPolicy {
-  readonly policy: Policy;
+/** A policy's files, and what there is to say of them. */
+export interface ReadPolicy {
+  /** Null when there is an error among the problems. */
+  readonly policy: Policy | null;
   /** First seven hex digits of the SHA-256 over the files' names and contents. */
   readonly id: string;
+  readonly files: readonly PolicyFile[];
+  /** Every mistake, its file by path; those of staged policies too. */
+  readonly problems: readonly Problem[];
   /** What is accepted and not in force yet. */
   readonly notices: readonly string[];
-  readonly warnings: readonly Problem[];
+  /** The staged policies that load, by deployment. */
+  readonly staged: ReadonlyMap<string, StagedPolicy>;
+}
+
+/** One file of a policy. */
+export interface PolicyFile {
+  readonly file: string;
+  /** As messages and events name it: within the policy. */
+  readonly name: string;
+  readonly text: string;
+}
+
+/** A policy read from files, without an error. */
+export interface LoadedPolicy extends ReadPolicy {
+  readonly policy: Policy;
+}
+
+/** A policy evaluated beside another one and never enforced. */
+export interface StagedPolicy {
+  readonly policy: Policy;
+  readonly id: string;
+  /** As written in the policy that names it. */
+  readonly path: string;
 }
 
 /** A policy that cannot be read or does not hold; nothing was run. */
@@ -41,18 +68,64 @@ export function loadInstalledPolicy(): LoadedPolicy | null {
   return policyFilesIn(INSTALLED).length > 0 ? loadPolicy(INSTALLED) : null;
 }
 
-/** The policy of a file or a directory. Throws PolicyFailure. */
+/** As `loadInstalledPolicy`, mistakes and all. */
+export function readInstalledPolicy(): ReadPolicy | null {
+  return policyFilesIn(INSTALLED).length > 0 ? readPolicy(INSTALLED) : null;
+}
+
+/** The policy of a file or a directory, which must have no error. Throws PolicyFailure. */
 export function loadPolicy(path: string): LoadedPolicy {
-  const files = filesOf(path);
-  const sources = files.map(({ file, name }): PolicySource => ({ path: name, text: readText(file) }));
+  const read = readPolicy(path);
+  const { policy } = read;
+  if (policy) return { ...read, policy };
+  throw refusal(
+    path,
+    read.problems.filter(({ severity }) => severity === 'error'),
+  );
+}
+
+/** The policy of a file or a directory, with its mistakes. Throws PolicyFailure if a file cannot be read. */
+export function readPolicy(path: string): ReadPolicy {
+  const { policy, ...read } = readFiles(path);
+  if (!policy) return { ...read, policy, staged: new Map() };
+  const { staged, problems } = readStaged(policy, read.files);
+  const failed = problems.some(({ severity }) => severity === 'error');
+  return { ...read, policy: failed ? null : policy, problems: [...read.problems, ...problems], staged };
+}
+
+function readFiles(path: string): Omit<ReadPolicy, 'staged'> {
+  const files = filesOf(path).map((named): PolicyFile => ({ ...named, text: readText(named.file) }));
+  const sources = files.map(({ name, text }): PolicySource => ({ path: name, text }));
   const { policy, problems, notices } = parsePolicy(sources);
   const told = new Map(files.map(({ file, name }) => [name, file]));
   const placed = problems.map((problem) => ({ ...problem, file: told.get(problem.file) ?? problem.file }));
-  const errors = placed.filter(({ severity }) => severity === 'error');
-  if (!policy) throw refusal(path, errors);
   const hash = createHash('sha256');
   for (const { path: name, text } of sources) hash.update(`${name}\0${text}\0`);
-  return { policy, id: hash.digest('hex').slice(0, 7), notices, warnings: placed };
+  return { policy, id: hash.digest('hex').slice(0, 7), files, problems: placed, notices };
+}
+
+/** What a staged policy stages in its turn is not followed: it may be a copy of the one that names it. */
+function readStaged(policy: Policy, files: readonly PolicyFile[]): Pick<ReadPolicy, 'staged' | 'problems'> {
+  const staged = new Map<string, StagedPolicy>();
+  const problems: Problem[] = [];
+  for (const { name, staged: given } of policy.deployments.values()) {
+    if (!given) continue;
+    const naming = files.find((file) => file.name === given.file)?.file ?? given.file;
+    const complain = (message: string) =>
+      problems.push(problemAt(naming, { ...given, text: given.path }, fault('bad-staged', message)));
+    try {
+      const read = readFiles(resolve(dirname(naming), given.path));
+      problems.push(...read.problems);
+      if (!read.policy) complain(`the staged policy \`${given.path}\` does not load: see its own mistakes`);
+      else if (read.policy.deployments.has(name))
+        staged.set(name, { policy: read.policy, id: read.id, path: given.path });
+      else complain(`the staged policy \`${given.path}\` has no deployment \`${name}\``);
+    } catch (error) {
+      if (!(error instanceof PolicyFailure)) throw error;
+      complain(`the staged policy does not load: ${error.message}`);
+    }
+  }
+  return { staged, problems };
 }
 
 function refusal(path: string, errors: readonly Problem[]): PolicyFailure {
@@ -62,13 +135,7 @@ function refusal(path: string, errors: readonly Problem[]): PolicyFailure {
   return new PolicyFailure([`the policy ${path} has ${count}:`, ...shown].join('\n'), null);
 }
 
-interface PolicyFile {
-  readonly file: string;
-  /** As messages and events name it: within the policy. */
-  readonly name: string;
-}
-
-function filesOf(path: string): PolicyFile[] {
+function filesOf(path: string): Omit<PolicyFile, 'text'>[] {
   let directory: boolean;
   try {
     directory = statSync(path).isDirectory();
@@ -84,7 +151,7 @@ function filesOf(path: string): PolicyFile[] {
   );
 }
 
-function policyFilesIn(directory: string): PolicyFile[] {
+function policyFilesIn(directory: string): Omit<PolicyFile, 'text'>[] {
   return FOLDERS.flatMap((folder) =>
     namesIn(join(directory, folder))
       .filter((name) => /\.ya?ml$/.test(name) && !name.startsWith('.'))

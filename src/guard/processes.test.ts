@@ -49,6 +49,16 @@ describe('ProcessTable', () => {
     expect(table.at(11, 5n)?.ancestry).toMatchObject([{ pid: 10, exe: '/bin/parent' }]);
   });
 
+  test('no command line is kept with its secrets', () => {
+    const table = new ProcessTable(clock);
+    table.apply(exec(1, 20, ['/usr/bin/mysql', '-ps3cret']));
+    table.apply({ ...exec(2, 21, ['/usr/bin/curl', '-u', 'joe:s3c'], 20), truncated: true });
+    expect(table.at(21, 3n)).toMatchObject({
+      argv: ['/usr/bin/curl', '-u', 'joe:***'],
+      ancestry: [{ argv: ['/usr/bin/mysql', '-p***'] }],
+    });
+  });
+
   test('who was never seen is unknown', () => {
     expect(new ProcessTable(clock).at(5, 1n)).toBeNull();
   });

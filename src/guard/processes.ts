@@ -1,4 +1,5 @@
 import { readlinkSync } from 'node:fs';
+import { createMask, type Mask } from '../audit/mask.ts';
 import type { ExecRecord, ExitRecord, ForkRecord } from '../kernel/records.ts';
 import type { ProcessImage, ProcessWithAncestry } from '../model/process.ts';
 import type { Clock } from './clock.ts';
@@ -16,6 +17,8 @@ interface Image {
 interface Life {
   readonly pid: number;
   readonly start: bigint | null;
+  /** Of `start`, by the wall clock when it was first asked for: the same in every record. */
+  startText: string | null;
   readonly parent: Life | null;
   readonly images: Image[];
   exit: bigint | null;
@@ -32,11 +35,14 @@ const MAX_LINEAGE = 256;
  */
 export class ProcessTable {
   readonly #clock: Clock;
+  readonly #mask: Mask;
   readonly #lives = new Map<number, Life[]>();
   readonly #dead: Life[] = [];
 
-  constructor(clock: Clock) {
+  /** Command lines are masked as they come in: none is kept, or told, with a secret. */
+  constructor(clock: Clock, mask: Mask = createMask()) {
     this.#clock = clock;
+    this.#mask = mask;
   }
 
   apply(record: ForkRecord | ExecRecord | ExitRecord): void {
@@ -77,6 +83,7 @@ export class ProcessTable {
     this.#add({
       pid: record.pid,
       start: record.time,
+      startText: null,
       parent,
       exit: null,
       images: [
@@ -97,13 +104,15 @@ export class ProcessTable {
       uid: record.uid,
       comm: record.comm,
       exe: resolveExe(record),
-      argv: record.truncated ? [...record.argv.slice(0, -1), `${record.argv.at(-1) ?? ''}…`] : record.argv,
+      argv: this.#mask.argv(
+        record.truncated ? [...record.argv.slice(0, -1), `${record.argv.at(-1) ?? ''}…`] : record.argv,
+      ),
     };
     const life = this.#lifeAt(record.pid, record.time);
     if (life) life.images.push(image);
     else {
       const parent = this.#lifeAt(record.parent, record.time);
-      this.#add({ pid: record.pid, start: null, parent, exit: null, images: [image] });
+      this.#add({ pid: record.pid, start: null, startText: null, parent, exit: null, images: [image] });
     }
   }
 
@@ -140,9 +149,10 @@ export class ProcessTable {
 
   #describe(life: Life, time: bigint): ProcessImage {
     const image = imageAt(life, time);
+    if (life.start !== null) life.startText ??= this.#clock.wall(life.start);
     return {
       pid: life.pid,
-      start: life.start === null ? null : this.#clock.wall(life.start),
+      start: life.startText,
       uid: image?.uid ?? null,
       comm: image?.comm ?? null,
       exe: image?.exe ?? null,
@@ -159,9 +169,10 @@ function imageAt(life: Life, time: bigint): Image | null {
   return life.images[0] ?? null;
 }
 
-/** The kernel tells the path as it was called; a relative one is made whole while the process lives. */
+/** The kernel tells the path as it was called; one that means nothing elsewhere is made whole while the process lives. */
 function resolveExe(record: ExecRecord): string | null {
-  if (record.exe.startsWith('/') || record.exe === '') return record.exe || null;
+  if (record.exe === '') return null;
+  if (record.exe.startsWith('/') && !record.exe.startsWith('/proc/')) return record.exe;
   try {
     return readlinkSync(`/proc/${record.pid}/exe`);
   } catch {

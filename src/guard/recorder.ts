@@ -1,14 +1,24 @@
-import { constants } from 'node:os';
-import type { AttemptRecord, EscapeRecord } from '../kernel/records.ts';
+import { createMask, type Mask } from '../audit/mask.ts';
+import type { Outcome } from '../dns/attempts.ts';
+import type { AttemptRecord, EscapeRecord, ReturnRecord } from '../kernel/records.ts';
 import type { Transport } from '../model/destination.ts';
-import type { AuditEvent, EventDestination, EventKind } from '../model/event.ts';
+import type { AuditEvent, EventDestination, EventKind, EventOutcome, EventRule } from '../model/event.ts';
 import type { Opening } from '../model/opening.ts';
 import type { RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { type Decision, evaluateLookup } from '../policy/evaluate.ts';
-import { type CallDecision, type Chains, evaluateCall, evaluateOpening } from '../policy/opening.ts';
+import { LookupCache } from '../policy/lookup-cache.ts';
+import {
+  type Call,
+  type CallDecision,
+  type Chains,
+  evaluateCall,
+  evaluateOpening,
+} from '../policy/opening.ts';
 import type { Clock } from './clock.ts';
+import { delegateAt } from './delegates.ts';
 import type { Dependencies } from './dependency.ts';
+import { errnoName } from './errno.ts';
 import type { Facts } from './facts.ts';
 import type { ProcessTable } from './processes.ts';
 
@@ -27,15 +37,31 @@ export interface ObservedLookup {
   readonly time: bigint;
   /** The question's name, then its aliases. */
   readonly names: readonly string[];
+  /** `A`, `HTTPS`, or `TYPE1234`. */
+  readonly type: string;
   readonly transport: 'udp' | 'tcp';
-  /** The answer was withheld. */
+  /** It came through the proxy, which acts on what policy says. */
+  readonly enforced: boolean;
+  /** The proxy found it denied. */
   readonly denied: boolean;
+  /** Denied, and its resolver goes on. */
+  readonly provisional: boolean;
   readonly rcode: string;
+  readonly outcome: Outcome;
   readonly durationUs: number | null;
   readonly hook: string;
 }
 
-const ERRNO_NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+/** A policy as it is in this network namespace, and as from another, where this host's addresses are not its own. */
+interface Placed {
+  readonly policy: CompiledPolicy;
+  readonly elsewhere: CompiledPolicy;
+}
+
+/** A policy evaluated beside the one in force, and never enforced. */
+export interface StagedRun extends Placed {
+  readonly id: string;
+}
 
 /** IP protocol numbers, IANA; those not here go by number. */
 const PROTOCOL_NAMES: Record<number, string> = {
@@ -52,6 +78,17 @@ const PROTOCOL_NAMES: Record<number, string> = {
 };
 
 const DNS_PORT = 53;
+const NO_OUTCOME: EventOutcome = {
+  errno: null,
+  duration_us: null,
+  result: null,
+  bytes_sent: null,
+  bytes_received: null,
+};
+
+/** Of sockets that reach outside by none of the hooks, as protocols of events. */
+const FOREIGN: Readonly<Record<number, string>> = { 1: 'unix', 17: 'packet', 40: 'vsock' };
+
 const EGRESS = 'cgroup_skb/egress';
 
 /** How the verdict speaks of a protocol number; the same in bpf/verdict.bpf.h. */
@@ -63,12 +100,16 @@ function transportOf(protocol: number): Transport {
 export class Recorder {
   readonly #policy: CompiledPolicy;
   readonly #policyElsewhere: CompiledPolicy;
+  readonly #staged: StagedRun | null;
+  readonly #lookups: LookupCache;
   readonly #clock: Clock;
   readonly #processes: ProcessTable;
   readonly #facts: Facts;
   readonly #dependencies: Dependencies;
   readonly #common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
   readonly #nextId: () => string;
+  readonly #remembered = new LatestCall();
+  readonly #mask: Mask;
   /** Calls the kernel decided otherwise than the policy says: a fault of this program. */
   disagreements = 0;
 
@@ -76,105 +117,152 @@ export class Recorder {
     policy: CompiledPolicy;
     /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
     policyElsewhere: CompiledPolicy;
+    staged: StagedRun | null;
     clock: Clock;
     processes: ProcessTable;
     facts: Facts;
     dependencies: Dependencies;
     common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
     nextId: () => string;
+    mask?: Mask;
   }) {
     this.#policy = options.policy;
     this.#policyElsewhere = options.policyElsewhere;
+    this.#staged = options.staged;
+    this.#lookups = new LookupCache(options.policy, (address) => options.facts.chainsAt(address));
     this.#clock = options.clock;
     this.#processes = options.processes;
     this.#facts = options.facts;
     this.#dependencies = options.dependencies;
     this.#common = options.common;
     this.#nextId = options.nextId;
+    this.#mask = options.mask ?? createMask();
   }
 
-  /** A call as it was made. */
-  attempt(record: AttemptRecord): Recorded {
-    const chains = this.#chains(record);
+  /** A call as it was made. `chains`: what was known of its address then. */
+  attempt(record: AttemptRecord, chains: Chains = this.known(record)): Recorded {
     const { address, port } = record;
     const protocol = transportOf(record.protocol);
-    const decision = evaluateCall(this.#policyFor(record), { address, port, protocol, chains });
     const names = [...new Set(chains.flat())].sort();
-    return this.#attempted(record, decision, { address, names }, record.opening);
+    const call = { address, port, protocol, chains };
+    const by = (policy: CompiledPolicy) => this.#remembered.of(policy, call);
+    return this.#attempted(record, by, { address, names }, record.opening);
   }
 
   /** A TCP connection with what its first bytes say; in audit mode `record` is that of the call. */
-  opened(record: AttemptRecord, says: Opening): Recorded {
-    const chains = this.#chains(record);
+  opened(record: AttemptRecord, says: Opening, chains: Chains = this.known(record)): Recorded {
     const { address, port } = record;
     const chainsAt = (other: string) => this.#facts.chainsAt(other);
     const call = { address, port, chains };
-    const decision = evaluateOpening(this.#policyFor(record), call, says, chainsAt);
+    const by = (policy: CompiledPolicy) => evaluateOpening(policy, call, says, chainsAt);
     // What a declared proxy is told to reach is the destination.
-    const { opening } = evaluateCall(this.#policyFor(record), { ...call, protocol: 'tcp' });
+    const { opening } = this.#remembered.of(inNamespace(record, this.#inForce), { ...call, protocol: 'tcp' });
     const inner = opening === 'proxy' && (says.name !== null || says.address !== null);
     const known = inner ? [] : chains.flat().sort();
     const names = [...new Set([...(says.name === null ? [] : [says.name]), ...known])];
     const place = inner ? { address: says.address, port: says.port ?? port } : { address };
-    return this.#attempted(record, decision, { ...place, names }, 'none');
+    return this.#attempted(record, by, { ...place, names }, 'none');
   }
 
-  #chains(record: AttemptRecord): Chains {
+  /** What is known of a call's address: by the kernel when it decided, in audit mode now. */
+  known(record: AttemptRecord): Chains {
     const enforced = this.#policy.mode === 'enforce';
     return enforced ? this.#facts.chainsOf(record.fact) : this.#facts.chainsAt(record.address);
   }
 
-  #policyFor({ elsewhere }: AttemptRecord): CompiledPolicy {
-    return elsewhere ? this.#policyElsewhere : this.#policy;
+  get #inForce(): Placed {
+    return { policy: this.#policy, elsewhere: this.#policyElsewhere };
   }
 
   #attempted(
     record: AttemptRecord,
-    decision: CallDecision,
+    by: (policy: CompiledPolicy) => CallDecision,
     destination: Pick<EventDestination, 'address' | 'names'> & { readonly port?: number },
     opening: AttemptRecord['opening'],
   ): Recorded {
-    const caused = record.cause ? causeDecision(decision, record.cause) : decision;
+    const decision = by(inNamespace(record, this.#inForce));
+    const caused = record.cause ? causeDecision(decision, record.cause) : this.#asEnforced(record, decision);
     const verdict = this.#settle(record, caused, opening);
-    const errno = record.errno === 0 ? null : (ERRNO_NAMES.get(record.errno) ?? String(record.errno));
+    const errno = errnoName(record.errno);
     const call = record.hook === 'sk_msg' || record.kind === 'send' ? 'send' : 'connect';
     const recorded = this.#recorded(record.kind, record, caused, verdict, {
       destination: {
         address: destination.address,
         port: transportOf(record.protocol) === 'other' ? null : (destination.port ?? record.port),
         protocol: PROTOCOL_NAMES[record.protocol] ?? String(record.protocol),
-        names: destination.names,
+        names: destination.names.map((name) => this.#mask.name(name)),
         service: decision.service,
       },
-      outcome: errno ? { errno, duration_us: null } : null,
+      outcome: errno === null ? null : { ...NO_OUTCOME, errno },
       hook: record.hook,
       saw: errno ? `${call}() = ${errno}` : null,
       comm: record.comm,
       uid: record.uid,
       count: record.count,
+      // What the guard could not do is no verdict of either policy.
+      ...(record.cause === null ? this.#stagedWord((staged) => by(inNamespace(record, staged))) : {}),
     });
     const ambiguous = decision.ambiguous || decision.opening === 'wait';
-    if (!ambiguous || verdict === 'allow') return recorded;
-    return { ...recorded, event: { ...recorded.event, ambiguous: true } };
+    if (ambiguous && verdict !== 'allow')
+      return { ...recorded, event: { ...recorded.event, ambiguous: true } };
+    return recorded;
   }
 
-  lookup(seen: ObservedLookup): Recorded {
-    const decision = evaluateLookup(this.#policy, seen.names);
+  /** A call that no cgroup hook sees; null: it is of no consequence, or was seen by one. */
+  foreign(record: ReturnRecord): Recorded | null {
+    const protocol = FOREIGN[record.family];
+    if (protocol === undefined || record.errno !== 0) return null;
+    const delegate = record.path === null ? null : delegateAt(record.path);
+    if (protocol === 'unix' && !delegate) return null;
+    const reason = delegate
+      ? `${delegate.name} ${delegate.does}, outside the run: what it does for it is not guarded`
+      : 'no hook of a cgroup sees what this socket sends';
+    const none = { source: null, id: null, service: null, owner: null, instead: null };
+    const rule: RuleReference = { kind: 'default', ...none, reason };
+    const decision: Decision = { verdict: 'allow', answer: 'allow', rule, service: null, cycle: null };
+    return this.#recorded(delegate ? 'exec-outside' : 'connect', record, decision, 'allow', {
+      destination: {
+        ...{ address: null, port: record.port, protocol, service: null },
+        names: record.path === null ? [] : [record.path],
+      },
+      outcome: { ...NO_OUTCOME, duration_us: Math.round(Number(record.time - record.since) / 1000) },
+      hook: `tracepoint/sys_exit_${record.call}`,
+      saw: null,
+      comm: record.comm,
+      uid: record.uid,
+      count: 1,
+    });
+  }
+
+  /** Where names are asked is nobody's rule: enforce turns the call to the proxy, and so judges only the names. */
+  #asEnforced({ port, protocol }: AttemptRecord, decision: CallDecision): CallDecision {
+    if (this.#policy.mode === 'enforce' || port !== DNS_PORT || transportOf(protocol) === 'other')
+      return decision;
+    const rule = { ...this.#policy.fallback.rule, source: null, reason: 'a lookup, judged by its name' };
+    return { ...decision, verdict: 'allow', answer: 'allow', rule, cycle: null };
+  }
+
+  /** @param names what is known of the attempt it belongs to, the name asked for first */
+  lookup(seen: ObservedLookup, names: readonly string[]): Recorded {
+    const decision = this.#lookups.decide(seen.names);
     const verdict: Verdict = decision.answer === 'allow' ? 'allow' : seen.denied ? 'deny' : 'would-deny';
     return this.#recorded('dns', seen, decision, verdict, {
       destination: {
         address: null,
         port: DNS_PORT,
         protocol: seen.transport,
-        names: [...seen.names],
+        names: names.map((name) => this.#mask.name(name)),
         service: decision.service,
       },
-      outcome: { errno: null, duration_us: seen.durationUs },
+      outcome: { ...NO_OUTCOME, duration_us: seen.durationUs },
       hook: seen.hook,
       saw: seen.denied ? `lookup = ${seen.rcode}` : null,
       comm: null,
       uid: null,
       count: 1,
+      ...this.#stagedWord((staged) =>
+        evaluateLookup(staged.policy, seen.names, (address) => this.#facts.chainsAt(address)),
+      ),
     });
   }
 
@@ -188,6 +276,12 @@ export class Recorder {
       uid: null,
       count: 1,
     });
+  }
+
+  #stagedWord(judge: (staged: StagedRun) => Decision): Pick<AuditEvent, 'staged'> {
+    if (!this.#staged) return {};
+    const { verdict, rule } = judge(this.#staged);
+    return { staged: { policy: this.#staged.id, verdict, rule: eventRule(rule) } };
   }
 
   /** What happened is what the kernel did; where the policy says otherwise, that is counted. */
@@ -207,7 +301,7 @@ export class Recorder {
     at: { pid: number; time: bigint },
     decision: Decision | null,
     verdict: Verdict | null,
-    detail: Pick<AuditEvent, 'destination' | 'outcome' | 'hook'> & {
+    detail: Pick<AuditEvent, 'destination' | 'outcome' | 'hook' | 'staged'> & {
       saw: string | null;
       comm: string | null;
       uid: number | null;
@@ -230,7 +324,7 @@ export class Recorder {
         kind,
         process: at.pid === 0 ? null : process,
         verdict,
-        rule: rule && { source: rule.source, kind: rule.kind, reason: rule.reason, owner: rule.owner },
+        rule: rule && eventRule(rule),
         dependency: this.#dependencies.of({
           ...{ cycle, pid: at.pid, time: at.time },
           service: fields.destination?.service ?? null,
@@ -244,6 +338,14 @@ export class Recorder {
       saw,
     };
   }
+}
+
+function inNamespace({ elsewhere }: AttemptRecord, placed: Placed): CompiledPolicy {
+  return elsewhere ? placed.elsewhere : placed.policy;
+}
+
+function eventRule({ source, kind, reason, owner }: RuleReference): EventRule {
+  return { source, kind, reason, owner };
 }
 
 /** A call no rule decided: the guard could not do its part, and says which. */
@@ -264,4 +366,24 @@ function causeDecision(decision: CallDecision, cause: string): CallDecision {
       instead: null,
     },
   };
+}
+
+/** What the policy said of the latest call, which is often the next one too, and may have thousands of names. */
+class LatestCall {
+  #latest: { policy: CompiledPolicy; call: Call; decision: CallDecision } | null = null;
+
+  of(policy: CompiledPolicy, call: Call): CallDecision {
+    const { policy: before, call: last, decision } = this.#latest ?? {};
+    const { address, port, protocol, chains } = call;
+    const same =
+      before === policy &&
+      last?.chains === chains &&
+      last.address === address &&
+      last.port === port &&
+      last.protocol === protocol;
+    if (same && decision) return decision;
+    const found = evaluateCall(policy, call);
+    this.#latest = { policy, call, decision: found };
+    return found;
+  }
 }

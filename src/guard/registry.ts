@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { startOf } from '../audit/liveness.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 
 /** Runs in progress, one file each, so that what a killed engine leaves can be found. Root's alone. */
@@ -25,14 +26,8 @@ export type RunEntry = z.infer<typeof runEntry>;
 
 /** Identity of a live process; null when there is none with that pid, or only its zombie. */
 export function identify(pid: number): ProcessIdentity | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const start = fields[19];
-    return start && fields[0] !== 'Z' && fields[0] !== 'X' ? { pid, start } : null;
-  } catch {
-    return null;
-  }
+  const start = startOf(pid);
+  return start === null ? null : { pid, start };
 }
 
 export function isAlive(process: ProcessIdentity): boolean {

@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { monotonicFactory } from 'ulid';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createMask, type Mask } from '../audit/mask.ts';
 import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
 import { type Cgroup, createCgroup, ownCgroup, processesIn } from '../kernel/cgroup.ts';
 import { ClientTable } from '../kernel/clients.ts';
+import { readConnections } from '../kernel/connections.ts';
+import { openDatagrams } from '../kernel/datagrams.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import { readLosses } from '../kernel/losses.ts';
 import { native } from '../kernel/native.ts';
@@ -19,17 +22,26 @@ import type { LeftProcess } from '../model/summary.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
 import { nameTable } from '../policy/flatten-names.ts';
+import { LookupCache } from '../policy/lookup-cache.ts';
+import { AliasTable } from './alias-table.ts';
+import { mentions, readHabits } from './asker.ts';
+import { Calls } from './calls.ts';
 import { Clock } from './clock.ts';
-import { Connections } from './connections.ts';
 import { Dependencies } from './dependency.ts';
+import { eventIds } from './event-ids.ts';
+import { FactTable } from './fact-table.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
+import { keepLapsing } from './lapsing.ts';
+import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
-import { proxyHooks, readReply } from './lookups.ts';
+import { Listeners } from './listeners.ts';
+import { LookupBook } from './lookup-book.ts';
+import { lookupLosses, proxyHooks, readReply } from './lookups.ts';
 import type { GivenCommand } from './naming.ts';
 import { outsideResolver } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
-import { type Recorded, Recorder } from './recorder.ts';
+import { type Recorded, Recorder, type StagedRun } from './recorder.ts';
 import { identify, type RunEntry, removeEntry, writeEntry } from './registry.ts';
 import { UndoList } from './undo.ts';
 
@@ -43,11 +55,23 @@ export interface SessionOptions {
   /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
   readonly policyElsewhere: CompiledPolicy;
   readonly policyId: string | null;
+  /** Evaluated beside the policy, and recorded. */
+  readonly staged: StagedRun | null;
   readonly leftover: 'release' | 'kill';
   /** What is going to run, so that what it names can be read before; without, that is not known. */
   readonly command?: GivenCommand;
-  /** Every event, as it happens; for a denied lookup before its answer leaves. */
+  /** Takes secrets out of command lines and names; without, those that are known by themselves. */
+  readonly mask?: Mask;
+  /** Whether to watch how system calls return, at a small cost to every process of the host. */
+  readonly syscalls: boolean;
+  /** Default: the product's. Others are for tests, which cannot wait for a minute. */
+  readonly leases?: LeaseSettings;
+  /** What is to be told at once: denied calls before they return, denied lookups before their answer leaves. */
+  readonly onDenied: (recorded: Recorded) => void;
+  /** Every event, when it is over; of a lookup, when its resolver is done. */
   readonly onEvent: (recorded: Recorded) => void;
+  /** Part of what was asked for cannot be watched here. */
+  readonly onUnwatched: (what: string) => void;
   /** The programs were taken off by somebody else: what the run calls from now on is not guarded. */
   readonly onLost: () => void;
 }
@@ -95,21 +119,21 @@ export async function startSession(options: SessionOptions): Promise<Session> {
 }
 
 async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> {
-  const { policy, id } = options;
+  const { policy, id, mask = createMask() } = options;
   preflight();
-  if (policy.mode === 'enforce') refuseOutsideResolver();
+  if (policy.mode === 'enforce') await refuseOutsideResolver();
   const origin = ownCgroup();
   const entry = registerRun(options, origin);
   undo.add('run entry', () => removeEntry(id));
   const clock = new Clock(() => native().clocks());
-  const processes = new ProcessTable(clock);
+  const processes = new ProcessTable(clock, mask);
   const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
   undo.add('dependencies', () => dependencies.close());
   const cgroup = createCgroup(origin, `acyclic-${id}`);
   undo.add('cgroup', async () => {
     if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
   });
-  const programs = loadPrograms([policy.mode]);
+  const programs = loadPrograms([policy.mode], { syscalls: options.syscalls });
   undo.add('eBPF programs', () => programs.close());
   const words = new EngineWords(programs.map('engine'));
   words.setLevel(cgroup.level);
@@ -117,26 +141,42 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   words.setNetns(native().netnsCookie());
   const tables = installPolicy(programs, options, cgroup.id);
 
+  const { policyElsewhere, leases = LEASE_SETTINGS } = options;
   const facts = new Facts({
-    tables: policy.mode === 'enforce' ? tables : null,
+    table: new FactTable({ tables, policy, policyElsewhere, run: cgroup.id, generation: GENERATION }),
+    aliases:
+      policy.mode === 'enforce'
+        ? new AliasTable({ tables, policy, run: cgroup.id, generation: GENERATION })
+        : null,
     policy,
-    policyElsewhere: options.policyElsewhere,
     run: cgroup.id,
-    generation: GENERATION,
+    connections: () => readConnections(programs),
+    settings: leases,
   });
-  undo.add('facts', () => facts.close());
-  for (const { address, names } of readHostsFile()) for (const name of names) facts.learn(address, [name]);
+  knowHosts(facts);
+  undo.add(
+    'leases',
+    keepLapsing(() => facts.lapse(), leases.every),
+  );
   const recorder = new Recorder({
     policy,
     policyElsewhere: options.policyElsewhere,
+    staged: options.staged,
     clock,
     processes,
     facts,
     dependencies,
     common: { host: options.host, run: id, deployment: options.deployment, policy: options.policyId },
-    nextId: monotonicFactory(),
+    nextId: eventIds(),
+    mask,
   });
-  const connections = new Connections({ recorder, audit: policy.mode === 'audit', tell: options.onEvent });
+  const calls = new Calls({
+    recorder,
+    listeners: new Listeners({ cgroup: cgroup.path, own: policy.ownAddresses }),
+    syscalls: options.syscalls,
+    tell: options.onDenied,
+    record: options.onEvent,
+  });
   const stream = new RecordStream(
     { events: programs.map('events'), processes: programs.map('processes') },
     words,
@@ -146,23 +186,40 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
         processes,
         dependencies,
         facts,
+        book,
         recorder,
-        connections,
+        calls,
         onEvent: options.onEvent,
       }),
   );
+  const lookups = new LookupCache(policy, (address) => facts.chainsAt(address));
+  const book = new LookupBook({
+    enforced: policy.mode === 'enforce',
+    say: (names) => {
+      const { answer, rule } = lookups.decide(names);
+      return { denied: answer === 'deny', byRule: rule.kind !== 'default' };
+    },
+    habits: readHabits,
+    mentions: ({ pid, time }, name) => mentions(processes.at(pid, time)?.argv ?? [], name),
+    event: (lookup, names) => recorder.lookup(lookup, names),
+    catchUp: () => stream.drainProcesses(),
+    tell: options.onDenied,
+    record: options.onEvent,
+  });
+  undo.add('lookups', () => book.close());
   undo.add('record stream', () => stream.close());
 
-  if (policy.mode === 'enforce') {
-    const proxy = await startDns(options, {
-      run: cgroup.id,
-      clients: new ClientTable(programs.map('clients')),
-      facts,
-      record: (lookup) => {
-        stream.drain();
-        options.onEvent(recorder.lookup(lookup));
-      },
-    });
+  const proxy =
+    policy.mode === 'enforce'
+      ? await startDns(options, {
+          run: cgroup.id,
+          lookups,
+          clients: new ClientTable(programs.map('clients')),
+          facts,
+          book,
+        })
+      : null;
+  if (proxy) {
     undo.add('DNS proxy', () => proxy.close());
     words.setProxy(proxy.port);
   }
@@ -176,11 +233,15 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const heart = setInterval(() => {
     words.beat();
     clock.refresh();
-    connections.flush();
+    calls.flush();
     checkGuard();
   }, HEARTBEAT_MS);
   undo.add('heartbeat', () => clearInterval(heart));
   programs.attach(cgroup, id);
+  if (options.syscalls && !programs.attachSyscalls())
+    options.onUnwatched(
+      'how system calls return, and UNIX, packet and vsock sockets: tracefs cannot be mounted',
+    );
   await dependencies.ready();
 
   return {
@@ -191,11 +252,15 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     async finish() {
       checkGuard();
       stream.drainAll();
-      const leftover = processesIn(cgroup.path).map(describeLeft);
+      const leftover = processesIn(cgroup.path).map((pid) => describeLeft(pid, mask));
       if (options.leftover === 'kill') await kill(cgroup.path);
-      stream.drainAll();
-      connections.close();
-      const losses = lossesOf(programs, stream, recorder);
+      await lastOutcomes(stream, calls);
+      book.close();
+      calls.close();
+      const losses = {
+        ...lossesOf(programs, stream, recorder, facts),
+        ...(proxy ? lookupLosses(proxy.counters) : {}),
+      };
       // The guard goes before what it guards is let go: a released process is not half guarded.
       programs.detach();
       undo.add('leftover processes', async () => {
@@ -204,6 +269,18 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       return { leftover, lost: losses, guardLost: lost, failures: await undo.run() };
     },
   };
+}
+
+/** How long connections that end with the command are waited for, so that what they carried is known. */
+const LAST_OUTCOMES_MS = 30;
+
+async function lastOutcomes(stream: RecordStream, calls: Calls): Promise<void> {
+  const until = performance.now() + LAST_OUTCOMES_MS;
+  stream.drainAll();
+  while (calls.open > 0 && performance.now() < until) {
+    await sleep(2);
+    stream.drainAll();
+  }
 }
 
 function registerRun(options: SessionOptions, origin: Cgroup): RunEntry {
@@ -260,40 +337,46 @@ function dispatch(
     processes: ProcessTable;
     dependencies: Dependencies;
     facts: Facts;
+    book: LookupBook;
     recorder: Recorder;
-    connections: Connections;
+    calls: Calls;
     onEvent: SessionOptions['onEvent'];
   },
 ): void {
-  const { words, processes, dependencies, facts, recorder, connections, onEvent } = to;
+  const { words, processes, dependencies, facts, book, recorder, calls, onEvent } = to;
   switch (record.type) {
     case 'fork':
     case 'exec':
-    case 'exit':
       processes.apply(record);
       if (record.type === 'exec') dependencies.executed(record.pid, record.time);
+      break;
+    case 'exit':
+      processes.apply(record);
+      book.ended(record.pid);
       break;
     case 'escape':
       onEvent(recorder.escape(record));
       break;
-    case 'dns-reply': {
-      const lookup = readReply(record, facts);
-      if (lookup) onEvent(recorder.lookup(lookup));
+    case 'dns-reply':
+      readReply(record, facts, book);
       break;
-    }
     case 'attempt':
+      // The kernel has marked the use, unless it had no fact yet, or was just being given another one.
+      if (record.decision !== 'deny') facts.use(record.address, Number(record.time) / 1e6);
       if (record.decision === 'deny') endSilentSocket(record);
-      connections.attempt(record);
+      calls.take(record);
       if (record.ticket !== 0) words.told(record.ticket);
       break;
     case 'opening':
-      connections.opening(record);
+      calls.take(record);
       if (record.attempt.ticket !== 0) words.told(record.attempt.ticket);
       // Not before: its caller holds it until then. Some clients do not look at what send() says, and would wait.
       if (record.attempt.decision === 'deny') endSilentSocket(record.attempt);
       break;
     case 'opening-piece':
-      connections.piece(record);
+    case 'return':
+    case 'outcome':
+      calls.take(record);
   }
 }
 
@@ -318,15 +401,20 @@ function endSilentSocket(record: AttemptRecord): void {
   }
 }
 
-function lossesOf(programs: Programs, stream: RecordStream, recorder: Recorder): Record<string, number> {
-  const lost = readLosses(programs.map('losses'));
+function lossesOf(
+  programs: Programs,
+  stream: RecordStream,
+  recorder: Recorder,
+  facts: Facts,
+): Record<string, number> {
+  const lost = { ...readLosses(programs.map('losses')), ...facts.lost };
   if (stream.faults > 0) lost['decode error'] = stream.faults;
   if (recorder.disagreements > 0) lost['kernel and policy disagree'] = recorder.disagreements;
   return lost;
 }
 
 /** A process that still runs, as /proc has it now: it may have been forked or have run another program since. */
-function describeLeft(pid: number): LeftProcess {
+function describeLeft(pid: number, mask: Mask): LeftProcess {
   const read = (file: string) => {
     try {
       return readFileSync(`/proc/${pid}/${file}`, 'utf8');
@@ -335,11 +423,16 @@ function describeLeft(pid: number): LeftProcess {
     }
   };
   const argv = read('cmdline')?.replace(/\0$/, '').split('\0') ?? null;
-  return { pid, comm: read('comm')?.trimEnd() ?? null, argv };
+  return { pid, comm: read('comm')?.trimEnd() ?? null, argv: argv && mask.argv(argv) };
 }
 
-function readHostsFile(): ReturnType<typeof parseHosts> {
-  return parseHosts(readIfThere(HOSTS));
+/** A hosts file may have a hundred thousand names for one address: they are learned at one stroke. */
+function knowHosts(facts: Facts): void {
+  const lines = Map.groupBy(parseHosts(readIfThere(HOSTS)), ({ address }) => address);
+  for (const [address, of] of lines) {
+    const names = of.flatMap((line) => line.names);
+    facts.know(address, names);
+  }
 }
 
 /** The text of a file; empty where there is none. */
@@ -352,9 +445,9 @@ function readIfThere(path: string): string {
 }
 
 /** Names asked outside the run would be unknown here, and their addresses wrongly judged. */
-function refuseOutsideResolver(): void {
-  const found = outsideResolver(readIfThere('/etc/nsswitch.conf'), readIfThere('/proc/net/unix'));
-  if (found)
+async function refuseOutsideResolver(): Promise<void> {
+  const found = await outsideResolver(readIfThere('/etc/nsswitch.conf'));
+  if (found?.anyName)
     throw new SetupFailure(
       'outside-resolver',
       `${found.name} would answer the run's lookups from outside, where they cannot be guarded`,
@@ -364,7 +457,7 @@ function refuseOutsideResolver(): void {
 
 async function startDns(
   options: SessionOptions,
-  parts: Pick<Parameters<typeof proxyHooks>[0], 'run' | 'clients' | 'facts' | 'record'>,
+  parts: Pick<Parameters<typeof proxyHooks>[0], 'run' | 'lookups' | 'clients' | 'facts' | 'book'>,
 ): Promise<DnsProxy> {
   const { policy, id } = options;
   const servers = policy.dns.servers?.map((address) => ({ address, port: DNS_PORT }));
@@ -373,6 +466,7 @@ async function startDns(
       addresses: PROXY_ADDRESSES,
       servers: servers ?? parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')).servers,
       hooks: proxyHooks({ runId: id, policy, ...parts }),
+      openDatagrams,
     });
   } catch (error) {
     throw new SetupFailure(

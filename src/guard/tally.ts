@@ -1,10 +1,14 @@
 import type { AuditEvent } from '../model/event.ts';
-import type { DeniedWait } from '../model/summary.ts';
+import type { DestinationTraffic, DestinationWait, StagedTotals } from '../model/summary.ts';
+import type { Verdict } from '../model/verdict.ts';
+import { answerOf, isProbe } from '../policy/question.ts';
+import type { SeenDestinations } from '../policy/seen.ts';
 
 /** Destinations told apart; past that only the counts go on. */
 const MOST_DESTINATIONS = 100_000;
 
-interface Denied {
+interface Wait {
+  readonly outcome: DestinationWait['outcome'];
   attempts: number;
   waitMs: number;
   first: number;
@@ -18,7 +22,18 @@ export class Tally {
   wouldDeny = 0;
   readonly #destinations = new Map<string, number>();
   readonly #cycles = new Map<string, readonly string[]>();
-  readonly #denied = new Map<string, Denied>();
+  readonly #waits = new Map<string, Wait>();
+  readonly #traffic = new Map<string, { sent: number; received: number }>();
+  readonly #staged: { policy: string; differs: number; denied: number; allowed: number } | null;
+  readonly #seen: SeenDestinations | null;
+  /** With each, whether all of it may have been looks at the route alone. */
+  readonly #new = new Map<string, boolean>();
+
+  /** `seen`: what earlier runs called, where new destinations are asked for. */
+  constructor({ staged, seen }: { staged: string | null; seen: SeenDestinations | null }) {
+    this.#staged = staged === null ? null : { policy: staged, differs: 0, denied: 0, allowed: 0 };
+    this.#seen = seen;
+  }
 
   /** `target` is the destination as messages have it. */
   add(event: AuditEvent, target: string): void {
@@ -27,20 +42,35 @@ export class Tally {
     const before = this.#destinations.get(target);
     if (before !== undefined || this.#destinations.size < MOST_DESTINATIONS)
       this.#destinations.set(target, (before ?? 0) + event.count);
-    if (event.verdict === 'allow') return;
-    if (event.dependency && event.rule?.kind === 'circular')
+    this.#carry(event, target);
+    this.#compare(event, event.verdict);
+    if (this.#seen && this.#new.size < MOST_DESTINATIONS && !this.#seen.has(event))
+      this.#new.set(target, (this.#new.get(target) ?? true) && isProbe(event));
+    if (event.verdict !== 'allow' && event.dependency && event.rule?.kind === 'circular')
       this.#cycles.set(event.dependency.path.join(' '), event.dependency.path);
-    if (event.verdict === 'would-deny') {
-      this.wouldDeny += event.count;
-      return;
-    }
-    this.denials += event.count;
+    if (event.verdict === 'would-deny') this.wouldDeny += event.count;
+    if (event.verdict === 'deny') this.denials += event.count;
+    if (event.verdict === 'deny' || event.outcome?.errno != null) this.#wait(event, target);
+  }
+
+  #carry({ outcome }: AuditEvent, target: string): void {
+    if (outcome?.bytes_sent == null) return;
+    const carried = this.#traffic.get(target) ?? { sent: 0, received: 0 };
+    carried.sent += outcome.bytes_sent;
+    carried.received += outcome.bytes_received ?? 0;
+    if (this.#traffic.size < MOST_DESTINATIONS) this.#traffic.set(target, carried);
+  }
+
+  #wait(event: AuditEvent, target: string): void {
+    const outcome = event.verdict === 'deny' ? 'denied' : (event.outcome?.result ?? 'failed');
     const at = Date.parse(event.time);
-    const denied = this.#denied.get(target) ?? { attempts: 0, waitMs: 0, first: at, last: at };
-    denied.attempts += event.count;
-    denied.waitMs += (event.outcome?.duration_us ?? 0) / 1000;
-    denied.last = at;
-    if (this.#denied.size < MOST_DESTINATIONS) this.#denied.set(target, denied);
+    const key = `${outcome} ${target}`;
+    const wait = this.#waits.get(key) ?? { outcome, attempts: 0, waitMs: 0, first: at, last: at };
+    wait.attempts += event.count;
+    wait.waitMs += (event.outcome?.duration_us ?? 0) / 1000;
+    wait.first = Math.min(wait.first, at);
+    wait.last = Math.max(wait.last, at);
+    if (this.#waits.size < MOST_DESTINATIONS) this.#waits.set(key, wait);
   }
 
   get destinations(): number {
@@ -57,12 +87,43 @@ export class Tally {
     return [...this.#cycles.values()];
   }
 
-  get waiting(): DeniedWait[] {
-    return [...this.#denied].map(([destination, { attempts, waitMs, first, last }]) => ({
-      destination,
-      attempts,
+  /** What the staged policy would have decided otherwise; null without one. */
+  get staged(): StagedTotals | null {
+    return this.#staged && { ...this.#staged };
+  }
+
+  /** Destinations no earlier run called; null where that was not asked for. */
+  get newDestinations(): string[] | null {
+    const called = (target: string, probe: boolean) =>
+      !probe || !this.#new.has(target.replace(/udp$/, 'tcp'));
+    return this.#seen && [...this.#new].flatMap(([target, probe]) => (called(target, probe) ? [target] : []));
+  }
+
+  #compare({ staged, rule, count }: AuditEvent, verdict: Verdict): void {
+    if (!this.#staged || !staged) return;
+    const live = answerOf(verdict, rule?.kind ?? null);
+    const tried = answerOf(staged.verdict, staged.rule.kind);
+    if (live === tried) return;
+    this.#staged.differs += count;
+    if (tried === 'deny') this.#staged.denied += count;
+    if (live === 'deny') this.#staged.allowed += count;
+  }
+
+  /** Time lost to destinations that were denied or failed, the most first. */
+  get waiting(): DestinationWait[] {
+    const waits = [...this.#waits].map(([key, { outcome, attempts, waitMs, first, last }]) => ({
+      ...{ destination: key.slice(outcome.length + 1), outcome, attempts },
       wait_ms: Math.round(waitMs),
       retry_ms: last - first,
     }));
+    return waits.sort((a, b) => b.wait_ms + b.retry_ms - (a.wait_ms + a.retry_ms));
+  }
+
+  /** Bytes of connections that have ended, the most first. */
+  get traffic(): DestinationTraffic[] {
+    const carried = [...this.#traffic].map(([destination, { sent, received }]) => ({
+      ...{ destination, bytes_sent: sent, bytes_received: received },
+    }));
+    return carried.sort((a, b) => b.bytes_sent + b.bytes_received - (a.bytes_sent + a.bytes_received));
   }
 }

@@ -10,6 +10,7 @@ export type BpfObject = Handle<'object'>;
 export type BpfMap = Handle<'map'>;
 export type BpfLink = Handle<'link'>;
 export type BpfRing = Handle<'ring'>;
+export type DatagramSet = Handle<'datagrams'>;
 
 /** What every function of the addon throws. Misuse (a wrong type, a handle of another kind) is a TypeError with EINVAL. */
 export interface NativeError extends Error {
@@ -141,6 +142,8 @@ export interface Binding {
   mapInfo(map: BpfMap): MapInfo;
   /** Null: no such key. Of a per-CPU map: all values, each rounded up to 8 bytes. */
   mapLookup(map: BpfMap, key: Uint8Array): Buffer | null;
+  /** As mapLookup, and removes the entry in the same step: nothing a program writes to it falls between. */
+  mapTake(map: BpfMap, key: Uint8Array): Buffer | null;
   /** `flags`: BPF_ANY 0 (default), BPF_NOEXIST 1, BPF_EXIST 2. */
   mapUpdate(map: BpfMap, key: Uint8Array, value: Uint8Array, flags?: number): void;
   /** False: no such key. */
@@ -156,8 +159,16 @@ export interface Binding {
   mapClose(map: BpfMap): void;
 
   linkAttachCgroup(object: BpfObject, program: string, cgroupFd: number): BpfLink;
-  /** Tracepoints, raw and BTF tracepoints, fentry, LSM and iterators, by the program's section. */
-  linkAttach(object: BpfObject, program: string): BpfLink;
+  /**
+   * Tracepoints, raw and BTF tracepoints, fentry, LSM and iterators, by the program's section. `over`: the
+   * map an iterator walks.
+   */
+  linkAttach(object: BpfObject, program: string, over?: BpfMap): BpfLink;
+  /**
+   * Runs an iterator once, from its first element to its last; gives what it wrote. E2BIG: more than
+   * `maxBytes`.
+   */
+  linkRead(link: BpfLink, maxBytes: number): Buffer;
   linkPin(link: BpfLink, path: Text): void;
   linkOpenPinned(path: Text): BpfLink;
   /** False: the program was taken off by force, or its cgroup is gone. */
@@ -217,6 +228,27 @@ export interface Binding {
   socketDestroy(socket: SocketKey): boolean;
   /** SO_NETNS_COOKIE of this network namespace. */
   netnsCookie(): bigint;
+
+  datagramsOpen(): DatagramSet;
+  /** A numeric address, in IPv6 with a zone if need be; `receiveBytes` may be past net.core.rmem_max. ENFILE: 1024 sockets. */
+  datagramsBind(
+    set: DatagramSet,
+    address: string,
+    port: number,
+    receiveBytes: number,
+  ): { socket: number; port: number };
+  datagramsConnect(set: DatagramSet, address: string, port: number, receiveBytes: number): number;
+  /** False: no such socket. */
+  datagramsRemove(set: DatagramSet, socket: number): boolean;
+  /** Messages the kernel dropped because its buffer was full. */
+  datagramsDropped(set: DatagramSet, socket: number): number;
+  /** Records (struct record of native/datagram.h), at most 64; those of a socket in order. Empty: nothing there. */
+  datagramsReceive(set: DatagramSet): Buffer;
+  /** Sends records of the same form. Null: all went; or for each that did not, its socket and errno, u32le each. */
+  datagramsSend(set: DatagramSet, batch: Uint8Array): Buffer | null;
+  /** As ringWatch. */
+  datagramsWatch(set: DatagramSet, callback: () => void): void;
+  datagramsClose(set: DatagramSet): void;
 
   /** Nanoseconds, read back to back. */
   clocks(): { monotonic: bigint; realtime: bigint; boottime: bigint };

@@ -15,6 +15,7 @@ const PROTOCOLS = { tcp: 6, udp: 17 } as const;
 /** The kernel's word on who asks the proxy, kept by bpf/skb.bpf.c before the packet arrives. */
 export class ClientTable {
   readonly #map: BpfMap;
+  readonly #key = Buffer.alloc(layout.clientKey.size);
 
   constructor(map: BpfMap) {
     this.#map = map;
@@ -22,7 +23,7 @@ export class ClientTable {
 
   /** Null: nobody of a run. */
   find(transport: 'udp' | 'tcp', address: string, port: number): Client | null {
-    const key = Buffer.alloc(layout.clientKey.size);
+    const key = this.#key;
     key.writeUInt8(PROTOCOLS[transport], layout.clientKey.protocol.offset);
     key.writeUInt8(address.includes(':') ? 6 : 4, layout.clientKey.family.offset);
     key.writeUInt16LE(port, layout.clientKey.port.offset);

@@ -34,6 +34,29 @@ export const attemptEvent = {
   comm: { offset: 112, size: 16 },
 } as const;
 
+export const returnEvent = {
+  size: 176,
+  header: { offset: 0, size: 32 },
+  since: { offset: 32, size: 8 },
+  call: { offset: 40, size: 4 },
+  family: { offset: 44, size: 2 },
+  errno: { offset: 46, size: 2 },
+  length: { offset: 48, size: 4 },
+  comm: { offset: 52, size: 16 },
+  path: { offset: 68, size: 108 },
+} as const;
+
+export const outcomeEvent = {
+  size: 72,
+  header: { offset: 0, size: 32 },
+  cookie: { offset: 32, size: 8 },
+  sent: { offset: 40, size: 8 },
+  received: { offset: 48, size: 8 },
+  state: { offset: 56, size: 4 },
+  established: { offset: 60, size: 4 },
+  errno: { offset: 64, size: 4 },
+} as const;
+
 export const openingEvent = {
   size: 408,
   attempt: { offset: 0, size: 128 },
@@ -156,10 +179,11 @@ export const nameEntry = {
 } as const;
 
 export const chainKey = {
-  size: 256,
-  generation: { offset: 0, size: 4 },
-  fact: { offset: 4, size: 4 },
-  name: { offset: 8, size: 248 },
+  size: 280,
+  run: { offset: 0, size: 8 },
+  address: { offset: 8, size: 16 },
+  generation: { offset: 24, size: 4 },
+  name: { offset: 28, size: 248 },
 } as const;
 
 export const clientKey = {
@@ -176,6 +200,13 @@ export const client = {
   pid: { offset: 16, size: 4 },
   originalPort: { offset: 20, size: 2 },
   original: { offset: 24, size: 16 },
+} as const;
+
+export const connection = {
+  size: 32,
+  run: { offset: 0, size: 8 },
+  address: { offset: 8, size: 16 },
+  fact: { offset: 24, size: 4 },
 } as const;
 
 export const decision = {
@@ -214,6 +245,19 @@ export const openingSays = {
   SAYS_PORT: 128,
 } as const;
 
+export const outcomeState = {
+  OUTCOME_CONNECTED: 1,
+  OUTCOME_CLOSED: 2,
+} as const;
+
+export const syscall = {
+  CALL_CONNECT: 1,
+  CALL_SENDTO: 2,
+  CALL_SENDMSG: 3,
+  CALL_SENDMMSG: 4,
+  CALL_SOCKET: 5,
+} as const;
+
 export const transport = {
   TRANSPORT_OTHER: 0,
   TRANSPORT_TCP: 1,
@@ -230,6 +274,8 @@ export const eventKind = {
   EVENT_ESCAPE: 7,
   EVENT_OPENING: 8,
   EVENT_OPENING_PIECE: 9,
+  EVENT_RETURN: 10,
+  EVENT_OUTCOME: 11,
 } as const;
 
 export const hook = {
@@ -259,7 +305,8 @@ export const loss = {
   LOSS_SOCKETS: 2,
   LOSS_CLIENTS: 3,
   LOSS_OPENINGS: 4,
-  LOSS_COUNT: 5,
+  LOSS_SYSCALLS: 5,
+  LOSS_COUNT: 6,
 } as const;
 
 export const runFlags = {
@@ -267,4 +314,8 @@ export const runFlags = {
   RUN_DEFAULT_DENY: 2,
   RUN_READS: 4,
   RUN_ERRNO_SHIFT: 8,
+} as const;
+
+export const factClock = {
+  FACT_USED_SHIFT: 27,
 } as const;

@@ -9,6 +9,7 @@ const NAMES: Record<number, string> = {
   [layout.loss.LOSS_SOCKETS]: 'no memory for socket storage',
   [layout.loss.LOSS_CLIENTS]: 'DNS client table full',
   [layout.loss.LOSS_OPENINGS]: 'connection denied, no room to read its first bytes',
+  [layout.loss.LOSS_SYSCALLS]: 'no memory to follow a system call',
 };
 
 /** What the programs could not record, by cause; causes that never struck are left out. */

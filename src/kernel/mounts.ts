@@ -55,3 +55,19 @@ export function ensureBpffs(): void {
     );
   }
 }
+
+/** Where tracefs is mounted by custom. */
+const TRACEFS = '/sys/kernel/tracing';
+/** statfs(2) f_type of tracefs, include/uapi/linux/magic.h. */
+const TRACEFS_MAGIC = 0x74726163;
+
+/** Mounts tracefs where it is absent. False: it cannot be had. */
+export function ensureTracefs(): boolean {
+  try {
+    if (statfsSync(TRACEFS).type === TRACEFS_MAGIC) return true;
+    native().mountFs('tracefs', TRACEFS, 'tracefs');
+    return true;
+  } catch {
+    return false;
+  }
+}

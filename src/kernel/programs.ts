@@ -6,7 +6,7 @@ import type { BpfLink, BpfMap, BpfObject } from './binding.ts';
 import { type Cgroup, withCgroupFd } from './cgroup.ts';
 import { SetupFailure } from './failure.ts';
 import { describeForeign, foreignPrograms } from './foreign-programs.ts';
-import { BPFFS } from './mounts.ts';
+import { BPFFS, ensureTracefs } from './mounts.ts';
 import { native } from './native.ts';
 
 /** Pins of a map layout live in a directory of their own; raise it when bpf/event.h or maps.bpf.h changes. */
@@ -36,16 +36,30 @@ const CGROUP_PROGRAMS: readonly { name: string; modes: readonly Mode[] }[] = [
 ];
 
 /** Reads what sockets in this map send; `established` puts them there. */
-const MESSAGE_PROGRAM = { name: 'message', map: 'connections', mode: 'enforce' } as const;
+const MESSAGE_PROGRAM = { name: 'message', map: 'opening_sockets', mode: 'enforce' } as const;
 
-/** Programs on the kernel's tracepoints: a run's processes. */
-const TRACE_PROGRAMS = ['process_fork', 'process_exec', 'process_exit', 'process_move'] as const;
+/** Programs on the kernel's tracepoints: a run's processes, and what became of its connections. */
+const TRACE_PROGRAMS = ['process_fork', 'process_exec', 'process_exit', 'process_move', 'outcome'] as const;
+
+/** Programs on system calls, which every process of the host pays for while they are attached. */
+const SYSCALL_PROGRAMS = ['connect', 'sendto', 'sendmsg', 'sendmmsg', 'socket'].flatMap(
+  (call) => [`enter_${call}`, `exit_${call}`] as const,
+);
+
+/** 2 million connections. */
+const MAX_WALK_BYTES = 64 << 20;
 
 /** Loaded programs and their maps; `attach` puts them on a cgroup. */
 export interface Programs {
   map(name: string): BpfMap;
+  /**
+   * Walks the sockets of runs now: a `struct connection` (bpf/event.h) for each address one is connected to.
+   */
+  walkConnections(): Buffer;
   /** Attaches to the cgroup and pins the links, so that they outlive this process. */
   attach(cgroup: Cgroup, pinName: string): void;
+  /** Attaches the programs on system calls, pinned too. False: this host has no tracefs for them. */
+  attachSyscalls(): boolean;
   /** Whether every program is still where `attach` put it. */
   intact(): boolean;
   /** Takes the programs off the cgroup and the tracepoints, and their pins away. Twice is no error. */
@@ -55,33 +69,42 @@ export interface Programs {
 }
 
 /** Loads the object. Throws SetupFailure `no-object` or `load-refused` with the verifier's cause. */
-export function loadPrograms(modes: readonly Mode[]): Programs {
+export function loadPrograms(modes: readonly Mode[], { syscalls = false } = {}): Programs {
   if (!existsSync(OBJECT_PATH))
     throw new SetupFailure('no-object', `the eBPF object ${OBJECT_PATH} is missing`, 'build it: make build');
   const wanted = CGROUP_PROGRAMS.filter((program) => program.modes.some((mode) => modes.includes(mode)));
   const reads = modes.includes(MESSAGE_PROGRAM.mode);
-  const object = load([...wanted.map(({ name }) => name), ...(reads ? [MESSAGE_PROGRAM.name] : [])]);
+  const object = load([
+    ...wanted.map(({ name }) => name),
+    ...(reads ? [MESSAGE_PROGRAM.name] : []),
+    ...(syscalls ? SYSCALL_PROGRAMS : []),
+  ]);
   const maps = new Map<string, BpfMap>();
+  const openMap = (name: string) => {
+    const map = maps.get(name) ?? native().mapOpen(object, name);
+    maps.set(name, map);
+    return map;
+  };
+  const walk = attachWalk(object, openMap('sockets'));
   const links: BpfLink[] = [];
   let pins: string | null = null;
+  const onSyscalls: BpfLink[] = [];
   const detach = () => {
+    // Closed first, so that unpinning is what detaches them: then the kernel waits for its grace period by itself.
+    for (const link of onSyscalls.splice(0)) native().linkClose(link);
     if (pins) removePins(pins);
     pins = null;
     // The last attached first: packets are let go before calls, so that none is judged by half a guard.
     for (const link of links.splice(0).reverse()) native().linkClose(link);
   };
-  const map = (name: string) => {
-    const opened = maps.get(name) ?? native().mapOpen(object, name);
-    maps.set(name, opened);
-    return opened;
-  };
   return {
     intact: () => links.every((link) => native().linkAttached(link)),
     detach,
-    map,
+    map: openMap,
+    walkConnections: () => native().linkRead(walk, MAX_WALK_BYTES),
     attach(cgroup, pinName) {
       pins = makePinDirectory(pinName);
-      if (reads) attachMessage(object, map(MESSAGE_PROGRAM.map));
+      if (reads) attachMessage(object, openMap(MESSAGE_PROGRAM.map));
       for (const { name } of wanted) {
         const link = attachCgroup(object, name, cgroup);
         links.push(link);
@@ -89,8 +112,18 @@ export function loadPrograms(modes: readonly Mode[]): Programs {
       }
       for (const name of TRACE_PROGRAMS) links.push(attachTrace(object, name));
     },
+    attachSyscalls() {
+      if (!pins || !ensureTracefs()) return false;
+      for (const name of SYSCALL_PROGRAMS) {
+        const link = attachTrace(object, name);
+        onSyscalls.push(link);
+        native().linkPin(link, join(pins, name));
+      }
+      return true;
+    },
     close() {
       detach();
+      native().linkClose(walk);
       for (const map of maps.values()) native().mapClose(map);
       native().objectClose(object);
     },
@@ -119,7 +152,8 @@ function makePinDirectory(pinName: string): string {
 function load(wanted: readonly string[]): BpfObject {
   const object = native().objectOpen(OBJECT_PATH);
   try {
-    for (const { name } of [...CGROUP_PROGRAMS, MESSAGE_PROGRAM])
+    const optional = [...CGROUP_PROGRAMS, MESSAGE_PROGRAM].map(({ name }) => name);
+    for (const name of [...optional, ...SYSCALL_PROGRAMS])
       if (!wanted.includes(name)) native().objectSetAutoload(object, name, false);
     native().objectLoad(object);
     return object;
@@ -167,9 +201,18 @@ function attachMessage(object: BpfObject, map: BpfMap): void {
   }
 }
 
-function attachTrace(object: BpfObject, name: string): BpfLink {
+function attachWalk(object: BpfObject, sockets: BpfMap): BpfLink {
   try {
-    return native().linkAttach(object, name);
+    return attachTrace(object, 'connections', sockets);
+  } catch (error) {
+    native().objectClose(object);
+    throw error;
+  }
+}
+
+function attachTrace(object: BpfObject, name: string, over?: BpfMap): BpfLink {
+  try {
+    return native().linkAttach(object, name, over);
   } catch (error) {
     throw new SetupFailure(
       'attach-refused',

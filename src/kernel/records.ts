@@ -10,6 +10,7 @@ export interface AttemptRecord {
   readonly time: bigint;
   readonly run: bigint;
   readonly pid: number;
+  readonly tid: number;
   /** Null where the caller was not running (softirq). */
   readonly uid: number | null;
   readonly comm: string | null;
@@ -55,6 +56,42 @@ export interface OpeningPieceRecord {
   readonly cookie: bigint;
   readonly offset: number;
   readonly payload: Uint8Array;
+}
+
+/** How a system call returned: a failure, or any call to what no hook of the run sees. */
+export interface ReturnRecord {
+  readonly type: 'return';
+  /** When it returned. */
+  readonly time: bigint;
+  readonly since: bigint;
+  readonly pid: number;
+  readonly tid: number;
+  readonly uid: number | null;
+  readonly comm: string | null;
+  readonly call: 'connect' | 'sendto' | 'sendmsg' | 'sendmmsg' | 'socket';
+  /** AF_*. */
+  readonly family: number;
+  /** 0: it did not fail. */
+  readonly errno: number;
+  /** Of a UNIX socket, an abstract one beginning with `@`; null for others. */
+  readonly path: string | null;
+  /** Of AF_VSOCK; null for others. */
+  readonly port: number | null;
+}
+
+/** What became of a TCP connection. */
+export interface OutcomeRecord {
+  readonly type: 'outcome';
+  readonly time: bigint;
+  readonly cookie: bigint;
+  readonly state: 'connected' | 'closed';
+  /** Closed: it was connected before. */
+  readonly established: boolean;
+  /** Of the socket; 0: none. */
+  readonly errno: number;
+  /** Payload bytes, retransmissions left out. */
+  readonly sent: number;
+  readonly received: number;
 }
 
 /** A DNS answer read in passing (audit mode): the UDP payload, or the start of a TCP segment. */
@@ -112,6 +149,8 @@ export type KernelRecord =
   | AttemptRecord
   | OpeningRecord
   | OpeningPieceRecord
+  | ReturnRecord
+  | OutcomeRecord
   | DnsReplyRecord
   | ForkRecord
   | ExecRecord
@@ -159,7 +198,7 @@ function decode(bytes: Buffer): KernelRecord | null {
   if (bytes.length < layout.eventHeader.size) return null;
   const { EVENT_CONNECT, EVENT_SEND, EVENT_DNS_REPLY, EVENT_FORK, EVENT_EXEC, EVENT_EXIT, EVENT_ESCAPE } =
     layout.eventKind;
-  const { EVENT_OPENING, EVENT_OPENING_PIECE } = layout.eventKind;
+  const { EVENT_OPENING, EVENT_OPENING_PIECE, EVENT_RETURN, EVENT_OUTCOME } = layout.eventKind;
   switch (bytes.readUInt32LE(layout.eventHeader.kind.offset)) {
     case EVENT_CONNECT:
       return decodeAttempt(bytes, 'connect');
@@ -169,6 +208,10 @@ function decode(bytes: Buffer): KernelRecord | null {
       return decodeOpening(bytes);
     case EVENT_OPENING_PIECE:
       return decodeOpeningPiece(bytes);
+    case EVENT_RETURN:
+      return decodeReturn(bytes);
+    case EVENT_OUTCOME:
+      return decodeOutcome(bytes);
     case EVENT_DNS_REPLY:
       return decodeDnsReply(bytes);
     case EVENT_EXEC:
@@ -188,6 +231,7 @@ function header(bytes: Buffer) {
     time: bytes.readBigUInt64LE(layout.eventHeader.time.offset),
     run: bytes.readBigUInt64LE(layout.eventHeader.run.offset),
     pid: bytes.readUInt32LE(layout.eventHeader.pid.offset),
+    tid: bytes.readUInt32LE(layout.eventHeader.tid.offset),
     uid: uid === UNKNOWN_UID ? null : uid,
   };
 }
@@ -271,6 +315,61 @@ function decodeOpeningPiece(bytes: Buffer): OpeningPieceRecord | null {
     cookie: bytes.readBigUInt64LE(at.cookie.offset),
     offset: bytes.readUInt32LE(at.offset.offset),
     payload: Uint8Array.from(bytes.subarray(at.payload.offset, end)),
+  };
+}
+
+const AF_UNIX = 1;
+const AF_VSOCK = 40;
+/** Of svm_port in struct sockaddr_vm. */
+const VSOCK_PORT = 4;
+
+const CALLS: Record<number, ReturnRecord['call']> = {
+  [layout.syscall.CALL_CONNECT]: 'connect',
+  [layout.syscall.CALL_SENDTO]: 'sendto',
+  [layout.syscall.CALL_SENDMSG]: 'sendmsg',
+  [layout.syscall.CALL_SENDMMSG]: 'sendmmsg',
+  [layout.syscall.CALL_SOCKET]: 'socket',
+};
+
+function decodeReturn(bytes: Buffer): ReturnRecord | null {
+  const at = layout.returnEvent;
+  if (bytes.length < at.size) return null;
+  const call = CALLS[bytes.readUInt32LE(at.call.offset)];
+  if (!call) return null;
+  const { time, pid, tid, uid } = header(bytes);
+  const family = bytes.readUInt16LE(at.family.offset);
+  const length = Math.min(bytes.readUInt32LE(at.length.offset), at.path.size);
+  const path = bytes.subarray(at.path.offset, at.path.offset + length);
+  return {
+    ...{ type: 'return', time, pid, tid, uid, call, family },
+    since: bytes.readBigUInt64LE(at.since.offset),
+    comm: text(bytes, at.comm) || null,
+    errno: bytes.readUInt16LE(at.errno.offset),
+    path: family === AF_UNIX ? unixPath(path) : null,
+    port: family === AF_VSOCK && length >= VSOCK_PORT + 4 ? path.readUInt32LE(VSOCK_PORT) : null,
+  };
+}
+
+/** unix(7): a path ends at its 0; an abstract name begins with one, and may hold more. */
+function unixPath(bytes: Buffer): string {
+  const end = bytes.indexOf(0);
+  if (end !== 0) return bytes.toString('utf8', 0, end < 0 ? bytes.length : end);
+  return `@${bytes.toString('utf8', 1).replaceAll('\0', '@')}`;
+}
+
+function decodeOutcome(bytes: Buffer): OutcomeRecord | null {
+  const at = layout.outcomeEvent;
+  if (bytes.length < at.size) return null;
+  const state = bytes.readUInt32LE(at.state.offset);
+  return {
+    type: 'outcome',
+    time: header(bytes).time,
+    cookie: bytes.readBigUInt64LE(at.cookie.offset),
+    state: state === layout.outcomeState.OUTCOME_CONNECTED ? 'connected' : 'closed',
+    established: bytes.readUInt32LE(at.established.offset) !== 0,
+    errno: bytes.readUInt32LE(at.errno.offset),
+    sent: Number(bytes.readBigUInt64LE(at.sent.offset)),
+    received: Number(bytes.readBigUInt64LE(at.received.offset)),
   };
 }
 

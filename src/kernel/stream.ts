@@ -48,12 +48,7 @@ export class RecordStream {
       while (performance.now() < until) {
         const attempts = native().ringConsume(this.#events, BATCH_BYTES);
         let more = attempts.length > 0;
-        for (;;) {
-          const processes = native().ringConsume(this.#processes, BATCH_BYTES);
-          if (processes.length === 0) break;
-          more = true;
-          this.#tell(processes);
-        }
+        if (this.drainProcesses()) more = true;
         this.#tell(attempts);
         if (!more) return some;
         some = true;
@@ -61,6 +56,15 @@ export class RecordStream {
       return true;
     } finally {
       this.#draining = false;
+    }
+  }
+
+  /** Reads what there is of processes only, so that who asks now is known; true: there was something. */
+  drainProcesses(): boolean {
+    for (let some = false; ; some = true) {
+      const processes = native().ringConsume(this.#processes, BATCH_BYTES);
+      if (processes.length === 0) return some;
+      this.#tell(processes);
     }
   }
 

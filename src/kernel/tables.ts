@@ -64,6 +64,8 @@ const ROOTS = 2;
 
 /** The longest name look-ups can hold. */
 const MAX_NAME_KEY = layout.nameKey.name.size - 1;
+/** Of `struct fact`. */
+const USED_UNIT_MS = 2 ** layout.factClock.FACT_USED_SHIFT / 1e6;
 
 const BITS_BEFORE_PORT = 48;
 const BITS_BEFORE_ADDRESS = 32;
@@ -89,6 +91,14 @@ export interface RunPolicy {
   readonly defaultDeny: boolean;
   /** Whether first bytes may be judged, so that no connection may be made past them. */
   readonly reads: boolean;
+}
+
+/** A name that led to an address, in one run and under one generation of its policy. */
+export interface ChainKey {
+  readonly generation: number;
+  readonly run: bigint;
+  readonly address: Address;
+  readonly name: string;
 }
 
 /** The policy's tables in the kernel. One writer; the programs read while it writes. */
@@ -186,21 +196,37 @@ export class Tables {
       native().mapDelete(this.#factEntries, factEntryKey(generation, fact, elsewhere));
   }
 
-  /** What is said of a name among those of a fact, with its aliases. Names no look-up can hold are left out. */
-  setChainAnswers(generation: number, fact: number, name: string, answers: readonly PortAnswer[]): void {
-    if (name.length <= MAX_NAME_KEY)
-      native().mapUpdate(this.#chains, chainKey(generation, fact, name), this.#entry(answers, 0));
+  /**
+   * What is said of a name that led to an address, with all it is an alias of there. Names no look-up can hold are
+   * left out.
+   */
+  setChainAnswers(key: ChainKey, answers: readonly PortAnswer[]): void {
+    if (key.name.length <= MAX_NAME_KEY)
+      native().mapUpdate(this.#chains, chainKey(key), this.#entry(answers, 0));
   }
 
-  removeChainAnswers(generation: number, fact: number, name: string): void {
-    if (name.length <= MAX_NAME_KEY) native().mapDelete(this.#chains, chainKey(generation, fact, name));
+  removeChainAnswers(key: ChainKey): void {
+    if (key.name.length <= MAX_NAME_KEY) native().mapDelete(this.#chains, chainKey(key));
   }
 
-  /** Which fact holds for an address, for one run. */
+  /** Which fact holds for an address, for one run; as yet unused. */
   setFact(run: bigint, address: Address, fact: number): void {
     const value = Buffer.alloc(layout.fact.size);
     value.writeUInt32LE(fact, layout.fact.id.offset);
     native().mapUpdate(this.#facts, factKey(run, address), value);
+  }
+
+  /**
+   * When the programs last let a call to the address through since its fact was set, in CLOCK_MONOTONIC
+   * milliseconds, up to 0.13 s late and never early. 0: not since then. Null: it has no fact.
+   */
+  factUsed(run: bigint, address: Address): number | null {
+    return usedMs(native().mapLookup(this.#facts, factKey(run, address)));
+  }
+
+  /** Removes the fact of an address; its last use as in `factUsed`, in the same step. */
+  takeFact(run: bigint, address: Address): number | null {
+    return usedMs(native().mapTake(this.#facts, factKey(run, address)));
   }
 
   #writeAddresses(rows: readonly { prefix: Prefix; table: number; entry: Buffer }[]): void {
@@ -308,12 +334,19 @@ function writeNameKey(key: Buffer, generation: number, { kind, name }: NameAnswe
   key.set(bytes, layout.nameKey.name.offset);
 }
 
-function chainKey(generation: number, fact: number, name: string): Buffer {
+function chainKey({ generation, run, address, name }: ChainKey): Buffer {
   const key = Buffer.alloc(layout.chainKey.size);
+  key.writeBigUInt64LE(run, layout.chainKey.run.offset);
+  key.set(addressBytes(address), layout.chainKey.address.offset);
   key.writeUInt32LE(generation, layout.chainKey.generation.offset);
-  key.writeUInt32LE(fact, layout.chainKey.fact.offset);
   key.set(Buffer.from(name, 'latin1').reverse(), layout.chainKey.name.offset);
   return key;
+}
+
+function usedMs(fact: Buffer | null): number | null {
+  const stamp = fact?.readUInt32LE(layout.fact.used.offset) ?? null;
+  if (stamp === null) return null;
+  return stamp === 0 ? 0 : (stamp + 1) * USED_UNIT_MS;
 }
 
 function runKey(run: bigint): Buffer {

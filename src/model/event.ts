@@ -26,8 +26,20 @@ export interface AuditEvent {
   readonly outcome: EventOutcome | null;
   /** Denied since it could not be told which of several names it was for. */
   readonly ambiguous?: true;
+  /** Who listens at a loopback or own address the call was made to, where that is outside the run. */
+  readonly listener?: EventListener;
   /** The hook that saw it, as `cgroup/connect4`, `dns`. */
   readonly hook: string | null;
+  /** What the staged policy says of it; where there is none, the field is not there. */
+  readonly staged?: EventStaged;
+}
+
+/** The word of a policy that is only tried. */
+export interface EventStaged {
+  /** First seven hex digits of the staged policy's SHA-256. */
+  readonly policy: string;
+  readonly verdict: Verdict;
+  readonly rule: EventRule;
 }
 
 export interface EventDestination {
@@ -37,6 +49,12 @@ export interface EventDestination {
   readonly protocol: string | null;
   readonly names: readonly string[];
   readonly service: string | null;
+}
+
+export interface EventListener {
+  readonly pid: number;
+  readonly comm: string | null;
+  readonly exe: string | null;
 }
 
 export interface EventRule {
@@ -49,12 +67,20 @@ export interface EventRule {
 export interface EventDependency {
   readonly kind: 'direct' | 'hidden' | 'transient' | null;
   readonly evidence: string | null;
-  /** Services from the deployment back to itself. */
+  /** Services from the deployment back to itself; empty where nothing leads back. */
   readonly path: readonly string[];
 }
 
 export interface EventOutcome {
   /** Symbolic (`EPERM`) or null when the call was let through or its end is unknown. */
   readonly errno: string | null;
+  /** Of a call that was denied or failed, until it returned; of a connection, until it was there. */
   readonly duration_us: number | null;
+  /** How a TCP connection came about or ended; null while that is not known, and for everything else. */
+  readonly result: ConnectResult | null;
+  /** Payload of a connection that has ended. */
+  readonly bytes_sent: number | null;
+  readonly bytes_received: number | null;
 }
+
+export type ConnectResult = 'connected' | 'refused' | 'timed-out' | 'reset' | 'unreachable' | 'failed';

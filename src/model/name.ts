@@ -13,3 +13,13 @@ export function normalizeName(text: string): Name | null {
   if (name.length === 0 || name.length > MAX_NAME) return null;
   return name.split('.').every((label) => LABEL.test(label)) ? name : null;
 }
+
+const ATTRIBUTE = /^(?:_[a-z0-9-]{1,15}\.){1,2}([^_].*)$/;
+
+/**
+ * The name that a service's attribute belongs to (RFC 2782, RFC 8552): `db.internal` for `_mysql._tcp.db.internal`.
+ * Null for every other name. One or two labels in front, each a `_` and at most 15 characters.
+ */
+export function attributeOwner(name: Name): Name | null {
+  return ATTRIBUTE.exec(name)?.[1] ?? null;
+}

@@ -1,3 +1,5 @@
+import type { ConnectResult } from './event.ts';
+
 /** The last object of a report: what a run came to (design §2). Fields are added, never renamed. */
 export interface RunSummary {
   readonly v: 1;
@@ -25,7 +27,14 @@ export interface RunSummary {
   readonly cycles: readonly (readonly string[])[];
   /** Events lost, by cause; empty when none were. */
   readonly lost: Readonly<Record<string, number>>;
-  readonly waiting: readonly DeniedWait[];
+  /** Destinations that were denied or failed, the most time lost first. */
+  readonly waiting: readonly DestinationWait[];
+  /** What connections that have ended carried, by destination. */
+  readonly traffic: readonly DestinationTraffic[];
+  /** What the staged policy would have decided otherwise; null where there is none. */
+  readonly staged: StagedTotals | null;
+  /** Destinations, as in messages, that no earlier run called; null unless asked for by `--fail-on new`. */
+  readonly new_destinations: readonly string[] | null;
   readonly exit: {
     /** The command's own status, 128+n for signal n; null if it never started. */
     readonly command: number | null;
@@ -36,15 +45,35 @@ export interface RunSummary {
   readonly leftover: readonly LeftProcess[];
 }
 
-/** Time a run lost to one denied destination. */
-export interface DeniedWait {
+/** Calls by what the policy in force and the staged one say of them, repeats counted. */
+export interface StagedTotals {
+  /** First seven hex digits of the staged policy's SHA-256. */
+  readonly policy: string;
+  /** Calls with another verdict by the staged policy. */
+  readonly differs: number;
+  /** Of those, let through by the policy in force and denied by the staged one; and the reverse. */
+  readonly denied: number;
+  readonly allowed: number;
+}
+
+/** Time a run lost to one destination. */
+export interface DestinationWait {
   /** As in messages: `github.com:443/tcp`. */
   readonly destination: string;
+  /** Denied by the guard, or how its connections failed. */
+  readonly outcome: 'denied' | ConnectResult;
   readonly attempts: number;
-  /** Spent inside denied calls. */
+  /** Spent inside calls that were denied or failed. */
   readonly wait_ms: number;
-  /** From the first denied attempt to the last. */
+  /** From the first such attempt to the last. */
   readonly retry_ms: number;
+}
+
+/** Payload of connections to one destination. */
+export interface DestinationTraffic {
+  readonly destination: string;
+  readonly bytes_sent: number;
+  readonly bytes_received: number;
 }
 
 export interface LeftProcess {

@@ -1,6 +1,7 @@
 import { type Address, addressBytes, addressFamily, type Prefix, prefixHolds } from '../model/address.ts';
 import type { Destination, Transport } from '../model/destination.ts';
-import type { Name } from '../model/name.ts';
+import { attributeOwner, type Name } from '../model/name.ts';
+import { reversedAddress } from '../model/reverse-name.ts';
 import type { Answer, RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from './compile.ts';
 import { pieces } from './pieces.ts';
@@ -65,20 +66,49 @@ export function fallback(policy: CompiledPolicy, exempt: string | null): Judgeme
 }
 
 /**
- * Judges a lookup. It is denied if no protocol and port of the names could be allowed, whatever address they
- * lead to: so that under `default: deny` a name no rule allows never leaves the host.
+ * Judges a lookup, the name asked for first and its aliases after it. It is denied if no protocol and port of the
+ * names could be allowed, whatever address they lead to: so that under `default: deny` a name no rule allows never
+ * leaves the host. An attribute (`_mysql._tcp.db.internal`) is judged with the name it belongs to. Where no rule
+ * speaks of a reverse name, it is allowed if any port of its address could be.
+ *
+ * @param chainsAt What is known to have led to an address.
  */
-export function evaluateLookup(policy: CompiledPolicy, names: readonly Name[]): Decision {
-  const identities: Identities = { address: null, names };
+export function evaluateLookup(
+  policy: CompiledPolicy,
+  names: readonly Name[],
+  chainsAt: (address: Address) => readonly (readonly Name[])[] = () => [],
+): Decision {
+  const byName: Identities = { address: null, names: names.flatMap((name) => [name, ...ownerOf(name)]) };
+  const found = mostOpen(policy, byName);
+  const reversed = reversedAddress(names[0] ?? '');
+  if (isOpen(found) || found.rule.kind !== 'default' || reversed === null)
+    return settle(policy, found, byName);
+  for (const names of [[], ...chainsAt(reversed)]) {
+    const byAddress: Identities = { address: locate(reversed), names };
+    const ofAddress = mostOpen(policy, byAddress);
+    if (isOpen(ofAddress)) return settle(policy, ofAddress, byAddress);
+  }
+  return settle(policy, found, byName);
+}
+
+/** What is said where it is most likely to be allowed: at 443/tcp, or else at the first port that is open. */
+function mostOpen(policy: CompiledPolicy, identities: Identities): Judgement {
   const tiers = select(policy, identities);
   const likely = judge(policy, tiers, identities, 'tcp', 443);
-  const open = (judgement: Judgement) => judgement.answer !== 'deny';
-  const found = open(likely)
-    ? likely
-    : pieces(tiers)
-        .map(({ protocol, from }) => judge(policy, tiers, identities, protocol, from))
-        .find(open);
-  return settle(policy, found ?? likely, identities);
+  if (isOpen(likely)) return likely;
+  const elsewhere = pieces(tiers)
+    .map(({ protocol, from }) => judge(policy, tiers, identities, protocol, from))
+    .find(isOpen);
+  return elsewhere ?? likely;
+}
+
+function isOpen({ answer }: Judgement): boolean {
+  return answer !== 'deny';
+}
+
+function ownerOf(name: Name): Name[] {
+  const owner = attributeOwner(name);
+  return owner === null ? [] : [owner];
 }
 
 /** An address as tiers look for it; the unspecified addresses are loopback, as the kernel has it. */

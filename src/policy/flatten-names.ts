@@ -4,7 +4,7 @@ import type { CompiledPolicy } from './compile.ts';
 import { locate, select } from './evaluate.ts';
 import { fixedPrefix, merge, standIn, type TierAnswers, tierAnswers } from './flatten.ts';
 import { type Chains, unplacedName, withAliases } from './opening.ts';
-import type { HostPattern } from './pattern.ts';
+import { type HostPattern, hostHolds } from './pattern.ts';
 import { type Piece, pieces } from './pieces.ts';
 import type { Identities, Selection } from './tier.ts';
 
@@ -64,17 +64,24 @@ export function nameTable(policy: CompiledPolicy): NameEntry[] {
   });
 }
 
-/** What is said at an address of those names in its chains that are aliases of others there. */
-export function chainTable(
+/** What is said at an address of a name that led there, with all it is an alias of. */
+export function chainSegments(
   policy: CompiledPolicy,
   address: Address,
+  name: Name,
   chains: Chains,
-): { readonly name: Name; readonly answers: readonly NameSegment[] }[] {
-  const names = new Set(chains.flatMap((chain) => chain.slice(0, -1)));
-  return [...names].map((name) => {
-    const together: Identities = { address: locate(address), names: withAliases(name, chains) };
-    return { name, answers: nameSegments(select(policy, together), { joint: true }) };
-  });
+): readonly NameSegment[] {
+  const together: Identities = { address: locate(address), names: withAliases(name, chains) };
+  return nameSegments(select(policy, together), { joint: true });
+}
+
+/** Whether any rule speaks of the name, so that it may not be left out where it is an alias. */
+export function isRuled(policy: CompiledPolicy, name: Name): boolean {
+  return policy.tiers.some(
+    (tier) =>
+      tier.select({ address: null, names: [name], unplaced: 'none' }).length > 0 ||
+      tier.pairs.some(({ host }) => hostHolds(host, name)),
+  );
 }
 
 function nameSegments(

@@ -1,3 +1,4 @@
+import { parseMaskPattern } from '../model/mask-pattern.ts';
 import { builtinServices } from './builtin.ts';
 import { checkDeployment } from './check.ts';
 import { readDate } from './date.ts';
@@ -6,7 +7,7 @@ import { nearest } from './nearest.ts';
 import { nameFault } from './object-name.ts';
 import { readHost } from './pattern.ts';
 import { problemAt } from './place.ts';
-import type { Deployment, Policy, Rule, Service, Waiver } from './policy.ts';
+import type { Deployment, Policy, Rule, Service, StagedFile, Waiver } from './policy.ts';
 import { readAddress, readPrefix } from './prefix.ts';
 import { type Fault, fault, type Problem } from './problem.ts';
 import { type PolicySource, type ReadFile, readFile } from './read-file.ts';
@@ -50,6 +51,7 @@ function build(files: readonly ReadFile[], problems: Problem[], readable: boolea
   const services = new Map<string, Service>();
   const deployments = new Map<string, Deployment>();
   const floor: Rule[] = [];
+  const mask: string[] = [];
   const first = new Map<string, string>();
   for (const file of files) {
     const reader = new ValueReader(file, problems, serviceFault);
@@ -74,6 +76,8 @@ function build(files: readonly ReadFile[], problems: Problem[], readable: boolea
         deployments.set(name, readDeployment(reader, name, data, names));
     if (file.data.floor && define(['floor'], '`floor`', null))
       floor.push(...readRules(reader, ['floor'], file.data.floor));
+    if (file.data.mask && define(['mask'], '`mask`', null))
+      mask.push(...reader.list(['mask'], file.data.mask, readMask));
   }
   for (const file of files) {
     const reader = new ValueReader(file, problems, serviceFault);
@@ -83,7 +87,12 @@ function build(files: readonly ReadFile[], problems: Problem[], readable: boolea
       if (deployment && own) checkDeployment(reader, deployment, data, services);
     }
   }
-  return { services, floor, deployments };
+  return { services, floor, deployments, mask };
+}
+
+function readMask(text: string): string | Fault {
+  const pattern = parseMaskPattern(text);
+  return typeof pattern === 'string' ? fault('bad-mask', pattern) : text;
 }
 
 function serviceNameFault(name: string): Fault | null {
@@ -155,7 +164,13 @@ function readDeployment(
       onDeny: data.dns?.on_deny ?? 'nxdomain',
     },
     onDeny: data.on_deny ?? 'EPERM',
+    staged: data.staged === undefined ? null : readStaged(reader, [...at, 'staged'], data.staged),
   };
+}
+
+function readStaged(reader: ValueReader, at: readonly string[], path: string): StagedFile {
+  const { line, column } = reader.file.places.value(at);
+  return { path, file: reader.file.path, line, column };
 }
 
 function readWaivers(reader: ValueReader, at: readonly string[], data: DeploymentData): Waiver[] {
@@ -174,8 +189,7 @@ function noticesOf(files: readonly ReadFile[]): string[] {
   for (const { data } of files) {
     if (data.roles) used.add('roles');
     for (const deployment of Object.values(data.deployments ?? {}))
-      for (const key of ['match', 'staged', 'limits'] as const)
-        if (deployment[key] !== undefined) used.add(key);
+      for (const key of ['match', 'limits'] as const) if (deployment[key] !== undefined) used.add(key);
   }
   return [...used].map((key) => `\`${key}\` in the policy is accepted and not in force yet`);
 }

@@ -45,6 +45,16 @@ export interface Waiver {
   readonly reason: string | null;
 }
 
+/** A policy evaluated beside this one and never enforced: where it is, and where that is written. */
+export interface StagedFile {
+  /** As written: relative to the file that names it. */
+  readonly path: string;
+  /** That file, as the caller of the parser named it. */
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
 export type DnsDenial = 'nxdomain' | 'refuse' | 'resolve';
 export type DenialErrno = 'EPERM' | 'ECONNREFUSED';
 
@@ -65,6 +75,7 @@ export interface Deployment {
     readonly onDeny: DnsDenial;
   };
   readonly onDeny: DenialErrno;
+  readonly staged: StagedFile | null;
 }
 
 /** A policy as written, checked and with every reference known to lead somewhere. */
@@ -72,4 +83,6 @@ export interface Policy {
   readonly services: ReadonlyMap<string, Service>;
   readonly floor: readonly Rule[];
   readonly deployments: ReadonlyMap<string, Deployment>;
+  /** Patterns of secrets in command lines, beside the known ones. */
+  readonly mask: readonly string[];
 }

@@ -79,3 +79,33 @@ export function formatPorts(spec: PortSpec): string {
   const range = spec.from === spec.to ? `${spec.from}` : `${spec.from}-${spec.to}`;
   return spec.protocol ? `${range}/${spec.protocol}` : range;
 }
+
+/** The fewest specs that hold what these hold, by port; without a protocol where both are meant. */
+export function fewestPorts(ports: readonly PortSpec[]): PortSpec[] {
+  const [tcp, udp] = (['tcp', 'udp'] as const).map((protocol) =>
+    merge(ports.filter((spec) => spec.protocol === null || spec.protocol === protocol)),
+  );
+  const both = (tcp ?? []).filter(({ from, to }) =>
+    udp?.some((other) => other.from === from && other.to === to),
+  );
+  const isBoth = ({ from, to }: Range) => both.some((range) => range.from === from && range.to === to);
+  const specs: PortSpec[] = [
+    ...both.map((range) => ({ ...range, protocol: null })),
+    ...(tcp ?? []).filter((range) => !isBoth(range)).map((range) => ({ ...range, protocol: 'tcp' as const })),
+    ...(udp ?? []).filter((range) => !isBoth(range)).map((range) => ({ ...range, protocol: 'udp' as const })),
+  ];
+  return specs.sort((a, b) => a.from - b.from || a.to - b.to);
+}
+
+type Range = Pick<PortSpec, 'from' | 'to'>;
+
+function merge(ports: readonly Range[]): Range[] {
+  const merged: Range[] = [];
+  for (const { from, to } of [...ports].sort((a, b) => a.from - b.from)) {
+    const last = merged.at(-1);
+    if (last && from <= last.to + 1)
+      merged[merged.length - 1] = { from: last.from, to: Math.max(last.to, to) };
+    else merged.push({ from, to });
+  }
+  return merged;
+}

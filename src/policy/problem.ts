@@ -24,10 +24,12 @@ export const problemCodes = {
   'bad-date': 'a date is not a date',
   'bad-rule': 'a rule does not say what it is about',
   'bad-dest': 'a destination cannot be read',
+  'bad-mask': 'a pattern of secrets cannot be read',
   'unknown-service': 'a service is not defined',
   'nothing-deployed': 'a deployment deploys no service, so nothing is circular',
   'idle-waiver': 'a waiver waives nothing',
   'closed-ports': "a rule's ports and its service's ports have none in common",
+  'bad-staged': 'a staged policy does not load, or lacks the deployment',
   'circular-resolver': 'the DNS service depends on what is deployed',
 } as const;
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MOST_MASK_PATTERNS } from '../model/mask-pattern.ts';
 
 const port = z.union([z.number(), z.string()]).describe('`443`, `443/tcp`, `8000-8100/udp`');
 const ports = z.array(port).min(1);
@@ -62,7 +63,11 @@ const deployment = z.strictObject({
   audit: rules.optional().describe('allowed for now, and marked'),
   deny: rules.optional(),
   waivers: z.array(waiver).optional().describe('cycles accepted until a date'),
-  staged: z.string().optional().describe('a policy evaluated beside this one (not in force yet)'),
+  staged: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('a policy file evaluated beside this one and recorded, never enforced'),
   dns: z
     .strictObject({
       service: name.optional(),
@@ -87,6 +92,11 @@ export const policyFile = z.strictObject({
   services: z.record(z.string(), service).optional(),
   floor: z.strictObject({ deny: rules.optional() }).optional().describe('nobody below may loosen this'),
   deployments: z.record(z.string(), deployment).optional(),
+  mask: z
+    .array(z.string())
+    .max(MOST_MASK_PATTERNS)
+    .optional()
+    .describe('secrets beside the known ones: text with one `*`, which stands for the secret'),
   roles: z
     .strictObject({
       run: z.array(z.string()).optional(),

@@ -61,8 +61,11 @@ export class Tier {
   readonly hosts: readonly HostPattern[];
   /** Of the clauses of host and address together. */
   readonly pairs: readonly { readonly host: HostPattern; readonly address: Prefix }[];
+  /** As given, in the order of the policy. */
+  readonly clauses: readonly Clause[];
 
   constructor(clauses: readonly Clause[]) {
+    this.clauses = clauses;
     const lengths = { 4: new Set<number>(), 6: new Set<number>() };
     for (const clause of clauses) {
       const { host, address } = clause;
@@ -85,13 +88,13 @@ export class Tier {
   /** What is said of each identity, names first; an identity no clause holds is not in it. */
   select(identities: Identities): Selection {
     const { address, names } = identities;
-    const selection = names.map((name) => [...this.#forName(name, address ?? identities.unplaced ?? 'open')]);
-    if (address) selection.push([...this.#forAddress(address, names)]);
+    const selection = names.map((name) => [...this.forName(name, address ?? identities.unplaced ?? 'open')]);
+    if (address) selection.push([...this.forAddress(address, names)]);
     return selection.filter((groups) => groups.length > 0);
   }
 
   /** Groups of clauses that hold the name, the most specific first. */
-  *#forName(name: Name, address: Located | Unplaced): Generator<readonly Clause[]> {
+  *forName(name: Name, address: Located | Unplaced): Generator<readonly Clause[]> {
     yield* this.#pairsFor(address, [name]);
     yield* some(this.#exact.get(name));
     for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
@@ -99,7 +102,8 @@ export class Tier {
     if (this.#any.length > 0) yield this.#any;
   }
 
-  *#forAddress(address: Located, names: readonly Name[]): Generator<readonly Clause[]> {
+  /** Groups of clauses that hold the address, the most specific first. */
+  *forAddress(address: Located, names: readonly Name[]): Generator<readonly Clause[]> {
     yield* this.#pairsFor(address, names);
     for (const length of this.#lengths[address.family]) {
       if (length > address.longest) continue;

@@ -1,9 +1,10 @@
-import { type ExtendedError, HEADER_BYTES, TYPE } from './dns-code.ts';
+import { CLASS_IN, type ExtendedError, HEADER_BYTES, TYPE } from './dns-code.ts';
 import type { Query, QueryHead } from './dns-query.ts';
 import { u16 } from './dns-record.ts';
 
 const QR = 0x8000;
 const TC = 0x0200;
+const RD = 0x0100;
 const RA = 0x0080;
 /** Opcode, RD and CD go back as they came (RFC 1035 §4.1.1, RFC 4035 §3.2.2). */
 const ECHOED = 0x7910;
@@ -24,6 +25,26 @@ export function encodeFailure(
 ): Uint8Array {
   const flags = QR | (query.flags & ECHOED) | RA | (reply.rcode & 0xf);
   return encodeEmpty(query, flags, reply.ede);
+}
+
+/** A query of our own for a name in policy form, class IN, recursion desired, with an OPT; id 0. */
+export function encodeQuery(name: string, type: number): Uint8Array {
+  const labels = name.split('.').map((label) => Buffer.from(label, 'latin1'));
+  const nameBytes = Buffer.concat([
+    ...labels.flatMap((label) => [Buffer.of(label.length), label]),
+    Buffer.of(0),
+  ]);
+  const end = HEADER_BYTES + nameBytes.length;
+  const message = Buffer.alloc(end + 4 + 11);
+  message.writeUInt16BE(RD, 2);
+  message.writeUInt16BE(1, 4);
+  message.writeUInt16BE(1, 10);
+  message.set(nameBytes, HEADER_BYTES);
+  message.writeUInt16BE(type, end);
+  message.writeUInt16BE(CLASS_IN, end + 2);
+  message.writeUInt16BE(TYPE.OPT, end + 5);
+  message.writeUInt16BE(OWN_UDP_SIZE, end + 7);
+  return message;
 }
 
 /** An answer too long for the client's UDP: TC, so that it asks again over TCP. `answer` gives the flags. */

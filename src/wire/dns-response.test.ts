@@ -3,7 +3,7 @@ import dnsPacket, { type Answer } from 'dns-packet';
 import { expect, test } from 'vitest';
 import { addressFromBytes } from '../model/address.ts';
 import { decodeQuery, decodeQuestion, type Query } from './dns-query.ts';
-import { answersQuery, decodeResponse, MAX_ALIASES } from './dns-response.ts';
+import { decodeResponse, MAX_ALIASES, matchAnswer } from './dns-response.ts';
 
 function vector(file: string, title: string): Buffer {
   const url = new URL(`../../test/vectors/dns/${file}.json`, import.meta.url);
@@ -65,9 +65,26 @@ test('an extended error of the upstream is read', () => {
   expect(read('responses', 'SERVFAIL with EDE')).toMatchObject({ rcode: 2, ede: { code: 6 } });
 });
 
-test('an address of a name that was not asked for counts for nothing', () => {
+test('an address of a name that was not asked for is judged by its own name too', () => {
   const response = read('hostile', 'response: address of a name nobody asked for');
-  expect(response).toMatchObject({ aliases: [], addresses: [] });
+  expect(response).toMatchObject({
+    aliases: ['evil.test'],
+    addresses: [{ address: '1.2.3.4', names: ['github.com', 'evil.test'] }],
+  });
+});
+
+test('what follows the alias of an HTTPS record counts by it', () => {
+  const alias = { name: 'a.test', type: 'UNKNOWN_65', data: Buffer.from('00000363646e047465737400', 'hex') };
+  const hints = {
+    name: 'cdn.test',
+    type: 'UNKNOWN_65',
+    data: Buffer.from('000100' + '00040004c0000207', 'hex'),
+  };
+  const bytes = encode('a.test', [alias, hints] as unknown as Answer[]);
+  expect(decodeResponse(bytes, { name: 'a.test', type: 65 })).toMatchObject({
+    aliases: ['cdn.test'],
+    addresses: [{ names: ['a.test', 'cdn.test'] }],
+  });
 });
 
 test('aliases count in whatever order the records stand', () => {
@@ -110,16 +127,18 @@ test('a reverse name behind a classless zone is answered although its alias is n
   expect(read('responses', 'PTR through RFC 2317')).toMatchObject({ rcode: 0, aliases: [], addresses: [] });
 });
 
-test('an answer is known by id and question, not by the case of letters', () => {
+test('an answer is known by id and question, and another case of letters is told apart', () => {
   const query = decodeQuery(vector('queries', 'dig: A with EDNS')) as Query;
   const answer = vector('responses', 'A with EDNS');
-  expect(answersQuery(answer, query, query.id)).toBe(true);
-  expect(answersQuery(answer, query, query.id ^ 1)).toBe(false);
+  expect(matchAnswer(answer, query, query.id)).toBe('yes');
+  expect(matchAnswer(answer, query, query.id ^ 1)).toBe('no');
   const lowered = Buffer.from(answer);
   lowered.write('GITHUB', 13, 'latin1');
-  expect(answersQuery(lowered, query, query.id)).toBe(true);
+  expect(matchAnswer(lowered, query, query.id)).toBe('other-case');
   const otherType = Buffer.from(answer);
   otherType.writeUInt8(28, 12 + query.question.length - 3);
-  expect(answersQuery(otherType, query, query.id)).toBe(false);
-  expect(answersQuery(vector('queries', 'dig: A with EDNS'), query, query.id)).toBe(false);
+  expect(matchAnswer(otherType, query, query.id)).toBe('no');
+  otherType.write('GITHUB', 13, 'latin1');
+  expect(matchAnswer(otherType, query, query.id)).toBe('no');
+  expect(matchAnswer(vector('queries', 'dig: A with EDNS'), query, query.id)).toBe('no');
 });

@@ -21,10 +21,12 @@ export interface Response {
   readonly truncated: boolean;
   /** NOERROR with nothing in it, from a server that neither holds the zone nor recurses. */
   readonly lame: boolean;
-  /** Every name the question leads to (CNAME, SVCB and HTTPS targets), in order; never the question's own. */
+  /** Every name the question leads to (CNAMEs, SVCB and HTTPS targets, owners of addresses), in order; never its own. */
   readonly aliases: readonly string[];
   readonly addresses: readonly AnsweredAddress[];
   readonly ede: ExtendedError | null;
+  /** Its additional section has more than an OPT record: see withoutGlue. */
+  readonly glue: boolean;
 }
 
 /** An answer that must not reach a client. */
@@ -43,28 +45,35 @@ const TC = 0x0200;
 const RD = 0x0100;
 const RA = 0x0080;
 
-/** Whether these bytes answer the query forwarded under this id: same id, opcode and question (case aside). */
-export function answersQuery(bytes: Uint8Array, query: Query, id: number): boolean {
-  if (bytes.length < HEADER_BYTES || u16(bytes, 0) !== id) return false;
+/** `other-case`: all is as it should be, but letters of the name came back in another case than they were sent. */
+export type AnswerMatch = 'yes' | 'other-case' | 'no';
+
+/** Whether these bytes answer the query forwarded under this id: same id, opcode and question. */
+export function matchAnswer(bytes: Uint8Array, query: Query, id: number): AnswerMatch {
+  if (bytes.length < HEADER_BYTES || u16(bytes, 0) !== id) return 'no';
   const flags = u16(bytes, 2);
-  if ((flags & 0xf800) !== 0x8000) return false;
+  if ((flags & 0xf800) !== 0x8000) return 'no';
   const count = u16(bytes, 4);
   // Servers that could not read the question may leave it out, but only of an error.
-  if (count === 0) return (flags & 0xf) !== RCODE.NOERROR && u16(bytes, 6) === 0;
+  if (count === 0) return (flags & 0xf) !== RCODE.NOERROR && u16(bytes, 6) === 0 ? 'yes' : 'no';
   const { question } = query;
-  if (count !== 1 || bytes.length < HEADER_BYTES + question.length) return false;
+  if (count !== 1 || bytes.length < HEADER_BYTES + question.length) return 'no';
   const nameEnd = question.length - 4;
+  let match: AnswerMatch = 'yes';
   for (let i = 0; i < question.length; i++) {
     const ours = question[i] as number;
     const theirs = bytes[HEADER_BYTES + i] as number;
-    if (i < nameEnd ? lower(ours) !== lower(theirs) : ours !== theirs) return false;
+    if (ours === theirs) continue;
+    if (i >= nameEnd || lower(ours) !== lower(theirs)) return 'no';
+    match = 'other-case';
   }
-  return true;
+  return match;
 }
 
 /**
  * Decodes an answer to `question`. Total and bounded: any bytes give a Response or a ResponseFault. An address
- * counts only if its owner is the question's name or an alias of it within the answer section.
+ * of the answer section counts by the names that led to it: the question's, its aliases, and its owner. Addresses
+ * of the other sections do not count, and do not reach a client.
  */
 export function decodeResponse(bytes: Uint8Array, question: Question): Response | ResponseFault {
   const message = readSections(bytes);
@@ -84,6 +93,7 @@ export function decodeResponse(bytes: Uint8Array, question: Question): Response 
     aliases,
     addresses: facts.addresses,
     ede: message.ede,
+    glue: message.glue,
   };
 }
 
@@ -91,6 +101,7 @@ interface Sections {
   readonly answers: readonly RecordFrame[];
   readonly rcodeBits: number;
   readonly ede: ExtendedError | null;
+  readonly glue: boolean;
 }
 
 function readSections(bytes: Uint8Array): Sections | ResponseFault {
@@ -103,11 +114,13 @@ function readSections(bytes: Uint8Array): Sections | ResponseFault {
     at = name.end + 4;
   }
   const answerCount = u16(bytes, 6);
-  const count = answerCount + u16(bytes, 8) + u16(bytes, 10);
+  const additionalFrom = answerCount + u16(bytes, 8);
+  const count = additionalFrom + u16(bytes, 10);
   if (count > MAX_RECORDS) return { fault: 'too-many-records', text: `${count} records in one answer` };
   const answers: RecordFrame[] = [];
   let rcodeBits = 0;
   let ede: ExtendedError | null = null;
+  let glue = false;
   for (let i = 0; i < count; i++) {
     const record = readRecord(bytes, at);
     if (record === null) return malformed;
@@ -118,9 +131,11 @@ function readSections(bytes: Uint8Array): Sections | ResponseFault {
       const error = readExtendedError(bytes, record);
       if (error === 'malformed') return malformed;
       ede ??= error;
+    } else if (i >= additionalFrom) {
+      glue = true;
     }
   }
-  return at === bytes.length ? { answers, rcodeBits, ede } : malformed;
+  return at === bytes.length ? { answers, rcodeBits, ede, glue } : malformed;
 }
 
 /** The question's name and its CNAME chain. A DNAME shows through the CNAME its server made of it (RFC 6672 §3.1). */
@@ -159,9 +174,12 @@ function followAliases(
   return { names };
 }
 
+/** Records that hold addresses, or lead to them beside the chain of aliases. */
+const LEADS_ON: ReadonlySet<number> = new Set([TYPE.A, TYPE.AAAA, TYPE.SVCB, TYPE.HTTPS]);
+
 interface Facts {
   readonly addresses: readonly AnsweredAddress[];
-  /** Targets of SVCB and HTTPS records. */
+  /** Targets of SVCB and HTTPS records, and owners of addresses that were not asked for. */
   readonly targets: readonly string[];
 }
 
@@ -174,9 +192,15 @@ function readAddresses(
   const addresses: AnsweredAddress[] = [];
   const targets = new Set<string>();
   for (const record of answers) {
+    if (!LEADS_ON.has(record.type)) continue;
     const position = chain.indexOf(record.owner.text);
-    if (position < 0) continue;
     let names: readonly string[] = chain.slice(0, position + 1);
+    if (position < 0) {
+      // Not asked for, but some clients take any address of an answer for one of the name they asked for (musl).
+      const led = leadTo(record.owner, question, targets);
+      if (led !== null) return led;
+      names = [question.name, record.owner.text];
+    }
     let found: readonly Uint8Array[];
     if (record.type === TYPE.A || record.type === TYPE.AAAA) {
       const data = bytes.subarray(record.data, record.end);
@@ -184,24 +208,16 @@ function readAddresses(
         return { fault: 'malformed', text: `malformed address of ${record.owner.text}` };
       }
       found = [to16(data)];
-    } else if (record.type === TYPE.SVCB || record.type === TYPE.HTTPS) {
+    } else {
       const binding = readServiceBinding(bytes, record.data, record.end);
       if (binding === null) return { fault: 'malformed', text: `malformed HTTPS of ${record.owner.text}` };
       const { target } = binding;
       if (target.text !== '.' && !names.includes(target.text)) {
-        if (!target.plain) {
-          return {
-            fault: 'alias-name',
-            text: `${question.name} leads to ${target.text}, which is no host name`,
-          };
-        }
-        if (!chain.includes(target.text)) targets.add(target.text);
-        if (targets.size > MAX_ALIASES) return tooManyAliases(question);
+        const led = chain.includes(target.text) ? null : leadTo(target, question, targets);
+        if (led !== null) return led;
         names = [...names, target.text];
       }
       found = binding.hints.map(to16);
-    } else {
-      continue;
     }
     const ttl = record.ttl > 0x7fffffff ? 0 : record.ttl; // RFC 2181 §8
     for (const address of found) addresses.push({ address, ttl, names });
@@ -210,6 +226,19 @@ function readAddresses(
     }
   }
   return { addresses, targets: [...targets] };
+}
+
+/** Adds a name the answer leads to beside the chain of aliases. Null: it is in. */
+function leadTo(
+  to: { text: string; plain: boolean },
+  question: Question,
+  targets: Set<string>,
+): ResponseFault | null {
+  if (!to.plain) {
+    return { fault: 'alias-name', text: `${question.name} leads to ${to.text}, which is no host name` };
+  }
+  targets.add(to.text);
+  return targets.size > MAX_ALIASES ? tooManyAliases(question) : null;
 }
 
 function tooManyAliases(question: Question): ResponseFault {

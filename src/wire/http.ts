@@ -57,8 +57,13 @@ export function decodeHttpHead(stream: Uint8Array): HttpHead | Unreadable | Inco
   if (text === PREFACE) return other('h2c');
   const request = readRequestLine(text);
   if (typeof request === 'string') return unreadable('http', request);
-  const host = readHost(bytes, after(bytes, first.end));
-  if (host === 'incomplete') return wait(bytes, 'http') ?? unreadable('http', 'too-long');
+  let start = after(bytes, first.end);
+  // After a bare LF some servers take another for the same end of line (llhttp, lenient), others for that of the head.
+  const doubled = bytes[first.end] === LF && bytes[start] === LF;
+  if (doubled) start++;
+  const host = readHost(bytes, start);
+  if (host === 'incomplete')
+    return wait(bytes, doubled && start === bytes.length ? null : 'http') ?? unreadable('http', 'too-long');
   if (typeof host === 'string') return unreadable('http', host);
   return combine(request, host);
 }

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readReport } from '../report.ts';
 
 export const acyclic = fileURLToPath(new URL('../../bin/acyclic', import.meta.url));
 
@@ -64,11 +65,7 @@ export function openPlace(): Place {
     bare,
     run: (args, input, env) => bare([acyclic, ...args], input, env),
     start: (argv, options = {}) => spawn('nsenter', inside(argv), { cwd: directory, ...options }),
-    report: (name) =>
-      readFileSync(join(directory, name), 'utf8')
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line)),
+    report: (name) => readReport(join(directory, name)),
     close() {
       rmSync(directory, { recursive: true });
       ip('netns', 'del', namespace);
@@ -84,7 +81,7 @@ export function remains(): string[] {
   const list = (directory: string) => (existsSync(directory) ? readdirSync(directory) : []);
   const all = [
     ...stdout.split('\n'),
-    ...list('/sys/fs/bpf/acyclic/v1').map((name) => `pin ${name}`),
+    ...list('/sys/fs/bpf/acyclic/v2').map((name) => `pin ${name}`),
     ...list('/run/acyclic/runs').map((name) => `entry ${name}`),
   ];
   return all.filter((what) => {

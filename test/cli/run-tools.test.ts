@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { VAULT_PORT } from '../lab/services.ts';
+import { readReport } from '../report.ts';
 import { acyclic, remains } from './harness.ts';
 
 /** A denied call and its command's own clean-up take far less; a retry storm or a hang takes more. */
@@ -48,10 +48,7 @@ async function guarded(argv: readonly string[], ...options: string[]) {
   const report = path.join(lab.dir, 'report.jsonl');
   const command = [acyclic, 'run', '--quiet', '-p', policy, '--report', report, ...options, '--', ...argv];
   const result = await lab.client.run(command, { timeoutMs: 30_000, env: { APT_CONFIG: aptConfig } });
-  const events = readFileSync(report, 'utf8')
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+  const events = readReport(report);
   return { ...result, events, summary: events.pop() };
 }
 

@@ -2,6 +2,8 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Fact, Lookup, ProxyHooks, Requester } from '../../src/dns/hooks.ts';
 import { type Proxy as DnsProxy, startProxy } from '../../src/dns/proxy.ts';
+import type { Patience } from '../../src/dns/upstream.ts';
+import { openDatagrams } from '../../src/kernel/datagrams.ts';
 import { type DnsServer, type Fault, startDnsServer } from '../lab/dns-server.ts';
 import type { Zone } from '../lab/dns-zone.ts';
 
@@ -33,7 +35,7 @@ export interface BenchOptions {
   readonly denied?: readonly string[];
   readonly onDeny?: 'nxdomain' | 'refuse' | 'resolve';
   readonly hooks?: Partial<ProxyHooks>;
-  readonly timeoutMs?: number;
+  readonly patience?: Patience;
   readonly addresses?: readonly string[];
 }
 
@@ -50,12 +52,14 @@ export async function startBench(options: BenchOptions = {}): Promise<Bench> {
   const tell = ({ address, ttl, names }: Fact): string => `learn ${address} ${ttl} ${names.join(' ')}`;
   const hooks: ProxyHooks = {
     identify: () => REQUESTER,
-    judge(_, names) {
+    judge(_, { name: asked }, aliases) {
+      const names = [asked, ...aliases];
       log.push(`judge ${names.join(' ')}`);
       return {
         denied: names.some((name) => denied.includes(name)),
         onDeny,
         reason: 'denied by test: a → b → a',
+        ...{ provisional: false, later: [] },
       };
     },
     learn(_, facts) {
@@ -72,7 +76,8 @@ export async function startBench(options: BenchOptions = {}): Promise<Bench> {
     addresses: options.addresses ?? ['127.77.0.2'],
     servers: servers.map(({ port }) => ({ address: '127.77.0.1', port })),
     hooks,
-    ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
+    openDatagrams,
+    ...(options.patience === undefined ? {} : { patience: options.patience }),
   });
   return {
     proxy,

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import dnsPacket from 'dns-packet';
 import { afterEach, expect, test } from 'vitest';
 import { startProxy } from '../../src/dns/proxy.ts';
+import { openDatagrams } from '../../src/kernel/datagrams.ts';
 import { type Bench, type BenchOptions, startBench } from './harness.ts';
 
 const run = promisify(execFile);
@@ -255,9 +256,11 @@ test('nothing but loopback is bound, and the proxy never asks itself', async () 
   const hooks = { identify: () => null, judge: () => never(), learn: () => never(), report: () => never() };
   const servers = [{ address: '127.0.0.1', port: 53 }];
   for (const address of ['0.0.0.0', '::', '192.0.2.1', '127.1']) {
-    await expect(startProxy({ addresses: [address], servers, hooks })).rejects.toThrow(/loopback/);
+    await expect(startProxy({ addresses: [address], servers, hooks, openDatagrams })).rejects.toThrow(
+      /loopback/,
+    );
   }
-  await expect(startProxy({ addresses: ['127.77.0.2'], servers: [], hooks })).rejects.toThrow(
+  await expect(startProxy({ addresses: ['127.77.0.2'], servers: [], hooks, openDatagrams })).rejects.toThrow(
     /no DNS server/,
   );
   const { proxy } = await start();
@@ -265,9 +268,9 @@ test('nothing but loopback is bound, and the proxy never asks itself', async () 
   await bench?.close();
   bench = null;
   const own = [{ address: '::ffff:127.77.0.2', port }];
-  await expect(startProxy({ addresses: ['127.77.0.2'], port, servers: own, hooks })).rejects.toThrow(
-    /itself/,
-  );
+  await expect(
+    startProxy({ addresses: ['127.77.0.2'], port, servers: own, hooks, openDatagrams }),
+  ).rejects.toThrow(/itself/);
 });
 
 test('c-ares and Python resolve through it, sixty at once', async () => {

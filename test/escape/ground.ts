@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { remains } from '../cli/harness.ts';
 import { type CommandResult, type Lab, type RunOptions, startLab } from '../lab/lab.ts';
+import { readReport } from '../report.ts';
 
 export const ACYCLIC = path.join(import.meta.dirname, '../../bin/acyclic');
 
@@ -100,8 +101,7 @@ export async function openGround(): Promise<Ground> {
       const report = path.join(lab.dir, `report-${reports++}.jsonl`);
       const command = [ACYCLIC, 'run', '--quiet', '-p', policy, '--report', report, ...flags, '--', ...argv];
       const result = await lab.client.run(command, options);
-      const lines = readFileSync(report, 'utf8').trimEnd().split('\n');
-      const events = lines.map((line) => JSON.parse(line));
+      const events = readReport(report);
       return { ...result, events, summary: events.pop() };
     },
     async held(...argv) {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { type Address, parsePrefix } from '../../src/model/address.ts';
+import type { Destination } from '../../src/model/destination.ts';
 import type { Name } from '../../src/model/name.ts';
 import { type CompiledPolicy, compile } from '../../src/policy/compile.ts';
 import { type DestPattern, parseDest } from '../../src/policy/dest.ts';
@@ -61,7 +62,7 @@ const waiver = fc.record({
 });
 
 /** A policy as its user would write it. */
-const written = fc.record({
+export const written = fc.record({
   version: fc.constant(1),
   services: fc.record(Object.fromEntries(SERVICES.map((name) => [name, service]))),
   floor: fc.record({ deny: fc.array(rule, { maxLength: 1 }) }),
@@ -93,10 +94,18 @@ const dest = fc
     return text.includes(':') && !text.startsWith('service:') ? `[${text}]:${spec}` : `${text}:${spec}`;
   });
 
-const options = fc.record({
+export const options = fc.record({
   allow: fc.array(dest, { maxLength: 1 }),
   deny: fc.array(dest, { maxLength: 1 }),
   default: fc.constantFrom(null, null, 'allow' as const, 'deny' as const),
+});
+
+/** A call by any protocol, with names that may lead to its address. */
+export const destination: fc.Arbitrary<Destination> = fc.record({
+  address,
+  port: fc.constantFrom(...PORTS),
+  protocol: fc.constantFrom('tcp', 'tcp', 'udp', 'other'),
+  names: fc.uniqueArray(fc.constantFrom(...NAMES), { maxLength: 3 }),
 });
 
 const known = fc.tuple(address, fc.uniqueArray(fc.constantFrom(...NAMES), { minLength: 1, maxLength: 3 }));

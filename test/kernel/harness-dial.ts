@@ -76,6 +76,7 @@ export interface Attempt {
 
 /** A network namespace with only loopback, on which every address is the host's own: nothing can leave. */
 export interface Ground {
+  readonly namespace: Namespace;
   /** A child that makes attempts in it, from a cgroup. */
   dialler(cgroup: string): Promise<Dialler>;
   /** A child that connects and speaks in it, from a cgroup. */
@@ -97,6 +98,7 @@ export async function makeGround(): Promise<Ground> {
   ];
   for (const step of steps) await enter(namespace, ['ip', ...step]);
   return {
+    namespace,
     dialler: (cgroup) => Dialler.start(program, namespace, cgroup),
     speaker: (cgroup) => Speaker.start(compileSpeak(directory), namespace, cgroup),
     async close() {

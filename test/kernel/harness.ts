@@ -1,12 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:os';
+import { AliasTable } from '../../src/guard/alias-table.ts';
 import { Clock } from '../../src/guard/clock.ts';
 import { Dependencies } from '../../src/guard/dependency.ts';
+import { FactTable } from '../../src/guard/fact-table.ts';
 import { Facts } from '../../src/guard/facts.ts';
+import type { LeaseSettings } from '../../src/guard/lease-settings.ts';
 import { ProcessTable } from '../../src/guard/processes.ts';
 import { type Recorded, Recorder } from '../../src/guard/recorder.ts';
 import type { BpfMap } from '../../src/kernel/binding.ts';
 import { type Cgroup, createCgroup, ownCgroup, removeCgroup } from '../../src/kernel/cgroup.ts';
+import { readConnections } from '../../src/kernel/connections.ts';
 import * as layout from '../../src/kernel/layout.gen.ts';
 import { readLosses } from '../../src/kernel/losses.ts';
 import { ensureBpffs } from '../../src/kernel/mounts.ts';
@@ -34,6 +38,8 @@ export interface Installation {
   readonly learned: readonly (readonly [Address, readonly Name[]])[];
   /** Whether the caller is in the engine's network namespace. */
   readonly here: boolean;
+  /** How long what is learned holds; default: the product's. */
+  readonly leases?: LeaseSettings;
 }
 
 /** One attempt, as its caller and as the record saw it. */
@@ -124,7 +130,7 @@ export class Harness {
   }
 
   /** The next generation: tables first, then what is known, then the one word that publishes it. */
-  install({ policy, policyElsewhere, learned, here }: Installation): void {
+  install({ policy, policyElsewhere, learned, here, leases }: Installation): void {
     this.#generation++;
     this.#forgetFacts();
     this.words.setNetns(here ? this.dialler.netns : this.dialler.netns + 1n);
@@ -137,18 +143,21 @@ export class Harness {
       })),
     );
     this.#tables.installNames(this.#generation, nameTable(policy));
+    const [run, generation] = [this.run.id, this.#generation];
     const facts = new Facts({
-      tables: this.#tables,
+      table: new FactTable({ tables: this.#tables, policy, policyElsewhere, run, generation }),
+      aliases: new AliasTable({ tables: this.#tables, policy, run, generation }),
       policy,
-      policyElsewhere,
-      run: this.run.id,
-      generation: this.#generation,
+      run,
+      connections: () => readConnections(this.#programs),
+      ...(leases && { settings: leases }),
     });
     this.#facts = facts;
-    for (const [address, names] of learned) facts.learn(address, names);
+    for (const [address, chain] of learned) facts.learn(address, chain, 60);
     this.#recorder = new Recorder({
       policy,
       policyElsewhere,
+      staged: null,
       clock: this.#clock,
       processes: this.#processes,
       facts,
@@ -204,6 +213,22 @@ export class Harness {
     return { spoken, heard: [...this.#heard], seen: [...this.#seen] };
   }
 
+  /** What is known since the latest `install`. Nothing lapses by itself. */
+  get facts(): Facts {
+    if (!this.#facts) throw new Error('nothing is installed');
+    return this.#facts;
+  }
+
+  /** A map of the programs. */
+  map(name: string): BpfMap {
+    return this.#programs.map(name);
+  }
+
+  /** What the run's sockets are connected to. */
+  connections(): Address[] {
+    return readConnections(this.#programs).map(({ address }) => address);
+  }
+
   /** Kinds of attempts this kernel has; those it lacks were named on standard error. */
   get kinds(): string[] {
     return Object.keys(KINDS).filter((kind) => !this.dialler.missing.has(kind));
@@ -220,7 +245,6 @@ export class Harness {
   }
 
   async stop(): Promise<void> {
-    this.#facts?.close();
     this.#stream.close();
     await undoAll(this.#undo);
   }
@@ -245,7 +269,6 @@ export class Harness {
 
   /** The guard keeps facts for a whole run; here each generation begins with none. */
   #forgetFacts(): void {
-    this.#facts?.close();
     const tables: [BpfMap, number][] = [
       [this.#programs.map('facts'), layout.factKey.size],
       [this.#programs.map('fact_entries'), layout.factEntryKey.size],

@@ -50,6 +50,38 @@ test('entries are set, read, kept apart by flags, and deleted', () => {
   native.mapClose(map);
 });
 
+test('an entry is taken once, and is gone', () => {
+  const map = native.mapOpen(object, 'numbers');
+  native.mapUpdate(map, numbers(1, 4, 5), numbers(1, 8, 6));
+  expect(native.mapTake(map, numbers(1, 4, 5))).toEqual(numbers(1, 8, 6));
+  expect(native.mapTake(map, numbers(1, 4, 5))).toBeNull();
+  expect(native.mapLookup(map, numbers(1, 4, 5))).toBeNull();
+  expect(thrownBy(() => native.mapTake(map, Buffer.alloc(3))).code).toBe('EINVAL');
+  native.mapClose(map);
+});
+
+test('an iterator is run over the map it was attached to, as it is at that moment', () => {
+  const map = native.mapOpen(object, 'numbers');
+  const link = native.linkAttach(object, 'each_third', map);
+  expect(native.linkRead(link, 1 << 20)).toHaveLength(0);
+  native.mapUpdateBatch(map, numbers(100, 4), numbers(100, 8), 100);
+  const read = native.linkRead(link, 1 << 20);
+  const counts = new Map<number, number>();
+  for (let at = 0; at < read.length; at += 4) {
+    const key = read.readUInt32LE(at);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  expect([...counts.keys()].sort((a, b) => a - b)).toEqual(Array.from({ length: 34 }, (_, i) => i * 3));
+  expect(new Set(counts.values())).toEqual(new Set([1000]));
+  expect(thrownBy(() => native.linkRead(link, 1000)).code).toBe('E2BIG');
+  native.mapDeleteBatch(map, numbers(100, 4), 100);
+  native.linkClose(link);
+  expect(thrownBy(() => native.linkRead(link, 1000)).code).toBe('EBADF');
+  // Over a map alone: what it needs is not guessed.
+  expect(thrownBy(() => native.linkAttach(object, 'each_third')).code).toBe('EBADF');
+  native.mapClose(map);
+});
+
 test('batches go through up to the entry that does not fit, and say how many', () => {
   const map = native.mapOpen(object, 'numbers');
   native.mapUpdateBatch(map, numbers(1000, 4), numbers(1000, 8, 9), 1000);

@@ -50,8 +50,9 @@ beforeAll(async () => {
   lab = await startLab({ tls: false });
   const policy = compiled(POLICY, []);
   session = await startSession({
-    ...{ id: ulid(), host: 'test', deployment: 'd', policyId: null, leftover: 'kill' },
+    ...{ id: ulid(), host: 'test', deployment: 'd', policyId: null, staged: null, leftover: 'kill' },
     ...{ policy, policyElsewhere: policy },
+    ...{ syscalls: true, onDenied: () => undefined, onUnwatched: () => undefined },
     onEvent: ({ event }: Recorded) => events.push(event),
     onLost: () => undefined,
   });
@@ -103,7 +104,7 @@ test.for<[string, string[]]>([
 /** The event of a connection to this address, once the stream was drained. */
 async function connection(address: string): Promise<AuditEvent> {
   const found = () => events.find(({ destination: to }) => to?.address === address && to.port === 80);
-  await expect.poll(found).toBeDefined();
+  await expect.poll(found, { timeout: 5000 }).toBeDefined();
   return found() as AuditEvent;
 }
 
@@ -113,7 +114,7 @@ test('verdicts are computed all the same, with the names read from answers in pa
     kind: 'connect',
     verdict: 'would-deny',
     destination: { address: '192.0.2.7', service: 'github' },
-    outcome: null,
+    outcome: { errno: null, result: 'connected' },
     rule: { kind: 'circular' },
     dependency: { path: ['d', 'github', 'd'] },
   });

@@ -1,4 +1,4 @@
-import { createSocket } from 'node:dgram';
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,7 +7,9 @@ import { lookUp, type Zone } from './dns-zone.ts';
 
 /**
  * How the server misbehaves for a name: `silent`; `slow:MS`; `wrong-id` and `wrong-question` (nothing else comes);
- * `spoofed-then-right` (wrong ones first); `truncated` (TC over UDP, right over TCP); `truncated-always`;
+ * `other-address` and `other-port` (a forged answer from elsewhere, and nothing else over UDP);
+ * `spoofed-then-right` (wrong ones first); `flood:N` (N with wrong ids, and over UDP nothing else); `other-case`
+ * (the question comes back in lower case over UDP); `truncated` (TC over UDP, right over TCP); `truncated-always`;
  * `no-tcp` (TC over UDP, TCP closed); `garbage`; `short` (cut in the middle of the answer); `echo` (the query comes
  * back); `bare-formerr` (a header only); `lame`; or an error code, with EDE if text follows (`servfail:bogus`).
  */
@@ -31,6 +33,7 @@ export interface DnsServer {
 }
 
 export interface DnsServerOptions {
+  /** Of 127/8, the last number under 100. */
   readonly address: string;
   /** 0 or absent: one that is free. */
   readonly port?: number;
@@ -57,16 +60,16 @@ const RA = 0x0080;
 export async function startDnsServer(options: DnsServerOptions): Promise<DnsServer> {
   const { address } = options;
   const queries: SeenQuery[] = [];
-  const udp = createSocket(address.includes(':') ? 'udp6' : 'udp4');
-  udp.bind({ address, port: options.port ?? 0 });
-  await once(udp, 'listening');
+  const udp = await bindUdp(address, options.port ?? 0);
   const { port } = udp.address();
   const connections = new Set<Socket>();
   let closing = false;
+  const elsewhere = await Promise.all([bindUdp(elsewhereOf(address), port), bindUdp(address, 0)]);
 
   udp.on('message', async (bytes, peer) => {
+    const from = ELSEWHERE.indexOf(faultFor(bytes) ?? '');
     for (const reply of await respond(bytes, 'udp', peer.port)) {
-      if (!closing) udp.send(reply, peer.port, peer.address);
+      if (!closing) (elsewhere[from] ?? udp).send(reply, peer.port, peer.address);
     }
   });
   const tcp = createServer((socket) => {
@@ -122,11 +125,25 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
       closing = true;
       const closed = [once(udp, 'close'), once(tcp, 'close')];
       for (const socket of connections) socket.destroy();
-      udp.close();
+      for (const socket of [udp, ...elsewhere]) socket.close();
       tcp.close();
       await Promise.all(closed);
     },
   };
+}
+
+const ELSEWHERE = ['other-address', 'other-port'];
+
+async function bindUdp(address: string, port: number): Promise<UdpSocket> {
+  const udp = createSocket('udp4');
+  udp.bind({ address, port });
+  await once(udp, 'listening');
+  return udp;
+}
+
+/** Another loopback address. */
+function elsewhereOf(address: string): string {
+  return address.replace(/\d+$/, (last) => String(Number(last) + 100));
 }
 
 interface Asked {
@@ -156,6 +173,13 @@ function misbehave(fault: string, detail: string, { bytes, query, transport, rig
       return [wrongQuestion()];
     case 'spoofed-then-right':
       return [wrongId(), wrongQuestion(), Buffer.from('junk'), encode(right())];
+    case 'other-address':
+    case 'other-port':
+      return [encode(transport === 'udp' ? forged(right()) : right())];
+    case 'flood':
+      return transport === 'tcp' ? [encode(right())] : Array.from({ length: Number(detail) }, wrongId);
+    case 'other-case':
+      return [transport === 'tcp' ? encode(right()) : encode(lowered(right()))];
     case 'truncated':
     case 'no-tcp':
       return [encode(transport === 'udp' ? { ...empty, flags: (empty.flags ?? 0) | TC } : right())];
@@ -174,6 +198,18 @@ function misbehave(fault: string, detail: string, { bytes, query, transport, rig
     default:
       return [encode(right())];
   }
+}
+
+/** Right in all but what it says. */
+function forged(packet: Packet): Packet {
+  const [question] = packet.questions ?? [];
+  const answers = [{ name: question?.name ?? '', type: 'A', data: '198.51.100.66' }] as const;
+  return { ...packet, answers: [...answers] };
+}
+
+function lowered(packet: Packet): Packet {
+  const questions = (packet.questions ?? []).map((one) => ({ ...one, name: one.name.toLowerCase() }));
+  return { ...packet, questions };
 }
 
 function answer(query: Packet, zone: Zone): Packet {

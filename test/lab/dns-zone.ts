@@ -5,7 +5,8 @@ import type { Answer } from 'dns-packet';
  * Records by owner name (lower case; `*.example` for any name below), each in zone-file style with an optional TTL:
  * `A 192.0.2.7`, `60 AAAA 2001:db8::7`, `CNAME x.example`, `TXT some text`, `MX 10 mail.example`,
  * `SRV 0 0 443 host.example`, `NS ns.example`, `PTR host.example`, `DNAME other.example`,
- * `HTTPS 1 . ipv4hint=192.0.2.7,192.0.2.8 ipv6hint=2001:db8::7`. An owner without records exists, with no data.
+ * `HTTPS 1 . ipv4hint=192.0.2.7,192.0.2.8 ipv6hint=2001:db8::7`, `CAA 0 issue ca.example`,
+ * `SOA ns.example admin.example 1`, `TYPE1234 0a0b`. An owner without records exists, with no data.
  */
 export type Zone = Readonly<Record<string, readonly string[]>>;
 
@@ -98,7 +99,18 @@ function toAnswer(name: string, { type, ttl, data }: ZoneRecord): Answer {
     case 'HTTPS':
       // dns-packet encodes the type name HTTPS as 0.
       return { name, type: 'UNKNOWN_65', ttl, data: encodeHttps(words) } as unknown as Answer;
+    case 'CAA':
+      return { name, type, ttl, data: { flags: number(0), tag: 'issue', value: last } };
+    case 'SOA': {
+      const [mname = '', rname = '', serial] = words;
+      const times = { serial: Number(serial), refresh: 3600, retry: 600, expire: 86_400, minimum: 60 };
+      return { name, type, ttl, data: { mname, rname, ...times } };
+    }
     default:
+      if (type.startsWith('TYPE')) {
+        const unknown = `UNKNOWN_${type.slice(4)}`;
+        return { name, type: unknown, ttl, data: Buffer.from(data, 'hex') } as unknown as Answer;
+      }
       throw new Error(`the test zone has no records of type ${type}`);
   }
 }

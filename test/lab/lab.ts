@@ -8,6 +8,7 @@ import { TLS_NAMES, ZONE } from '../../src/demo/places.ts';
 import { type Sandbox, startSandbox } from '../../src/demo/sandbox.ts';
 import type { WorldRecord } from '../../src/demo/world.ts';
 import { makeContent } from './content.ts';
+import type { Zone as RecordZone } from './dns-zone.ts';
 import { LAB_ADDRESSES, LAB_HOSTS, UNREACHABLE_PREFIXES } from './places.ts';
 import type { LabPlan } from './services.ts';
 
@@ -20,6 +21,8 @@ export interface LabOptions {
    * servers (80, 443) and echoes (TCP and UDP 7) are started.
    */
   readonly hosts?: Readonly<Record<string, readonly string[]>>;
+  /** Records of any type beside them, over those of the same name; the lab's DNS server then has them all. */
+  readonly records?: RecordZone;
   /** Default true; without, there is no HTTPS (and no 60 ms of openssl). */
   readonly tls?: boolean;
   /** Lines of the client's /etc/hosts beside those for localhost. */
@@ -74,13 +77,17 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
   const sandbox = await startSandbox({
     name: 'acyclic-lab',
     network: { addresses, blackholes: blackhole, unreachable: UNREACHABLE_PREFIXES },
-    client: (dir) => ({ nameservers, hosts: etcHosts, env: tls ? trust(path.join(dir, 'ca.pem')) : {} }),
+    client: (dir) => ({
+      nameservers,
+      hosts: etcHosts,
+      env: { ...(tls ? trust(path.join(dir, 'ca.pem')) : {}), ACYCLIC_STATE: path.join(dir, 'state') },
+    }),
     world: [process.execPath, path.join(import.meta.dirname, 'world.ts')],
     plan: async (dir): Promise<LabPlan> => {
       const root = path.join(dir, 'www');
       const names = [...TLS_NAMES, ...Object.keys(hosts), ...addresses.map((address) => `IP:${address}`)];
       const [certificate] = await Promise.all([tls ? makeCertificate(dir, names) : null, makeContent(root)]);
-      return { certificate, zone, root, extra };
+      return { certificate, zone, records: options.records ?? null, root, extra };
     },
   });
   return asLab(sandbox);

@@ -8,13 +8,17 @@ import { PLACES } from '../../src/demo/places.ts';
 import { demoServices, webServers } from '../../src/demo/services.ts';
 import { listenWeb } from '../../src/demo/web.ts';
 import type { Recorder, Server, StartServer } from '../../src/demo/world.ts';
+import type { Zone as RecordZone } from './dns-zone.ts';
 import { LAB_ADDRESSES } from './places.ts';
+import { listenRecords, recordsOf } from './record-server.ts';
 import { staticFiles } from './static-files.ts';
 
 /** What the lab's servers are told. */
 export interface LabPlan {
   readonly certificate: Certificate | null;
   readonly zone: Zone;
+  /** Null: there are none but those of the zone. */
+  readonly records: RecordZone | null;
   /** Folder of the web content. */
   readonly root: string;
   /** Addresses a test added: web servers and echoes listen on them. */
@@ -28,7 +32,7 @@ const GREETING = 'SSH-2.0-lab\r\n';
 
 /** The demo's servers with content to fetch on the web ones, and echoes. */
 export function labServices(plan: LabPlan, record: Recorder): ReadonlyMap<string, StartServer> {
-  const { certificate, zone, extra } = plan;
+  const { certificate, zone, records, extra } = plan;
   const handle = staticFiles(plan.root);
   const web = (name: string, addresses: readonly string[]) =>
     webServers({ name, addresses, certificate, handle }, record);
@@ -41,7 +45,13 @@ export function labServices(plan: LabPlan, record: Recorder): ReadonlyMap<string
     ...web('mirror', PLACES.mirror),
     ...web('extra', extra),
     ['vault', () => listenWeb(vault, record)],
-    ['dns', () => listenDns('dns', PLACES.dns, zone, record)],
+    [
+      'dns',
+      () =>
+        records
+          ? listenRecords('dns', PLACES.dns, { ...recordsOf(zone), ...records }, record)
+          : listenDns('dns', PLACES.dns, zone, record),
+    ],
     ['public-dns', () => listenDns('public-dns', LAB_ADDRESSES.publicDns, zone, record)],
     ['echo', () => listenPlain('echo', echoes, ECHO_PORT, record, (socket) => socket.pipe(socket))],
     ['udp-echo', () => listenUdpEcho('udp-echo', echoes, ECHO_PORT, record)],

@@ -50,3 +50,51 @@ export function mutate(bytes: Buffer, pick: Pick): Buffer {
   }
   return mutated;
 }
+
+/** The longest a decoder may take for one message, milliseconds. */
+export const MAX_MS = 20;
+
+/** Milliseconds of a call; the best of three where once was too long, since the machine has other work. */
+export function cost(call: () => void): number {
+  let best = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 3 && best >= MAX_MS; i++) {
+    const began = performance.now();
+    call();
+    best = Math.min(best, performance.now() - began);
+  }
+  return best;
+}
+
+/** Broken inputs in the short mode; FUZZ_RUNS sets the long one (`make fuzz`). */
+export const FUZZ_RUNS = Number(process.env.FUZZ_RUNS ?? 50_000);
+/** Inputs kept because they led somewhere new. */
+const MAX_LEARNED = 4000;
+
+/**
+ * Puts mutated inputs through `check`, which throws at a fault and else tells what kind of result it was: an input
+ * of a new kind is mutated further. What fails is told with the seed (FUZZ_SEED) and the bytes that do it again.
+ */
+export function fuzz(
+  corpus: readonly Buffer[],
+  edit: (bytes: Buffer, pick: Pick) => Buffer,
+  check: (bytes: Buffer, pick: Pick) => string,
+): void {
+  const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000);
+  const pick = random(seed);
+  const learned: Buffer[] = [];
+  const kinds = new Set<string>();
+  for (let run = 0; run < FUZZ_RUNS; run++) {
+    const from = learned.length > 0 && pick(3) === 0 ? learned : corpus;
+    const bytes = edit(from[pick(from.length)] ?? Buffer.alloc(0), pick);
+    let kind: string;
+    try {
+      kind = check(bytes, pick);
+    } catch (error) {
+      const text = `FUZZ_SEED=${seed} run ${run}: ${bytes.toString('hex').slice(0, 2000)}`;
+      throw new Error(text, { cause: error });
+    }
+    if (kinds.has(kind) || learned.length >= MAX_LEARNED) continue;
+    kinds.add(kind);
+    learned.push(bytes);
+  }
+}

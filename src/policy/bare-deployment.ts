@@ -1,0 +1,19 @@
+import type { Deployment } from './policy.ts';
+
+/** A deployment as it is when nothing is said of it but its name. */
+export function bareDeployment(name: string, deploys: readonly string[]): Deployment {
+  return {
+    name,
+    source: name,
+    deploys,
+    mode: 'enforce',
+    default: 'deny',
+    defaultSource: name,
+    circular: 'deny',
+    rules: [],
+    waivers: [],
+    dns: { service: null, servers: null, onDeny: 'nxdomain' },
+    onDeny: 'EPERM',
+    staged: null,
+  };
+}
