@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { ulid } from 'ulid';
 import { createMask, type Mask } from '../audit/mask.ts';
-import { type CommandSpec, pathOf } from '../guard/command.ts';
+import { type CommandSpec, variableOf } from '../guard/command.ts';
 import { inheritedSockets } from '../guard/inherited.ts';
 import type { GivenCommand } from '../guard/naming.ts';
 import { ownAddresses } from '../guard/own-addresses.ts';
@@ -44,7 +44,12 @@ export function commandSpec({ command }: RunOptions): CommandSpec {
 
 /** The command as far as it can be read: `file` is the program it was found to be. */
 export function givenCommand({ argv, env }: CommandSpec, file: string): GivenCommand {
-  return { argv: [file, ...argv.slice(1).map(String)], cwd: process.cwd(), path: pathOf(env) ?? '' };
+  return {
+    argv: [file, ...argv.slice(1).map(String)],
+    cwd: process.cwd(),
+    path: variableOf(env, 'PATH') ?? '',
+    home: variableOf(env, 'HOME') ?? null,
+  };
 }
 
 /** Reads and compiles the policy. Throws PolicyFailure, CompileFailure or Failure. */

@@ -8,6 +8,7 @@ import { type GivenCommand, Naming } from './naming.ts';
 import { originsOf, type Step } from './origin.ts';
 import { Packages } from './packages.ts';
 import type { ProcessTable } from './processes.ts';
+import { ProgramSettings } from './program-settings.ts';
 
 /** A call, as far as its dependency goes. */
 export interface Subject {
@@ -36,13 +37,16 @@ export class Dependencies {
   readonly #processes: ProcessTable;
   readonly #naming: Naming | null;
   readonly #packages = new Packages();
+  readonly #settings: ProgramSettings;
 
   /** `command` is null where what runs is not known. */
   constructor(options: { policy: CompiledPolicy; processes: ProcessTable; command: GivenCommand | null }) {
     this.#policy = options.policy;
     this.#processes = options.processes;
     this.#naming = options.command && new Naming(options.command);
+    this.#settings = new ProgramSettings(options.command?.home ?? null);
     for (const program of this.#naming?.programs ?? []) {
+      this.#settings.prepare(program);
       const path = found(program, options.command?.path ?? '');
       if (path !== null) this.#packages.want(path);
     }
@@ -63,7 +67,9 @@ export class Dependencies {
     const step = this.#steps(pid, time).at(-1);
     if (!step) return;
     this.#naming?.began(step);
-    if (step.origin === 'asked') this.#packages.want(fileOf(step));
+    if (step.origin !== 'asked') return;
+    this.#settings.prepare(programName(step.image));
+    this.#packages.want(fileOf(step));
   }
 
   /** The dependency that a call is; null where it belongs to no service. */
@@ -84,7 +90,7 @@ export class Dependencies {
       const evidence = `argv of ${programName(named.image)}[${named.image.pid}]`;
       return { kind: 'direct', evidence, path: [...path] };
     }
-    return { kind: 'hidden', evidence: this.#program(steps), path: [...path] };
+    return { kind: 'hidden', evidence: this.#program(steps, names, address), path: [...path] };
   }
 
   close(): void {
@@ -96,12 +102,15 @@ export class Dependencies {
   }
 
   /** The program that calls by itself, with its package and how it came to run: the last that the deployment asked for. */
-  #program(steps: readonly Step[]): string | null {
+  #program(steps: readonly Step[], names: readonly Name[], address: Address | null): string | null {
     const step = steps.findLast(({ origin }) => origin === 'asked') ?? steps.at(-1);
     if (!step) return null;
+    const program = programName(step.image);
     const name = this.#packages.of(fileOf(step));
     const packaged = name === undefined ? '' : name === null ? ' (in no package)' : ` (package ${name})`;
-    return `${programName(step.image)}${packaged}: ${ancestry(steps.map(({ image }) => image))}`;
+    const setting = this.#settings.find(program, names, address);
+    const told = setting ? `, told by ${setting.file}:${setting.line}` : '';
+    return `${program}${packaged}${told}: ${ancestry(steps.map(({ image }) => image))}`;
   }
 }
 

@@ -16,6 +16,8 @@ export interface GivenCommand {
   readonly cwd: string;
   /** Its PATH. */
   readonly path: string;
+  /** Its HOME; null where it has none. */
+  readonly home: string | null;
 }
 
 /** Scripts that are read while the run goes on; a deploy that makes more of them is read in part. */

@@ -66,7 +66,7 @@ function bothWays(directory: string): string[] {
 }
 
 /** A file's text, without ever waiting for one. */
-function readScriptFile(path: string): FileText {
+export function readScriptFile(path: string): FileText {
   try {
     if (NOT_FILES.test(`${realpathSync(path)}/`)) return { kind: 'refused' };
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);

@@ -5,7 +5,7 @@ export interface DependencyCase {
   readonly host?: string;
   /** Lines of deploy.sh. */
   readonly script: string;
-  /** Other files, by name; executable. */
+  /** Other files, by name; executable. `~` is the home of whoever runs it. */
   readonly files?: Readonly<Record<string, string>>;
   readonly kind: 'direct' | 'hidden' | 'transient';
   /** `FILE`: the line of that file that has HOST in it, first where it is no comment; `argv of X`; or in full. */
@@ -391,6 +391,13 @@ const HIDDEN: DependencyCase[] = [
     files: { 'host/.curlrc': 'proxy = http://HOST:3128\n' },
     kind: 'hidden',
     evidence: 'curl (package curl): deploy.sh → curl',
+  },
+  {
+    what: 'the settings of a program',
+    script: 'wget -q --tries=1 -T 3 -O /dev/null http://tools.mirror.internal/',
+    files: { '~/.wgetrc': '# proxies\nhttp_proxy = http://HOST:3128\n' },
+    kind: 'hidden',
+    evidence: 'wget (package wget), told by ~/.wgetrc:2: deploy.sh → wget',
   },
   {
     what: 'a script of the deployment that puts the name together',

@@ -26,8 +26,9 @@ beforeAll(async () => {
   lab = await startLab({ hosts: { 'alias.example': ['api.github.com'] } });
   deploy = path.join(lab.dir, 'deploy');
   const write = async (name: string, text: string) => {
-    await mkdir(path.dirname(path.join(deploy, name)), { recursive: true });
-    await writeFile(path.join(deploy, name), text, { mode: 0o755 });
+    const file = name.startsWith('~') ? name.replace('~', lab.client.home) : path.join(deploy, name);
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(file, text, { mode: 0o755 });
   };
   for (const { files } of CASES)
     for (const [name, text] of Object.entries(files ?? {})) await write(name, text);
@@ -80,7 +81,10 @@ async function expected({ evidence, host = '' }: DependencyCase): Promise<unknow
     return `${file}:${line + 1}`;
   }
   if (evidence.startsWith('argv of ')) return expect.stringMatching(new RegExp(`^${evidence}\\[\\d+\\]$`));
-  const pattern = evidence.split('*').map((part) => part.replace(/[()[\].]/g, '\\$&'));
+  const pattern = evidence
+    .replace('~', lab.client.home)
+    .split('*')
+    .map((part) => part.replace(/[()[\].]/g, '\\$&'));
   return expect.stringMatching(new RegExp(`^${pattern.join('.*')}$`));
 }
 
