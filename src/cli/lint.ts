@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import type { Linted } from './lint-script.ts';
 import { printResult } from './output.ts';
-import { DEPLOYMENT_OPTION, FINDINGS, POLICY_OPTION } from './policy-options.ts';
+import { DEPLOYMENT_OPTION, FINDINGS, JSON_OPTION, POLICY_OPTION } from './policy-options.ts';
 
 const EXAMPLES = `
 It reads the script and the scripts it runs by constant path; it executes nothing, and looks nothing up.
@@ -20,6 +20,7 @@ interface Options {
   readonly policy?: string;
   readonly deployment?: string;
   readonly format: (typeof FORMATS)[number];
+  readonly json?: true;
 }
 
 /** `acyclic lint`: what a script names, before it runs. */
@@ -30,11 +31,12 @@ export function lintCommand(): Command {
     .addOption(POLICY_OPTION)
     .addOption(DEPLOYMENT_OPTION)
     .addOption(new Option('--format <how>', 'how to print').choices(FORMATS).default('text'))
+    .addOption(JSON_OPTION)
     .addHelpText('after', EXAMPLES)
-    .action(async (script: string, { policy, deployment, format }: Options) => {
+    .action(async (script: string, { policy, deployment, format, json }: Options) => {
       const { lintScript } = await import('./lint-script.ts');
       const linted = lintScript(script, { policy: policy ?? null, deployment: deployment ?? null });
-      printResult(await print(linted, format));
+      printResult(await print(linted, json ? 'json' : format));
       process.exitCode = linted.hosts.some(({ decision }) => decision && decision.verdict !== 'allow')
         ? FINDINGS
         : 0;
