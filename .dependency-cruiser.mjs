@@ -39,13 +39,18 @@ const LAYERS = [
     why: 'dns decides and answers; it reaches the kernel through hooks that guard hands it, so it runs without one.',
   },
   {
+    folder: 'script',
+    may: ['model'],
+    why: 'script reads what strangers wrote; it knows hosts and lines, and nothing of who judges them or who runs them.',
+  },
+  {
     folder: 'guard',
-    may: ['audit', 'dns', 'graph', 'kernel', 'model', 'policy', 'wire'],
+    may: ['audit', 'dns', 'graph', 'kernel', 'model', 'policy', 'script', 'wire'],
     why: 'guard is the only composer; it is composed of what is below, and knows neither daemon nor command line.',
   },
   {
     folder: 'daemon',
-    may: ['guard', 'audit', 'dns', 'graph', 'kernel', 'model', 'policy', 'wire'],
+    may: ['guard', 'audit', 'dns', 'graph', 'kernel', 'model', 'policy', 'script', 'wire'],
     why: 'daemon serves the guard over a socket; clients of any kind come to it, it does not know them.',
   },
   {
@@ -73,6 +78,21 @@ export default {
       severity: 'error',
       from: { path: '^src/(policy|graph)/', pathNot: '\\.test\\.ts$' },
       to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'script-is-pure',
+      comment:
+        'script is given the text of files, and can open none: what a hostile script names cannot make it read, wait or run.',
+      severity: 'error',
+      from: { path: '^src/script/', pathNot: '\\.test\\.ts$' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'lint-without-kernel',
+      comment: 'a script is read before anything runs: on a laptop and in CI, without libbpf or root.',
+      severity: 'error',
+      from: { path: '^src/cli/lint[a-z-]*\\.ts$' },
+      to: { path: '^src/kernel/', reachable: true },
     },
     {
       name: 'client-without-guard',

@@ -54,6 +54,8 @@ describe('the layers', () => {
     ['src/wire/a.ts', '../policy/x.ts', ['wire-imports-down']],
     ['src/graph/a.ts', '../policy/x.ts', ['graph-imports-down']],
     ['src/policy/a.ts', '../kernel/x.ts', ['policy-imports-down']],
+    ['src/script/a.ts', '../policy/x.ts', ['script-imports-down']],
+    ['src/cli/lint-text.ts', '../kernel/x.ts', ['lint-without-kernel']],
     ['src/audit/a.ts', '../policy/x.ts', ['audit-imports-down']],
     ['src/kernel/a.ts', '../policy/x.ts', ['kernel-imports-down']],
     ['src/dns/a.ts', '../kernel/x.ts', ['dns-imports-down']],
@@ -71,6 +73,8 @@ describe('the layers', () => {
     ['src/policy/a.ts', '../graph/x.ts'],
     ['src/wire/a.ts', '../model/name.ts'],
     ['src/guard/a.ts', '../kernel/x.ts'],
+    ['src/guard/a.ts', '../script/x.ts'],
+    ['src/cli/lint.ts', '../script/x.ts'],
     ['src/daemon/a.ts', '../guard/x.ts'],
     ['src/cli/a.ts', '../daemon/x.ts'],
     ['src/cli/a.ts', '../demo/x.ts'],
@@ -86,10 +90,11 @@ describe('the layers', () => {
     expect(broken(files).rules).toEqual(['model-imports-down']);
   });
 
-  it('keep policy pure, and let its tests read files', () => {
+  it('keep policy and script pure, and let tests read files', () => {
     const reading = "import { readFileSync } from 'node:fs';\nexport const read = readFileSync;\n";
     expect(broken({ 'src/policy/a.ts': reading }).rules).toEqual(['policy-and-graph-are-pure']);
     expect(broken({ 'src/policy/a.test.ts': reading }).rules).toEqual([]);
+    expect(broken({ 'src/script/a.ts': reading }).rules).toEqual(['script-is-pure']);
   });
 
   it('see the guard behind the client even when another module stands between', () => {

@@ -81,7 +81,9 @@ function formatCall(event: AuditEvent): string[] {
   }
   if (dependency) {
     const how = formatDependency(dependency);
-    lines.push(detail('cycle', dependency.path.join(' → ') + (how === null ? '' : `   ${how}`)));
+    const cycle = dependency.path.join(' → ');
+    if (cycle !== '') lines.push(detail('cycle', cycle + (how === null ? '' : `   ${how}`)));
+    else if (how !== null) lines.push(detail('depends', how));
   }
   if (outcome) lines.push(detail('outcome', formatOutcome(outcome)));
   if (hook !== null) lines.push(detail('seen by', hook));

@@ -3,6 +3,7 @@ import { ulid } from 'ulid';
 import type { AuditTrail } from '../audit/trail.ts';
 import { pathOf, type Running, resolveCommand, startCommand } from '../guard/command.ts';
 import { HeldSignals } from '../guard/held-signals.ts';
+import type { GivenCommand } from '../guard/naming.ts';
 import type { ReportFile } from '../guard/report.ts';
 import { type Finished, type Session, startSession } from '../guard/session.ts';
 import { sweep } from '../guard/sweep.ts';
@@ -12,7 +13,7 @@ import { presentTime } from '../model/time.ts';
 import { earlierDestinations } from './baseline.ts';
 import { breakGlass, canSpawn, runBare } from './break-glass.ts';
 import { createOutput, type Output } from './output.ts';
-import { checkInherited, commandSpec, makePlan, openReport, type Plan } from './plan.ts';
+import { checkInherited, commandSpec, givenCommand, makePlan, openReport, type Plan } from './plan.ts';
 import type { RunOptions } from './run-options.ts';
 import { formatOpening, formatSummary } from './summary.ts';
 import { Teller, tellSwept } from './teller.ts';
@@ -29,7 +30,7 @@ export async function guardCommand(options: RunOptions): Promise<number> {
   const spec = commandSpec(options);
   if (options.breakGlass !== null) resolveCommand(spec.name, pathOf(spec.env));
   const planned = options.breakGlass === null ? makePlan(options, output) : null;
-  resolveCommand(spec.name, pathOf(spec.env));
+  const file = resolveCommand(spec.name, pathOf(spec.env));
   if (planned) checkInherited(options, planned.policy, spec, output);
   const seen = planned ? await earlierDestinations(options, planned, output) : null;
   const report = options.report === null ? null : openReport(options.report);
@@ -42,7 +43,7 @@ export async function guardCommand(options: RunOptions): Promise<number> {
       tally: new Tally({ staged: plan.staged?.id ?? null, seen }),
       more: (id) => showCommand(options, id),
     });
-    const session = await guard(options, plan, teller, output);
+    const session = await guard(options, plan, givenCommand(spec, file), teller, output);
     const run = { options, plan, session, teller, output, report, trail, held };
     if (held.exit === null && !session && !canSpawn()) return await conductBare(run);
     if (held.exit === null) return await conduct(run);
@@ -59,6 +60,7 @@ export async function guardCommand(options: RunOptions): Promise<number> {
 async function guard(
   options: RunOptions,
   plan: Plan,
+  command: GivenCommand,
   teller: Teller,
   output: Output,
 ): Promise<Session | null> {
@@ -73,6 +75,7 @@ async function guard(
       policyId: plan.policyId,
       staged: plan.staged,
       leftover: options.leftover,
+      command,
       mask: plan.mask,
       syscalls: options.syscalls,
       onDenied: (recorded) => teller.tell(recorded),

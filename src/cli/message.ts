@@ -93,10 +93,10 @@ export function formatRule(rule: RuleReference): string {
 export function formatDependency(dependency: EventDependency | null): string | null {
   if (dependency === null || dependency.kind === null) return null;
   const { kind, evidence, path } = dependency;
-  if (kind === 'direct') return evidence === null ? kind : `${kind}: named at ${evidence}`;
-  if (evidence !== null) return `${kind}: ${evidence}`;
   if (kind === 'transient' && path.length > 3) return `${kind}: through ${path[1]}`;
-  return kind;
+  if (evidence === null) return kind;
+  if (kind !== 'direct') return `${kind}: ${evidence}`;
+  return `${kind}: named ${evidence.startsWith('argv of ') ? 'in' : 'at'} ${evidence}`;
 }
 
 function formatLineage(view: DenialView): string | null {

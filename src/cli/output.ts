@@ -120,6 +120,7 @@ export type FailureCode =
   | 'contradiction'
   | 'not-in-force'
   | 'not-built'
+  | 'script'
   | 'internal';
 
 /** An end of the program that is told in one paragraph: what happened, and what to do next. */

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { ulid } from 'ulid';
 import { createMask, type Mask } from '../audit/mask.ts';
-import type { CommandSpec } from '../guard/command.ts';
+import { type CommandSpec, variableOf } from '../guard/command.ts';
 import { inheritedSockets } from '../guard/inherited.ts';
+import type { GivenCommand } from '../guard/naming.ts';
 import { ownAddresses } from '../guard/own-addresses.ts';
 import { type LoadedPolicy, loadInstalledPolicy, loadPolicy } from '../guard/policy-files.ts';
 import type { StagedRun } from '../guard/recorder.ts';
@@ -38,6 +39,16 @@ export function commandSpec({ command }: RunOptions): CommandSpec {
     argv: exactArguments(command, readFileSync('/proc/self/cmdline')),
     env: commandEnvironment(process.env),
     ...launchState(process.env),
+  };
+}
+
+/** The command as far as it can be read: `file` is the program it was found to be. */
+export function givenCommand({ argv, env }: CommandSpec, file: string): GivenCommand {
+  return {
+    argv: [file, ...argv.slice(1).map(String)],
+    cwd: process.cwd(),
+    path: variableOf(env, 'PATH') ?? '',
+    home: variableOf(env, 'HOME') ?? null,
   };
 }
 

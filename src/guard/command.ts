@@ -51,10 +51,15 @@ export interface Running {
 
 /** PATH in an environment; undefined when it is not set. */
 export function pathOf(env: readonly Text[]): string | undefined {
+  return variableOf(env, 'PATH');
+}
+
+/** A variable of an environment; undefined when it is not set. */
+export function variableOf(env: readonly Text[], name: string): string | undefined {
   return env
     .map(String)
-    .find((entry) => entry.startsWith('PATH='))
-    ?.slice('PATH='.length);
+    .find((entry) => entry.startsWith(`${name}=`))
+    ?.slice(name.length + 1);
 }
 
 /** The file execvp(3) would run. Throws CommandFailure 126 or 127. */

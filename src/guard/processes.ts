@@ -27,6 +27,7 @@ interface Life {
 /** A dead process is remembered this long, for records that are still to be read. */
 const REMEMBER_NS = 30_000_000_000n;
 const MAX_ANCESTRY = 64;
+const MAX_LINEAGE = 256;
 
 /**
  * The processes of a run, from the kernel's fork, exec and exit records. A pid means the life it had at a
@@ -58,6 +59,22 @@ export class ProcessTable {
     for (let up = life.parent; up && ancestry.length < MAX_ANCESTRY; up = up.parent)
       ancestry.push(this.#describe(up, time));
     return { ...this.#describe(life, time), ancestry };
+  }
+
+  /**
+   * Every program that led to what the pid ran at that time, the run's command first: those a process ran before
+   * it exec'd another are there too.
+   */
+  lineage(pid: number, time: bigint): ProcessImage[] {
+    const lineage: ProcessImage[] = [];
+    let until = time;
+    for (let life = this.#lifeAt(pid, time); life && lineage.length < MAX_LINEAGE; life = life.parent) {
+      // A fork begins with what its parent ran.
+      const ran = life.images.slice(life.start === null ? 0 : 1).filter((image) => image.time <= until);
+      for (const image of ran.slice(-MAX_LINEAGE).reverse()) lineage.push(this.#describe(life, image.time));
+      until = life.start ?? until;
+    }
+    return lineage.reverse();
   }
 
   #fork(record: ForkRecord): void {

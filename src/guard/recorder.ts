@@ -17,6 +17,7 @@ import {
 } from '../policy/opening.ts';
 import type { Clock } from './clock.ts';
 import { delegateAt } from './delegates.ts';
+import type { Dependencies } from './dependency.ts';
 import { errnoName } from './errno.ts';
 import type { Facts } from './facts.ts';
 import type { ProcessTable } from './processes.ts';
@@ -104,6 +105,7 @@ export class Recorder {
   readonly #clock: Clock;
   readonly #processes: ProcessTable;
   readonly #facts: Facts;
+  readonly #dependencies: Dependencies;
   readonly #common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
   readonly #nextId: () => string;
   readonly #remembered = new LatestCall();
@@ -119,6 +121,7 @@ export class Recorder {
     clock: Clock;
     processes: ProcessTable;
     facts: Facts;
+    dependencies: Dependencies;
     common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
     nextId: () => string;
     mask?: Mask;
@@ -130,6 +133,7 @@ export class Recorder {
     this.#clock = options.clock;
     this.#processes = options.processes;
     this.#facts = options.facts;
+    this.#dependencies = options.dependencies;
     this.#common = options.common;
     this.#nextId = options.nextId;
     this.#mask = options.mask ?? createMask();
@@ -321,11 +325,12 @@ export class Recorder {
         process: at.pid === 0 ? null : process,
         verdict,
         rule: rule && eventRule(rule),
-        dependency: cycle && {
-          kind: cycle.length > 3 ? 'transient' : null,
-          evidence: null,
-          path: [...cycle],
-        },
+        dependency: this.#dependencies.of({
+          ...{ cycle, pid: at.pid, time: at.time },
+          service: fields.destination?.service ?? null,
+          names: fields.destination?.names ?? [],
+          address: fields.destination?.address ?? null,
+        }),
         ...fields,
       },
       rule,

@@ -27,6 +27,7 @@ import { AliasTable } from './alias-table.ts';
 import { mentions, readHabits } from './asker.ts';
 import { Calls } from './calls.ts';
 import { Clock } from './clock.ts';
+import { Dependencies } from './dependency.ts';
 import { eventIds } from './event-ids.ts';
 import { FactTable } from './fact-table.ts';
 import { Facts } from './facts.ts';
@@ -37,6 +38,7 @@ import { kill, release, removeWhenEmpty } from './leftover.ts';
 import { Listeners } from './listeners.ts';
 import { LookupBook } from './lookup-book.ts';
 import { lookupLosses, proxyHooks, readReply } from './lookups.ts';
+import type { GivenCommand } from './naming.ts';
 import { outsideResolver } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
 import { type Recorded, Recorder, type StagedRun } from './recorder.ts';
@@ -56,6 +58,8 @@ export interface SessionOptions {
   /** Evaluated beside the policy, and recorded. */
   readonly staged: StagedRun | null;
   readonly leftover: 'release' | 'kill';
+  /** What is going to run, so that what it names can be read before; without, that is not known. */
+  readonly command?: GivenCommand;
   /** Takes secrets out of command lines and names; without, those that are known by themselves. */
   readonly mask?: Mask;
   /** Whether to watch how system calls return, at a small cost to every process of the host. */
@@ -121,6 +125,10 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const origin = ownCgroup();
   const entry = registerRun(options, origin);
   undo.add('run entry', () => removeEntry(id));
+  const clock = new Clock(() => native().clocks());
+  const processes = new ProcessTable(clock, mask);
+  const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
+  undo.add('dependencies', () => dependencies.close());
   const cgroup = createCgroup(origin, `acyclic-${id}`);
   undo.add('cgroup', async () => {
     if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
@@ -133,8 +141,6 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   words.setNetns(native().netnsCookie());
   const tables = installPolicy(programs, options, cgroup.id);
 
-  const clock = new Clock(() => native().clocks());
-  const processes = new ProcessTable(clock, mask);
   const { policyElsewhere, leases = LEASE_SETTINGS } = options;
   const facts = new Facts({
     table: new FactTable({ tables, policy, policyElsewhere, run: cgroup.id, generation: GENERATION }),
@@ -159,6 +165,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     clock,
     processes,
     facts,
+    dependencies,
     common: { host: options.host, run: id, deployment: options.deployment, policy: options.policyId },
     nextId: eventIds(),
     mask,
@@ -174,7 +181,16 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     { events: programs.map('events'), processes: programs.map('processes') },
     words,
     (record) =>
-      dispatch(record, { words, processes, facts, book, recorder, calls, onEvent: options.onEvent }),
+      dispatch(record, {
+        words,
+        processes,
+        dependencies,
+        facts,
+        book,
+        recorder,
+        calls,
+        onEvent: options.onEvent,
+      }),
   );
   const lookups = new LookupCache(policy, (address) => facts.chainsAt(address));
   const book = new LookupBook({
@@ -226,6 +242,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     options.onUnwatched(
       'how system calls return, and UNIX, packet and vsock sockets: tracefs cannot be mounted',
     );
+  await dependencies.ready();
 
   return {
     cgroup,
@@ -318,6 +335,7 @@ function dispatch(
   to: {
     words: EngineWords;
     processes: ProcessTable;
+    dependencies: Dependencies;
     facts: Facts;
     book: LookupBook;
     recorder: Recorder;
@@ -325,11 +343,12 @@ function dispatch(
     onEvent: SessionOptions['onEvent'];
   },
 ): void {
-  const { words, processes, facts, book, recorder, calls, onEvent } = to;
+  const { words, processes, dependencies, facts, book, recorder, calls, onEvent } = to;
   switch (record.type) {
     case 'fork':
     case 'exec':
       processes.apply(record);
+      if (record.type === 'exec') dependencies.executed(record.pid, record.time);
       break;
     case 'exit':
       processes.apply(record);

@@ -46,7 +46,7 @@ export class Tally {
     this.#compare(event, event.verdict);
     if (this.#seen && this.#new.size < MOST_DESTINATIONS && !this.#seen.has(event))
       this.#new.set(target, (this.#new.get(target) ?? true) && isProbe(event));
-    if (event.verdict !== 'allow' && event.dependency)
+    if (event.verdict !== 'allow' && event.dependency && event.rule?.kind === 'circular')
       this.#cycles.set(event.dependency.path.join(' '), event.dependency.path);
     if (event.verdict === 'would-deny') this.wouldDeny += event.count;
     if (event.verdict === 'deny') this.denials += event.count;

@@ -16,7 +16,7 @@ function shapes(object: typeof z.strictObject | typeof z.object) {
   const text = z.string().nullable();
   const texts = z.array(z.string());
   const argv = texts.nullable().describe('secrets masked, at most 4 KiB, cut at `…`');
-  const path = texts.describe('services, from the deployment back to itself');
+  const path = texts.describe('services, from the deployment back to itself; empty where nothing leads back');
 
   const head = {
     v: z.literal(1).describe('version of this schema'),
@@ -74,7 +74,7 @@ function shapes(object: typeof z.strictObject | typeof z.object) {
       path,
     })
       .nullable()
-      .describe('the cycle the call would close'),
+      .describe('what the call makes the deployment depend on; null where no service is known'),
     outcome: object({
       errno: text.describe('`EPERM`; null when it was let through or its end is unknown'),
       duration_us: z

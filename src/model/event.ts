@@ -69,7 +69,7 @@ export interface EventRule {
 export interface EventDependency {
   readonly kind: 'direct' | 'hidden' | 'transient' | null;
   readonly evidence: string | null;
-  /** Services from the deployment back to itself. */
+  /** Services from the deployment back to itself; empty where nothing leads back. */
   readonly path: readonly string[];
 }
 

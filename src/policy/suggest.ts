@@ -75,7 +75,8 @@ export class Suggester {
     const where = rule?.source ? ` (${rule.source})` : '';
     const why = `${verdict === 'deny' ? 'was denied' : 'would have been denied'}: ${rule?.kind}${where}`;
     const destination = this.#options.target(event);
-    return { destination, count, why, cycle: dependency?.path ?? null, example: event };
+    const cycle = rule?.kind === 'circular' ? (dependency?.path ?? null) : null;
+    return { destination, count, why, cycle, example: event };
   }
 
   #leaveOut(event: AuditEvent, why: string, cycle: readonly string[] | null): void {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:os';
 import { AliasTable } from '../../src/guard/alias-table.ts';
 import { Clock } from '../../src/guard/clock.ts';
+import { Dependencies } from '../../src/guard/dependency.ts';
 import { FactTable } from '../../src/guard/fact-table.ts';
 import { Facts } from '../../src/guard/facts.ts';
 import type { LeaseSettings } from '../../src/guard/lease-settings.ts';
@@ -160,6 +161,7 @@ export class Harness {
       clock: this.#clock,
       processes: this.#processes,
       facts,
+      dependencies: new Dependencies({ policy, processes: this.#processes, command: null }),
       common: { host: 'test', run: 'test', deployment: policy.deployment, policy: null },
       nextId: () => '',
     });

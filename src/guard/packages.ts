@@ -1,0 +1,120 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, realpathSync } from 'node:fs';
+
+/** Where a package manager is asked, how, and how its answer is read: the package of each path that is in one. */
+interface Manager {
+  readonly program: string;
+  readonly args: readonly string[];
+  read(output: string, paths: readonly string[]): Map<string, string>;
+}
+
+const DPKG: Manager = {
+  program: '/usr/bin/dpkg-query',
+  args: ['--search', '--'],
+  read: (output) => {
+    const lines = [...output.matchAll(/^(?!diversion )([^:,\s]+)[^/\n]*: (\/.*)$/gm)];
+    return new Map(lines.map(([, name = '', path = '']) => [path, name]));
+  },
+};
+
+const RPM: Manager = {
+  program: '/usr/bin/rpm',
+  args: ['--query', '--file', '--queryformat', '%{NAME}\\n', '--'],
+  // One line a file, in their order; for one it does not know, a sentence.
+  read: (output, paths) => {
+    const lines = output.split('\n');
+    const named = paths.map((path, i) => [path, lines[i] ?? ''] as const);
+    return new Map(named.filter(([, name]) => /^[\w.+-]+$/.test(name)));
+  },
+};
+
+const LONGEST_MS = 3000;
+const MOST_OUTPUT = 1 << 20;
+const MOST_PATHS = 64;
+const MOST_KNOWN = 2000;
+/** Everything else in a path could mean something to who is asked. */
+const PLAIN = /^\/[\w.+\-/@]+$/;
+
+/** Which package a program came with, asked of the host's package manager: each once, and never while somebody waits. */
+export class Packages {
+  readonly #manager: Manager | null = [DPKG, RPM].find(({ program }) => existsSync(program)) ?? null;
+  /** By path; null: in no package. */
+  readonly #known = new Map<string, string | null>();
+  readonly #wanted = new Set<string>();
+  #asking: { child: ChildProcess; done: Promise<void> } | null = null;
+  #closed = false;
+
+  /** The package; null: it is in none; undefined: not known, yet or ever. */
+  of(path: string): string | null | undefined {
+    return this.#known.get(path);
+  }
+
+  /** Has the package of a program looked up. */
+  want(path: string): void {
+    if (!this.#manager || this.#known.has(path) || !PLAIN.test(path) || this.#known.size >= MOST_KNOWN)
+      return;
+    this.#wanted.add(path);
+    if (!this.#asking) this.#ask(this.#manager);
+  }
+
+  /** Until what was wanted is known. */
+  async settled(): Promise<void> {
+    while (this.#asking) await this.#asking.done;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#wanted.clear();
+    this.#asking?.child.kill('SIGKILL');
+  }
+
+  #ask(manager: Manager): void {
+    const programs = [...this.#wanted].slice(0, MOST_PATHS);
+    for (const program of programs) this.#wanted.delete(program);
+    const spellings = new Map(programs.map((program) => [program, spellingsOf(program)]));
+    const paths = [...new Set([...spellings.values()].flat())];
+    if (paths.length === 0 || this.#closed) return;
+    const child = spawn(manager.program, [...manager.args, ...paths], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
+      timeout: LONGEST_MS,
+      killSignal: 'SIGKILL',
+    });
+    let output = '';
+    child.stdout?.setEncoding('latin1').on('data', (text: string) => {
+      if (output.length < MOST_OUTPUT) output += text;
+    });
+    const done = new Promise<void>((resolve) => {
+      const end = (answered: boolean) => {
+        const found = answered ? manager.read(output, paths) : null;
+        for (const [program, ways] of spellings)
+          if (found) this.#known.set(program, ways.map((way) => found.get(way)).find((name) => name) ?? null);
+        this.#asking = null;
+        this.#ask(manager);
+        resolve();
+      };
+      child.once('error', () => end(false));
+      // Both exit with 1 when they do not know one of the files.
+      child.once('close', (status) => end(status === 0 || status === 1));
+    });
+    this.#asking = { child, done };
+  }
+}
+
+/** A path as packages may have it: as it is, where its links lead, and with `/usr` or without, where both are there. */
+function spellingsOf(path: string): string[] {
+  const ways = [path];
+  try {
+    ways.push(realpathSync(path));
+  } catch {
+    // It is gone; its name may still be in a package.
+  }
+  const both = ways.flatMap((way) =>
+    /^\/usr\/(s?bin|lib)/.test(way)
+      ? [way, way.slice('/usr'.length)]
+      : /^\/(s?bin|lib)/.test(way)
+        ? [way, `/usr${way}`]
+        : [way],
+  );
+  return [...new Set(both)].filter((way) => PLAIN.test(way) && existsSync(way));
+}
