@@ -11,10 +11,11 @@ function partyAsJson({ kind, name }: Caller): object {
 }
 
 function edgeAsJson(graph: ServiceGraph, edge: Edge): object {
-  const { from, to, declared, seen } = edge;
+  const { from, to, declared, seen, deniedNow } = edge;
   return {
     ...{ from: partyAsJson(from), to, declared },
     seen: seen.map(({ host, calls, denied, first, last }) => ({ host, calls, denied, first, last })),
+    denied_now: deniedNow,
     undeclared: isUndeclared(graph, edge),
     never_seen: neverSeen(graph, edge),
   };

@@ -12,6 +12,7 @@ export function formatFacts(graph: ServiceGraph, edge: Edge): string {
     return `${as}${day} (${source})`;
   });
   if (edge.seen.length > 0) facts.push(formatSeen(edge.seen));
+  if (edge.deniedNow) facts.push('denied now');
   if (isUndeclared(graph, edge)) facts.push('nobody declared it');
   if (neverSeen(graph, edge)) facts.push('never seen');
   return facts.join(', ');

@@ -41,7 +41,7 @@ const parts = fc.record({
 type Parts = typeof parts extends fc.Arbitrary<infer T> ? T : never;
 
 function graphOf({ dependsOn, deployments, seen }: Parts): ServiceGraph {
-  const gateOf = (): Gate => 'denied';
+  const gateOf = (): Gate => 'let-through';
   return new ServiceGraph(
     {
       services: new Map(
@@ -250,8 +250,10 @@ const seen = (kind: 'deployment' | 'service', from: string, to: string, calls = 
 });
 
 describe('what was seen', () => {
+  const gateOf = (service: string): Gate => (service === 'github' ? 'denied' : 'recorded');
+
   test('closes a cycle that nobody declared: deploy, migrations, github, mysql', () => {
-    const graph = new ServiceGraph(map(), [
+    const graph = new ServiceGraph(map({ gateOf }), [
       seen('deployment', 'mysql', 'migrations'),
       seen('service', 'migrations', 'github'),
     ]);
@@ -266,10 +268,14 @@ describe('what was seen', () => {
     ]);
   });
 
-  test('and was only ever stopped is no dependency', () => {
-    const graph = new ServiceGraph(map(), [seen('deployment', 'mysql', 'github', 0)]);
+  test.each([
+    ['was only ever stopped', 0],
+    ['is denied by now', 1],
+  ])('and %s is no dependency', (_, calls) => {
+    const graph = new ServiceGraph(map({ gateOf }), [seen('deployment', 'mysql', 'github', calls)]);
     const [mysql] = graph.deployments.values();
     if (!mysql) throw new Error('no deployment');
+    expect(graph.edges().map(({ deniedNow }) => deniedNow)).toEqual([false, calls > 0]);
     expect(standingCycle(graph, mysql)).toBeNull();
     expect(impactOf(graph, 'github')).toEqual([]);
     expect(deploymentCycles(graph, mysql, 9).cycles.map(({ standing }) => standing)).toEqual(['denied']);

@@ -51,6 +51,8 @@ export interface Edge {
   readonly declared: readonly Declaration[];
   /** By host, oldest first; empty: never seen. */
   readonly seen: readonly ObservedEdge[];
+  /** Calls that were let through once are denied by now. */
+  readonly deniedNow: boolean;
 }
 
 /** The services of a policy, what needs what by declaration, and what was seen to call what. */
@@ -84,7 +86,9 @@ export class ServiceGraph {
         this.#declare({ kind: 'deployment', name }, service, declaration);
     for (const edge of edges) {
       const known = this.#edge(edge.from, edge.to);
-      this.#put({ ...known, seen: [...known.seen, edge] });
+      const seen = [...known.seen, edge];
+      const wasLet = seen.some(({ calls }) => calls > 0);
+      this.#put({ ...known, seen, deniedNow: wasLet && this.#isDenied(edge) });
     }
   }
 
@@ -125,7 +129,11 @@ export class ServiceGraph {
   }
 
   #edge(from: Caller, to: string): Edge {
-    return this.edge(from, to) ?? { from, to, declared: [], seen: [] };
+    return this.edge(from, to) ?? { from, to, declared: [], seen: [], deniedNow: false };
+  }
+
+  #isDenied({ from, to }: ObservedEdge): boolean {
+    return from.kind === 'deployment' && this.deployments.get(from.name)?.gateOf(to) === 'denied';
   }
 
   #declare(from: Caller, to: string, declaration: Declaration): void {
@@ -141,9 +149,9 @@ export class ServiceGraph {
   }
 }
 
-/** Whether it is a dependency: declared, or seen and let through. Calls that were only ever stopped make none. */
-export function isReal({ declared, seen }: Edge): boolean {
-  return declared.length > 0 || isSeen({ seen });
+/** Whether it is a dependency: declared, or seen and let through. Calls that are stopped make none. */
+export function isReal(edge: Edge): boolean {
+  return edge.declared.length > 0 || isSeen(edge);
 }
 
 /** Whether there is more to it than that a rule or a waiver lets a deployment call. */
@@ -151,9 +159,9 @@ export function isMust(edge: Edge): boolean {
   return isSeen(edge) || edge.declared.some(({ as }) => as === 'depends_on' || as === 'dns');
 }
 
-/** Whether calls were let through. */
-export function isSeen({ seen }: Pick<Edge, 'seen'>): boolean {
-  return seen.some(({ calls }) => calls > 0);
+/** Whether calls were let through, and would be now. */
+export function isSeen({ seen, deniedNow }: Edge): boolean {
+  return !deniedNow && seen.some(({ calls }) => calls > 0);
 }
 
 export function callerKey({ kind, name }: Caller): string {

@@ -28,13 +28,20 @@ beforeAll(() => {
   writeFileSync(join(directory, 'calls.jsonl'), calls.replaceAll(DAY, today));
   const observed = readFileSync(join(root, 'examples/observed.jsonl'), 'utf8');
   writeFileSync(join(directory, 'observed.jsonl'), observed.replaceAll(DAY, today));
-  cpSync(join(root, 'examples/catalog-info.yaml'), join(directory, 'catalog-info.yaml'));
+  for (const name of ['catalog-info.yaml', 'undeclared.yaml'])
+    cpSync(join(root, 'examples', name), join(directory, name));
 });
 
 /** What a command of the page prints, on both its outputs. */
 function outputOf(command: string): string {
+  // What other tests of this machine recorded is not in the examples.
+  const env = { ...process.env, ACYCLIC_STATE: join(directory, 'state') };
   const script = `acyclic() { ${acyclic} "$@"; }\n${command}`;
-  const { stdout, stderr, status } = spawnSync('bash', ['-c', script], { cwd: directory, encoding: 'utf8' });
+  const { stdout, stderr, status } = spawnSync('bash', ['-c', script], {
+    cwd: directory,
+    encoding: 'utf8',
+    env,
+  });
   expect([command, stderr, status]).toEqual([command, '', expect.toBeOneOf([0, 1])]);
   return stdout.replaceAll(today, DAY);
 }

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { acyclic, openPlace, type Place, remains } from './harness.ts';
 
@@ -103,4 +104,38 @@ test('a call seen in audit mode closes a cycle that stands, and a circular call 
     /mysql → github → mysql {3}stands\n[\s\S]*seen {4}deployment mysql → github {3}seen 1 time on/,
   );
   expect(graph('--report', report).status).toBe(1);
+});
+
+test('what runs called is in the trail, without a report, and by its id so far as it is one run', () => {
+  const policy = place.file('trail.yaml', POLICY);
+  const state = join(place.directory, 'state');
+  const report = place.file('trail.jsonl', '');
+  const run = (address: string) =>
+    place.run([
+      'run',
+      '-p',
+      policy,
+      '--quiet',
+      '--state',
+      state,
+      '--report',
+      report,
+      '--',
+      'bash',
+      '-c',
+      calls([address]),
+    ]);
+  expect(run('127.2.0.9').stdout).toBe('127.2.0.9 refused\n');
+  const first = String(place.report('trail.jsonl').at(-1)?.run);
+  place.file('trail.jsonl', '');
+  expect(run('127.3.0.1').stdout).toBe('127.3.0.1 refused\n');
+  const graph = (...args: string[]) =>
+    place.bare([acyclic, 'graph', ...args, '-p', policy, '--state', state]);
+  const all = graph();
+  expect(all).toMatchObject({ status: 0, stderr: '' });
+  expect(all.stdout).toMatch(/calls mirror .*seen 1 time on[\s\S]*calls migrations .*seen 1 time on/);
+  const one = graph('--from-run', first);
+  expect(one.stdout).toMatch(/calls mirror .*seen 1 time on[\s\S]*calls migrations .*never seen/);
+  expect(graph('--from-run', '01ZZZ').stderr).toMatch(/^acyclic: there is no record `01ZZZ`/);
+  expect(graph('export', '--observed').stdout.trim().split('\n')).toHaveLength(2);
 });

@@ -53,6 +53,8 @@ deployments:
   mysql: { allow: [{ service: mirror }] }
   github: { allow: [{ service: mirror }] }
 `;
+/** Before mysql was enforced: what its runs call is let through. */
+const WATCHED = POLICY.replace('mysql: { allow', 'mysql: { mode: audit, allow');
 const today = new Date().toISOString();
 
 /** Calls of a run of mysql, and of migrations, which is attached on another host. */
@@ -88,6 +90,7 @@ const lines = (all: readonly object[]) => all.map((one) => `${JSON.stringify(one
 
 beforeAll(() => {
   write('acyclic.yaml', POLICY);
+  write('watched.yaml', WATCHED);
   write('calls.jsonl', lines(CALLS));
   write('elsewhere.jsonl', lines(ELSEWHERE));
   // The same in a directory, the services in files of their own.
@@ -242,29 +245,40 @@ describe('what was seen', () => {
   const both = ['--report', 'calls.jsonl', '--report', 'elsewhere.jsonl'];
 
   test('closes a cycle nobody declared, and is marked as such', () => {
-    const [status, tree] = shown('-p', 'acyclic.yaml', ...both);
+    const [status, tree] = shown('-p', 'watched.yaml', ...both);
     expect(status).toBe(1);
     expect(tree).toMatch(
       /calls migrations {3}seen 3 times on db-1, last \d{4}-\d\d-\d\d, nobody declared it\n.*needs github @web {3}seen 9 times on mig-1/,
     );
-    expect(tree).toContain('calls mirror   allow (acyclic.yaml:12), never seen');
+    expect(tree).toContain('calls mirror   allow (watched.yaml:12), never seen');
     expect(tree).toContain('stopped 1 time on db-1');
     expect(tree).toContain('cycle  mysql → migrations → github → mysql   deployment mysql');
-    const [, cycles] = shown('-p', 'acyclic.yaml', ...both, '--cycles', '-d', 'mysql');
+    const [, cycles] = shown('-p', 'watched.yaml', ...both, '--cycles', '-d', 'mysql');
     expect(cycles).toMatch(
-      /mysql → github → mysql {3}its first call is denied[\s\S]*mysql → migrations → github → mysql {3}stands/,
+      /mysql → github → mysql {3}its first call is let through and recorded[\s\S]*mysql → migrations → github → mysql {3}stands/,
     );
-    expect(shown('-p', 'acyclic.yaml', '--report', 'calls.jsonl')[0]).toBe(0);
+    expect(shown('-p', 'watched.yaml', '--report', 'calls.jsonl')[0]).toBe(0);
+  });
+
+  test('and is denied by now closes nothing any more', () => {
+    const [status, tree] = shown('-p', 'acyclic.yaml', ...both);
+    expect(status).toBe(0);
+    expect(tree).toMatch(
+      /calls migrations {3}seen 3 times on db-1, last .*, denied now, nobody declared it\n/,
+    );
+    expect(shown('-p', 'acyclic.yaml', ...both, '--cycles', '-d', 'mysql')[1]).toMatch(
+      /mysql → migrations → github → mysql {3}its first call is denied/,
+    );
   });
 
   test('by one run is asked for by its id', () => {
-    const [status, tree] = shown('-p', 'acyclic.yaml', '--report', 'calls.jsonl', '--from-run', '01JRUN');
+    const [status, tree] = shown('-p', 'watched.yaml', '--report', 'calls.jsonl', '--from-run', '01JRUN');
     expect([status, tree.includes('deployment github')]).toEqual([0, false]);
-    expect(shown('-p', 'acyclic.yaml', ...both, '--from-run', '01JRUN')[0]).toBe(1);
+    expect(shown('-p', 'watched.yaml', ...both, '--from-run', '01JRUN')[0]).toBe(1);
   });
 
   test('goes to another host as a file, keeps host and age there, and is not counted twice', () => {
-    const exported = graph('export', '--observed', '--report', 'elsewhere.jsonl', '-p', 'acyclic.yaml');
+    const exported = graph('export', '--observed', '--report', 'elsewhere.jsonl', '-p', 'watched.yaml');
     expect([exported.status, exported.stderr]).toEqual([0, '']);
     expect(JSON.parse(exported.stdout)).toEqual({
       ...{
@@ -285,7 +299,7 @@ describe('what was seen', () => {
     const here = run(acyclic, [
       'graph',
       '-p',
-      'acyclic.yaml',
+      'watched.yaml',
       '--report',
       'calls.jsonl',
       '--state',
@@ -294,11 +308,11 @@ describe('what was seen', () => {
     ]);
     expect(here.stdout).toContain('mysql → migrations → github → mysql   stands');
     expect(
-      run(acyclic, ['graph', 'export', '--observed', '--state', 'state', '-p', 'acyclic.yaml']).stdout,
+      run(acyclic, ['graph', 'export', '--observed', '--state', 'state', '-p', 'watched.yaml']).stdout,
     ).toBe(exported.stdout);
     const fromFile = shown(
       '-p',
-      'acyclic.yaml',
+      'watched.yaml',
       '--report',
       'calls.jsonl',
       '--observed',
@@ -319,33 +333,33 @@ describe('what was seen', () => {
   test('and is old is left out, unless it is asked for', () => {
     const old = ELSEWHERE.map((event) => ({ ...event, time: '2020-01-01T00:00:00.000000000Z' }));
     write('old.jsonl', lines(old));
-    expect(shown('-p', 'acyclic.yaml', '--report', 'old.jsonl')[1]).not.toContain('mig-1');
-    expect(shown('-p', 'acyclic.yaml', '--report', 'old.jsonl', '--since', '2019-01-01')[1]).toContain(
+    expect(shown('-p', 'watched.yaml', '--report', 'old.jsonl')[1]).not.toContain('mig-1');
+    expect(shown('-p', 'watched.yaml', '--report', 'old.jsonl', '--since', '2019-01-01')[1]).toContain(
       'mig-1',
     );
   });
 
   test('is proposed for declaration as a diff; once that is applied, it is declared', () => {
-    write('learn/acyclic.yaml', POLICY);
-    const [status, diff] = shown('-p', 'learn/acyclic.yaml', ...both, '--learn');
+    write('learn/watched.yaml', WATCHED);
+    const [status, diff] = shown('-p', 'learn/watched.yaml', ...both, '--learn');
     expect(status).toBe(1);
     expect(diff).toMatch(
       /^# not proposed: deployment mysql → migrations, .*closes a cycle: mysql → migrations → github → mysql$/m,
     );
     expect(diff).toMatch(/^\+ +github # seen 9 times on mig-1, last \d{4}-\d\d-\d\d$/m);
     expect(run('patch', ['-p0'], diff)).toMatchObject({ status: 0 });
-    const after = readFileSync(join(directory, 'learn/acyclic.yaml'), 'utf8');
+    const after = readFileSync(join(directory, 'learn/watched.yaml'), 'utf8');
     expect(
-      shown('-p', 'learn/acyclic.yaml', '--report', 'elsewhere.jsonl', '--why', 'migrations', 'mysql')[1],
-    ).toMatch(/^migrations → github → mysql\n.*depends_on \(acyclic\.yaml:\d+\), seen 9 times/);
-    const again = graph('-p', 'learn/acyclic.yaml', '--report', 'elsewhere.jsonl', '--learn');
+      shown('-p', 'learn/watched.yaml', '--report', 'elsewhere.jsonl', '--why', 'migrations', 'mysql')[1],
+    ).toMatch(/^migrations → github → mysql\n.*depends_on \(watched\.yaml:\d+\), seen 9 times/);
+    const again = graph('-p', 'learn/watched.yaml', '--report', 'elsewhere.jsonl', '--learn');
     expect(again).toEqual({
       status: 0,
       stdout: '',
       stderr: 'acyclic: nothing was seen that is not declared\n',
     });
-    expect(after).not.toBe(POLICY);
-    expect(graph('-p', 'acyclic.yaml', '--learn').stderr).toBe('acyclic: nothing was seen\n');
+    expect(after).not.toBe(WATCHED);
+    expect(graph('-p', 'watched.yaml', '--learn').stderr).toBe('acyclic: nothing was seen\n');
   });
 });
 
