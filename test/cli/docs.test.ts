@@ -7,7 +7,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { acyclic } from './harness.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const page = readFileSync(join(root, 'docs/learning.md'), 'utf8');
 /** When the examples were recorded. */
 const DAY = '2026-11-25';
 const today = new Date().toISOString().slice(0, 10);
@@ -16,6 +15,7 @@ const directory = mkdtempSync(join(tmpdir(), 'acyclic-docs-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 beforeAll(() => {
   cpSync(join(root, 'examples/policy.yaml'), join(directory, 'acyclic.yaml'));
+  cpSync(join(root, 'examples/demo'), directory, { recursive: true });
   const calls = readFileSync(join(root, 'examples/calls.jsonl'), 'utf8');
   // As if it were of today, since `ready` looks back so many days.
   writeFileSync(join(directory, 'calls.jsonl'), calls.replaceAll(DAY, today));
@@ -29,15 +29,27 @@ function outputOf(command: string): string {
   return stdout.replaceAll(today, DAY);
 }
 
-test('docs/learning.md shows what its commands print; regenerate: vitest run --project integration test/cli/docs.test.ts -u', async () => {
-  const commands = [...page.matchAll(/^\$ (.*)$/gm)].map(([, command = '']) => command);
-  for (const name of ['check', 'show', 'explain', 'suggest', 'replay', 'diff', 'ready'])
-    expect(commands.join('\n')).toContain(`acyclic policy ${name}`);
-  const filled = page.replaceAll(/```console\n([\s\S]*?)```/g, (_, block: string) => {
-    const shown = [...block.matchAll(/^\$ (.*)$/gm)].map(
-      ([line, command = '']) => `${line}\n${outputOf(command)}`,
-    );
-    return `\`\`\`console\n${shown.join('')}\`\`\``;
-  });
-  await expect(filled).toMatchFileSnapshot('../../docs/learning.md');
-});
+/** The pages, and the commands each has to show. */
+const PAGES = [
+  [
+    'learning',
+    ['check', 'show', 'explain', 'suggest', 'replay', 'diff', 'ready'].map((name) => `policy ${name}`),
+  ],
+  ['lint', ['lint']],
+] as const;
+
+test.each(PAGES)(
+  'docs/%s.md shows what its commands print; regenerate: vitest run --project integration test/cli/docs.test.ts -u',
+  async (name, shows) => {
+    const page = readFileSync(join(root, `docs/${name}.md`), 'utf8');
+    const commands = [...page.matchAll(/^\$ (.*)$/gm)].map(([, command = '']) => command);
+    for (const shown of shows) expect(commands.join('\n')).toContain(`acyclic ${shown}`);
+    const filled = page.replaceAll(/```console\n([\s\S]*?)```/g, (_, block: string) => {
+      const shown = [...block.matchAll(/^\$ (.*)$/gm)].map(
+        ([line, command = '']) => `${line}\n${outputOf(command)}`,
+      );
+      return `\`\`\`console\n${shown.join('')}\`\`\``;
+    });
+    await expect(filled).toMatchFileSnapshot(`../../docs/${name}.md`);
+  },
+);
