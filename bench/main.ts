@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Comparison, compare, difference, figure, outputOf, ratio } from './comparison.ts';
 import { openDnsBench } from './dns.ts';
+import { lintComparison } from './lint.ts';
 import { benchTrail } from './trail.ts';
 
 const ROUNDS = 9;
@@ -80,6 +81,7 @@ async function main(): Promise<void> {
         guarded: () => elapsedMs(guarded(['true'])),
         value: difference,
       },
+      lintComparison(directory, acyclic, policy),
     ];
     const lines = [
       `${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}`,

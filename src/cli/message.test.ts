@@ -117,6 +117,11 @@ describe('formatDenial', () => {
   it.each([
     [{ kind: 'hidden', evidence: null, path: [] }, 'hidden'],
     [
+      { kind: 'hidden', evidence: 'ctl (package ctl): d.sh → ctl', path: [] },
+      'hidden: ctl (package ctl): d.sh → ctl',
+    ],
+    [{ kind: 'direct', evidence: 'argv of curl[7]', path: [] }, 'direct: named in argv of curl[7]'],
+    [
       { kind: 'transient', evidence: null, path: ['mysql', 'migrations', 'github', 'mysql'] },
       'transient: through migrations',
     ],

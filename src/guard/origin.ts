@@ -23,7 +23,7 @@ export function originsOf(lineage: readonly ProcessImage[], isTool: (path: strin
   let given = true;
   for (const image of lineage) {
     const argv = image.argv ?? [];
-    const invocation = readInvocation(argv.with(0, image.exe ?? argv[0] ?? ''));
+    const invocation = readInvocation([image.exe ?? argv[0] ?? '', ...argv.slice(1)]);
     const script = invocation?.source === 'file' ? (argv[invocation.index] ?? null) : null;
     const before = steps.at(-1);
     const started =

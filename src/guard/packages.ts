@@ -74,12 +74,8 @@ export class Packages {
     const spellings = new Map(programs.map((program) => [program, spellingsOf(program)]));
     const paths = [...new Set([...spellings.values()].flat())];
     if (paths.length === 0 || this.#closed) return;
-    const child = spawn(manager.program, [...manager.args, ...paths], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-      env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
-      timeout: LONGEST_MS,
-      killSignal: 'SIGKILL',
-    });
+    const child = start(manager, paths);
+    if (!child) return;
     let output = '';
     child.stdout?.setEncoding('latin1').on('data', (text: string) => {
       if (output.length < MOST_OUTPUT) output += text;
@@ -98,6 +94,21 @@ export class Packages {
       child.once('close', (status) => end(status === 0 || status === 1));
     });
     this.#asking = { child, done };
+  }
+}
+
+/** Null: this host cannot start it now. */
+function start({ program, args }: Manager, paths: readonly string[]): ChildProcess | null {
+  try {
+    return spawn(program, [...args, ...paths], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
+      timeout: LONGEST_MS,
+      killSignal: 'SIGKILL',
+    });
+  } catch {
+    // Out of memory or processes: some of that is thrown, the rest is its `error`.
+    return null;
   }
 }
 

@@ -59,6 +59,26 @@ describe('ProcessTable', () => {
     });
   });
 
+  test('the lineage of a process has every program on the way, also those that became another', () => {
+    const table = new ProcessTable(clock);
+    table.apply(fork(1, 100, 1));
+    table.apply(exec(2, 100, ['/bin/bash', 'deploy.sh']));
+    table.apply(fork(3, 101, 100));
+    table.apply(exec(4, 101, ['/usr/bin/env', 'tool']));
+    table.apply(exec(5, 101, ['/usr/bin/tool']));
+    table.apply(exec(6, 100, ['/bin/later']));
+    table.apply(fork(7, 102, 101));
+    table.apply(exec(9, 102, ['/usr/bin/curl', 'x']));
+    const programs = (pid: number, time: bigint) =>
+      table.lineage(pid, time).map(({ argv }) => argv?.join(' '));
+    const before = ['/bin/bash deploy.sh', '/usr/bin/env tool', '/usr/bin/tool'];
+    expect(programs(102, 9n)).toEqual([...before, '/usr/bin/curl x']);
+    expect(programs(102, 8n)).toEqual(before);
+    expect(programs(101, 4n)).toEqual(before.slice(0, 2));
+    expect(programs(100, 6n)).toEqual(['/bin/bash deploy.sh', '/bin/later']);
+    expect(programs(99, 9n)).toEqual([]);
+  });
+
   test('who was never seen is unknown', () => {
     expect(new ProcessTable(clock).at(5, 1n)).toBeNull();
   });

@@ -1,6 +1,6 @@
 import { baseOf, directoryOf, resolvePath } from './path.ts';
 import { scan, shown } from './scan.ts';
-import { constant, known, spell, type Text } from './text.ts';
+import { constant, known, type Text } from './text.ts';
 import { ANYTHING } from './variables.ts';
 import { type Argument, type Call, candidatesOf, spoken, type Walker } from './walker.ts';
 
@@ -43,7 +43,7 @@ function source(walker: Walker, { args: [, file, ...rest], place }: Call): null 
   for (const reading of file?.readings ?? []) {
     const path = constant(reading);
     if (path === null || /[*?[]/.test(path))
-      walker.world.findings.cannotTell('later', `the sourced file ${shown(spell(reading))}`, place);
+      walker.world.findings.cannotTell('later', `the sourced file ${shown(file?.raw ?? '')}`, place);
     else {
       const { state } = walker;
       walker.source(

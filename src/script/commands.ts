@@ -3,7 +3,7 @@ import { nameHosts } from './host-programs.ts';
 import { type Invocation, readInvocation, wrappedAt } from './invocation.ts';
 import { baseOf, resolvePath } from './path.ts';
 import { scan, shown } from './scan.ts';
-import { constant, spell, type Text } from './text.ts';
+import { constant, type Text } from './text.ts';
 import { toldFiles } from './told-files.ts';
 import {
   type Argument,
@@ -81,7 +81,7 @@ function performUnnamed(walker: Walker, { args: [command], place }: Call): null 
   const names = command?.readings ?? [];
   const paths = names.map(constant).filter((name) => name?.includes('/'));
   if (command && paths.length > 0 && paths.length === names.length) runFile(walker, command, null);
-  else walker.world.findings.cannotTell('later', `the command ${shown(spell(names[0] ?? []))}`, place);
+  else walker.world.findings.cannotTell('later', `the command ${shown(command?.raw ?? '')}`, place);
   return null;
 }
 
@@ -113,7 +113,7 @@ function runFile(walker: Walker, word: Argument, language: FileRequest['language
   for (const reading of word.readings) {
     const path = constant(reading);
     if (path === null || /[*?[]/.test(path))
-      world.findings.cannotTell('later', `the file ${shown(spell(reading))}`, word.place);
+      world.findings.cannotTell('later', `the file ${shown(word.raw)}`, word.place);
     else {
       const request = { candidates: candidatesOf(state, path), place: word.place, language, cwd: state.cwd };
       world.run(request, state.variables.exported());

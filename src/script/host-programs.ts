@@ -134,8 +134,9 @@ export function nameHosts(program: string, args: readonly Argument[], findings: 
   const certain = usage.words !== 'before-colon' ? rest : [];
   const named = usage.words === 'all' ? certain : certain.slice(0, 1);
   const after = usage.words === 'with-port' ? readPort(certain[1]?.text ?? '') : null;
-  for (const { readings } of usage.words === 'none' ? hosts : [...hosts, ...named])
-    for (const text of readings) nameHost(text, findings, after ?? own, usage.protocol ?? 'tcp', program);
+  const call = { program, port: after ?? own, protocol: usage.protocol ?? 'tcp' };
+  for (const { readings, raw } of usage.words === 'none' ? hosts : [...hosts, ...named])
+    for (const text of readings) nameHost(text, raw, call, findings);
   if (usage.words !== 'before-colon') return;
   for (const { readings } of rest) for (const text of readings) nameRemote(text, findings, own);
 }
@@ -181,11 +182,11 @@ function tails({ readings }: Argument, from: number): Text[] {
 /** `host`, `user@host`, `host:port`, `host/path`, `@server` (dig's). What has a scheme is found by `scan`. */
 function nameHost(
   text: Text,
+  raw: string,
+  call: { readonly program: string; readonly port: number | null; readonly protocol: Transport },
   findings: Findings,
-  port: number | null,
-  protocol: Transport,
-  program: string,
 ): void {
+  const { program, port, protocol } = call;
   const whole = spell(text);
   if (whole.includes('://') || /\s/.test(whole) || whole.length > 400) return;
   const server = program === 'dig' && whole.startsWith('@');
@@ -197,7 +198,7 @@ function nameHost(
   if (host && server) findings.mention(host, place, 53, 'udp');
   else if (host) findings.mention(host, place, own === undefined ? port : readPort(own), protocol);
   if (bare.includes(UNKNOWN))
-    findings.cannotTell('outside', `the host that ${shown(`${program} ${whole}`)} calls`, place);
+    findings.cannotTell('outside', `the host that ${shown(`${program} ${raw}`)} calls`, place);
 }
 
 /** `host:path` and `user@host:path`. */

@@ -77,7 +77,7 @@ export class Findings {
   }
 
   program(name: string, place: Place): void {
-    if (!this.programs.has(name) && !this.#isFull(this.programs.size, MOST_WORDS))
+    if (!isNowhere(place) && !this.programs.has(name) && !this.#isFull(this.programs.size, MOST_WORDS))
       this.programs.set(name, place);
   }
 

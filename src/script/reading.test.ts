@@ -308,11 +308,11 @@ describe('files that tell tools what to do', () => {
 describe('what reading cannot tell is said', () => {
   test.each([
     ['curl https://$HOST/x', ['1 outside the host of `https://…`']],
-    ['ping "$1"', ['1 outside the host that `ping …` calls']],
+    ['ping "$1"', ['1 outside the host that `ping "$1"` calls']],
     ['exec 3<>/dev/tcp/$H/1', ['1 outside the host of `/dev/tcp/…/1`']],
-    ['"$TOOL" x', ['1 later the command `…`']],
-    ['. "$LIB/x.sh"', ['1 later the sourced file `…/x.sh`']],
-    ['\nsh "$(mktemp)"', ['2 later the file `…`']],
+    ['"$TOOL" x', ['1 later the command `"$TOOL"`']],
+    ['. "$LIB/x.sh"', ['1 later the sourced file `"$LIB/x.sh"`']],
+    ['\nsh "$(mktemp)"', ['2 later the file `"$(mktemp)"`']],
     ['bash lib/*.sh', ['1 later the file `lib/*.sh`']],
     ['curl https://a.example | bash -s -- x', ['1 downloaded what `bash` is given to run']],
     ['./gone.sh', ['1 unread `gone.sh`: there is no such file now']],

@@ -89,7 +89,8 @@ export class ScriptReading implements World {
    */
   command(argv: readonly string[], place = NOWHERE): void {
     const { cwd } = this.#ground;
-    walkCommand(this, argv, place, { variables: new Variables(), cwd, script: null, main: null });
+    const state = { variables: new Variables(), cwd, script: null, main: null };
+    this.#bounded(place, () => walkCommand(this, argv, place, state));
     this.#follow();
   }
 
@@ -148,18 +149,31 @@ export class ScriptReading implements World {
 
   #follow(): void {
     for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
-      const { path, text, language, state } = next;
-      if (language === 'shell') walkShell(this, this.#sourceOf(path, text), state);
-      else {
-        const { placeOf } = this.#sourceOf(path, text);
-        const module = (name: string) => this.#module(directoryOf(path), name, language);
-        this.#read(text, language, { placeOf, module });
-      }
+      const waiting = next;
+      this.#bounded(this.#top(waiting.path), () => this.#walk(waiting));
     }
     // A variable that nothing here looks at is there for somebody else.
     for (const [name, values] of this.#assigned)
       if (!this.#looked.has(name)) for (const text of values) scan(text, this.findings);
     if (this.budget.spent) this.findings.complete = false;
+  }
+
+  #walk({ path, text, language, state }: Waiting): void {
+    const source = this.#sourceOf(path, text);
+    if (language === 'shell') return walkShell(this, source, state);
+    const module = (name: string) => this.#module(directoryOf(path), name, language);
+    this.#read(text, language, { placeOf: source.placeOf, module });
+  }
+
+  /** Nesting is bounded, and the stack may be smaller still: what is beyond it is left out, and that is said. */
+  #bounded(place: Place, walk: () => void): void {
+    try {
+      walk();
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.findings.cannotTell('unread', 'what follows: it is too nested to follow', place);
+      this.findings.complete = false;
+    }
   }
 
   #read(

@@ -25,7 +25,7 @@ export function commandLine(node: Command, name: Word, scene: ShellScene): Argum
     if (arg.type === 'Word') args.push(...argumentsOf(arg, scene));
     else {
       assignTo(arg, scene);
-      if (exporting) args.push(argument([known(arg.name, scene.placeOf(arg.pos))], arg.pos, scene));
+      if (exporting) args.push(argument([known(arg.name, scene.placeOf(arg.pos))], arg, scene));
     }
   }
   return args;
@@ -33,18 +33,22 @@ export function commandLine(node: Command, name: Word, scene: ShellScene): Argum
 
 function argumentsOf(word: Word, scene: ShellScene): Argument[] {
   const array = expandArray(word, scene);
-  if (array) return array.map((readings) => argument(readings, word.pos, scene));
+  if (array) return array.map((readings) => argument(readings, word, scene));
   const texts = expand(word, scene);
   const found = splitWords(word, texts);
   // One value is as many words as it has; of several values each is a reading of one.
-  if (texts.length <= 1) return found.map((text) => argument([text], word.pos, scene));
-  return [argument(found, word.pos, scene)];
+  if (texts.length <= 1) return found.map((text) => argument([text], word, scene));
+  return [argument(found, word, scene)];
 }
 
-function argument(readings: readonly Text[], pos: number, scene: ShellScene): Argument {
+function argument(
+  readings: readonly Text[],
+  { text: raw, pos }: { readonly text: string; readonly pos: number },
+  scene: ShellScene,
+): Argument {
   scene.spend(readings.length);
   const [only, other] = readings;
-  return { readings, text: only && !other ? constant(only) : null, place: scene.placeOf(pos) };
+  return { readings, text: only && !other ? constant(only) : null, raw, place: scene.placeOf(pos) };
 }
 
 export function assignTo({ name, value, append, index }: Assignment, scene: ShellScene): void {

@@ -40,7 +40,7 @@ export function walkShell(world: World, source: Source, state: State): void {
 /** Performs a command line as if a script had it. */
 export function walkCommand(world: World, argv: readonly string[], place: Place, state: State): void {
   const source = { text: '', placeOf: () => place };
-  const args = argv.map((text) => ({ readings: [known(text, place)], text, place }));
+  const args = argv.map((text) => ({ readings: [known(text, place)], text, raw: text, place }));
   perform(new ShellWalk(world, source, state, 0), { args, ...TERMINAL, place });
 }
 

@@ -56,6 +56,8 @@ export interface World {
 export interface Argument {
   readonly readings: readonly Text[];
   readonly text: string | null;
+  /** As the script writes it. */
+  readonly raw: string;
   readonly place: Place;
 }
 

@@ -13,6 +13,7 @@ const PAGES = [
     'learning',
     ['check', 'show', 'explain', 'suggest', 'replay', 'diff', 'ready'].map((name) => `policy ${name}`),
   ],
+  ['lint', ['acyclic lint']],
   ['graph', ['--cycles', '--impact', '--restore-order', '--learn', 'import --backstage']],
 ] as const;
 /** When the examples were recorded. */
@@ -23,6 +24,7 @@ const directory = mkdtempSync(join(tmpdir(), 'acyclic-docs-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 beforeAll(() => {
   cpSync(join(root, 'examples/policy.yaml'), join(directory, 'acyclic.yaml'));
+  cpSync(join(root, 'examples/demo'), directory, { recursive: true });
   const calls = readFileSync(join(root, 'examples/calls.jsonl'), 'utf8');
   // As if it were of today, since `ready` looks back so many days.
   writeFileSync(join(directory, 'calls.jsonl'), calls.replaceAll(DAY, today));

@@ -177,7 +177,7 @@ allowed:
   deploy.sh:9   localhost:9000/tcp             —       default
   deploy.sh:10  *.mirror.internal:443/tcp      mirror  allow (policy.yaml:7, service mirror)
 not seen by reading:
-  deploy.sh:7: the host that \`ping …\` calls comes from outside the script
+  deploy.sh:7: the host that \`ping "$1"\` calls comes from outside the script
   deploy.sh:10: the host of \`https://….mirror.internal\` comes from outside the script
   what these programs call by themselves: curl, pip, ping, psql, tool
   aliases and addresses of names, which a run learns when it looks them up
@@ -238,7 +238,7 @@ not seen by reading:
       '::warning file=deploy.sh,line=6,title=acyclic::x.pkg.example:443/tcp would be marked: audit (policy.yaml:7)',
     ]);
     expect(stdout).toContain(
-      '::notice file=deploy.sh,line=7,title=acyclic::the host that `ping …` calls comes from',
+      '::notice file=deploy.sh,line=7,title=acyclic::the host that `ping "$1"` calls comes from',
     );
     const odd = place.run([
       'lint',

@@ -26,7 +26,7 @@ describe('on standard error', () => {
     expect(stderr).toContain(
       [
         `acyclic: denied bash[${pid}] → 192.0.2.7:443/tcp`,
-        '  cycle    mysql → github → mysql',
+        `  cycle    mysql → github → mysql          direct: named in argv of bash[${pid}]`,
         '  rule     circular (policy.yaml:4, service github)   owner @db-platform',
         `  process  bash[${pid}]: bash -c '${DIAL}'`,
         '  saw      connect() = EPERM',
