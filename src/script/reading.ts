@@ -160,7 +160,10 @@ export class ScriptReading implements World {
 
   #walk({ path, text, language, state }: Waiting): void {
     const source = this.#sourceOf(path, text);
-    if (language === 'shell') return walkShell(this, source, state);
+    if (language === 'shell') {
+      walkShell(this, source, state);
+      return;
+    }
     const module = (name: string) => this.#module(directoryOf(path), name, language);
     this.#read(text, language, { placeOf: source.placeOf, module });
   }
