@@ -77,10 +77,9 @@ export function otherLoops(
   limit: number,
 ): { readonly loops: readonly (readonly Edge[])[]; readonly more: boolean } {
   const deployed = new Set([...graph.deployments.values()].flatMap(({ deploys }) => deploys));
+  // What is deployed is left without its own needs, so that no cycle goes through it.
   const left = [...graph.dependencies()].filter(([name]) => !deployed.has(name));
-  const digraph = new Digraph(
-    new Map(left.map(([name, needed]) => [name, needed.filter((other) => !deployed.has(other))])),
-  );
+  const digraph = new Digraph(new Map(left));
   const loops = components(digraph)
     .filter((component) => isLoop(digraph, component))
     .flatMap((component) => loopsOf(digraph, component, limit + 1))

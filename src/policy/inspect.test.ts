@@ -140,7 +140,7 @@ deployments:
     [
       'names that match public suffixes only, but not in what denies',
       `services:
-  mysql: { hosts: ["*.com", "*.internal", "*.example.com", "*.co.uk", co.uk, com] }
+  mysql: { hosts: ["*.com", "*.internal", "*.example.com", "*.co.uk", co.uk, com, "*.bund.de"] }
 deployments:
   mysql:
     allow: [{ host: "*.dev" }, { host: "*", address: 10.0.0.1 }, { host: "*" }]

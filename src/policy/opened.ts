@@ -5,7 +5,6 @@ import { judge, locate, select } from './evaluate.ts';
 import { type Pattern, PatternIndex } from './pattern-index.ts';
 import { pieces } from './pieces.ts';
 import type { Policy, Service } from './policy.ts';
-import { portsHold } from './ports.ts';
 import { NOWHERE, StandIns } from './stand-in.ts';
 import { type Identities, isRuling, type Ruling } from './tier.ts';
 
@@ -70,10 +69,9 @@ export function standInFor(standIns: StandIns, { host, address }: Pattern): Iden
   return lone === null ? null : { address: locate(lone), names };
 }
 
-function isOpenedBy(policy: CompiledPolicy, identities: Identities, { rule, ports }: Ruling): boolean {
+function isOpenedBy(policy: CompiledPolicy, identities: Identities, { rule }: Ruling): boolean {
   const tiers = select(policy, identities);
-  return pieces(tiers, ports ?? []).some(({ protocol, from }) => {
-    if (!portsHold(ports, protocol, from)) return false;
+  return pieces(tiers).some(({ protocol, from }) => {
     const judgement = judge(policy, tiers, identities, protocol, from);
     return judgement.rule === rule && judgement.answer !== 'deny';
   });
