@@ -1,6 +1,6 @@
 import { processesIn } from '../kernel/cgroup.ts';
 import { findCgroup2 } from '../kernel/mounts.ts';
-import { pinDirectory, removePins } from '../kernel/programs.ts';
+import { removeLeftPins } from '../kernel/programs.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
 import { isAlive, type RunEntry, readEntries, removeEntry } from './registry.ts';
 
@@ -49,10 +49,10 @@ function mayBeRunning({ command }: RunEntry, inside: readonly number[]): boolean
 async function clearRun(entry: RunEntry): Promise<number[] | null> {
   if (entry.leftover === 'kill') {
     const killed = await kill(entry.cgroup);
-    removePins(pinDirectory(entry.id));
+    removeLeftPins(entry.id);
     return (await finish(entry)) ? killed : null;
   }
-  removePins(pinDirectory(entry.id));
+  removeLeftPins(entry.id);
   const released = await release(entry.cgroup, entry.origin);
   return (await finish(entry)) ? released : null;
 }

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Mode } from '../model/verdict.ts';
 import type { BpfLink, BpfMap, BpfObject } from './binding.ts';
@@ -224,13 +224,9 @@ function attachTrace(object: BpfObject, name: string, over?: BpfMap): BpfLink {
 }
 
 /** Removes a run's pins, which detaches what no process holds. Missing ones are no error. */
-export function removePins(directory: string): void {
-  try {
-    for (const name of readdirSync(directory)) unlinkSync(join(directory, name));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
-  for (const parent of [directory, PIN_DIRECTORY, PIN_ROOT]) {
+function removePins(directory: string): void {
+  for (const name of namesIn(directory)) unlinkSync(join(directory, name));
+  for (const parent of [directory, dirname(directory), PIN_ROOT]) {
     try {
       rmdirSync(parent);
     } catch (error) {
@@ -241,7 +237,21 @@ export function removePins(directory: string): void {
   }
 }
 
+/** Removes what a run left pinned, whichever version of Acyclic it ran under. */
+export function removeLeftPins(pinName: string): void {
+  for (const version of namesIn(PIN_ROOT)) removePins(join(PIN_ROOT, version, pinName));
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
 /** Where the pins of a run are, by its pin name. */
-export function pinDirectory(pinName: string): string {
+function pinDirectory(pinName: string): string {
   return join(PIN_DIRECTORY, pinName);
 }

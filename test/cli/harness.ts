@@ -31,6 +31,11 @@ export interface Place {
   close(): void;
 }
 
+/** A report has events in the order in which they were over. */
+export function byTime<T extends { readonly time?: unknown }>(events: readonly T[]): T[] {
+  return events.toSorted((a, b) => (String(a.time) < String(b.time) ? -1 : 1));
+}
+
 let places = 0;
 
 export function openPlace(): Place {

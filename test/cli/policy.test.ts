@@ -262,10 +262,10 @@ describe('what reads the past', () => {
   });
 
   test('says that there is no store, and what to give', () => {
-    expect(refusal('replay', 'strict.yaml', '--since', '7d')).toContain(
-      'give the report of an earlier run: --report FILE',
+    expect(refusal('replay', 'strict.yaml', '--since', '7d', '--state', 'nowhere')).toContain(
+      'the first `acyclic run` begins the trail; name another directory with --state',
     );
-    expect(refusal('suggest', '--run', '01JRUN')).toContain('--report FILE');
+    expect(refusal('suggest', '--run', '01JRUN', '--state', 'nowhere')).toContain('nothing is recorded in');
     expect(refusal('suggest')).toContain('there is nothing to learn from');
   });
 

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openPlace, type Place, STRICT } from './harness.ts';
 
@@ -40,4 +40,15 @@ test('an entry that is no entry is passed over', () => {
   rmSync(pins, { recursive: true, force: true });
   writeFileSync(entry, '{"v":1,"id":"../../etc"}');
   expect(place.run(['run', '-p', place.file('policy.yaml', STRICT), '--', 'true']).status).toBe(0);
+});
+
+test('what a run of an earlier version left pinned is cleared with it', () => {
+  const old = `/sys/fs/bpf/acyclic/v1/${ID}`;
+  mkdirSync(old, { recursive: true });
+  const dead = { pid: 4_194_303, start: '1' };
+  const cgroup = place.bare(['findmnt', '-n', '-t', 'cgroup2', '-o', 'TARGET']).stdout.split('\n')[0];
+  const where = { cgroup: `${cgroup}/acyclic-${ID}`, origin: `${cgroup}`, leftover: 'release' };
+  writeFileSync(entry, JSON.stringify({ v: 1, id: ID, engine: dead, command: dead, ...where }));
+  expect(place.run(['run', '-p', place.file('policy.yaml', STRICT), '--', 'true']).status).toBe(0);
+  expect([existsSync(old), existsSync(entry)]).toEqual([false, false]);
 });

@@ -8,7 +8,7 @@ import { lookUp, type Zone } from './dns-zone.ts';
 /**
  * How the server misbehaves for a name: `silent`; `slow:MS`; `wrong-id` and `wrong-question` (nothing else comes);
  * `other-address` and `other-port` (a forged answer from elsewhere, and nothing else over UDP);
- * `spoofed-then-right` (wrong ones first); `flood:N` (N with wrong ids, and over UDP nothing else); `other-case`
+ * `spoofed-then-right` (over UDP, wrong ones first); `flood:N` (N with wrong ids, and over UDP nothing else); `other-case`
  * (the question comes back in lower case over UDP); `truncated` (TC over UDP, right over TCP); `truncated-always`;
  * `no-tcp` (TC over UDP, TCP closed); `garbage`; `short` (cut in the middle of the answer); `echo` (the query comes
  * back); `bare-formerr` (a header only); `lame`; or an error code, with EDE if text follows (`servfail:bogus`).
@@ -172,6 +172,8 @@ function misbehave(fault: string, detail: string, { bytes, query, transport, rig
     case 'wrong-question':
       return [wrongQuestion()];
     case 'spoofed-then-right':
+      // Nobody else gets a word into a TCP connection.
+      if (transport === 'tcp') return [encode(right())];
       return [wrongId(), wrongQuestion(), Buffer.from('junk'), encode(right())];
     case 'other-address':
     case 'other-port':
