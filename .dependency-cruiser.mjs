@@ -105,9 +105,9 @@ export default {
     {
       name: 'policy-commands-without-kernel',
       comment:
-        'a policy is read, compared and learned where no guard can run: on a laptop and in CI, without libbpf or root.',
+        'policies and graphs are read, compared and learned where no guard can run: on a laptop and in CI, without libbpf or root.',
       severity: 'error',
-      from: { path: '^src/cli/policy[^/]*\\.ts$' },
+      from: { path: '^src/cli/(policy|graph)[^/]*\\.ts$' },
       to: { path: '^src/kernel/', reachable: true },
     },
     {

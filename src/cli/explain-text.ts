@@ -89,7 +89,7 @@ function formatCandidate({ clause, fate }: Candidate, winner: Clause | null): st
     weaker: `lost: ${winner?.answer} is stronger`,
     'after-equal': 'lost: an equal rule stands before it',
   }[fate];
-  return `${clause.answer.padEnd(5)}  ${formatClause(clause)}   ${formatOwnedRule(clause.rule)}   ${why}`;
+  return `${(clause.answer ?? 'none').padEnd(5)}  ${formatClause(clause)}   ${formatOwnedRule(clause.rule)}   ${why}`;
 }
 
 function closeness({ host, address, ports }: Clause): string {

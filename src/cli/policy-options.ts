@@ -16,7 +16,7 @@ export const REPORT_OPTION = new Option(
 ).argParser((file: string, before: string[] | undefined) => [...(before ?? []), file]);
 export const STATE_OPTION = new Option(
   '--state <dir>',
-  'where the audit trail is kept: $ACYCLIC_STATE, or /var/lib/acyclic',
+  'where the audit trail and merged edges are kept: $ACYCLIC_STATE, or /var/lib/acyclic',
 );
 export const SINCE_OPTION = new Option('--since <time>', 'look back so far: 7d, 12h, or a date');
 

@@ -2,7 +2,7 @@ import type { LoadedPolicy } from '../guard/policy-files.ts';
 import type { RuleReference } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { TIER_NAMES } from '../policy/explain.ts';
-import type { Clause } from '../policy/tier.ts';
+import { isRuling, type Ruling } from '../policy/tier.ts';
 import { formatClause, formatOwnedRule } from './policy-words.ts';
 
 const MOST_PATTERNS = 6;
@@ -47,11 +47,14 @@ function formatRuleLines({ answer, patterns, cycle, rule }: EffectiveRule): stri
 }
 
 function tiersOf(policy: CompiledPolicy): { name: string; rules: EffectiveRule[] }[] {
-  return TIER_NAMES.map((name, i) => ({ name, rules: rulesOf(policy.tiers[i]?.clauses ?? []) }));
+  return TIER_NAMES.map((name, i) => ({
+    name,
+    rules: rulesOf((policy.tiers[i]?.clauses ?? []).filter(isRuling)),
+  }));
 }
 
 /** All clauses of a rule share its reference. */
-function rulesOf(clauses: readonly Clause[]): EffectiveRule[] {
+function rulesOf(clauses: readonly Ruling[]): EffectiveRule[] {
   return [...Map.groupBy(clauses, ({ rule }) => rule)].map(([rule, own]) => ({
     answer: own[0]?.answer ?? '',
     patterns: own.map(formatClause),

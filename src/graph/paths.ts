@@ -1,5 +1,4 @@
-/** What each service depends on, in declared order. */
-export type Dependencies = ReadonlyMap<string, readonly string[]>;
+import { type Dependencies, Digraph } from './digraph.ts';
 
 /**
  * For every service that reaches one of `targets` by what it depends on, and is none of them: the shortest
@@ -10,43 +9,34 @@ export function pathsTo(
   targets: readonly string[],
   dependencies: Dependencies,
 ): Map<string, readonly string[]> {
-  const distance = distancesTo(targets, dependencies);
+  const graph = new Digraph(dependencies);
+  const distance = graph.distancesTo(targets.map((target) => graph.numberOf(target)));
+  const next = nextSteps(graph, distance);
   const paths = new Map<string, readonly string[]>();
-  for (const [service] of dependencies) {
-    if (distance.has(service) && !targets.includes(service))
-      paths.set(service, walk(service, distance, dependencies));
-  }
+  for (const [number, service] of graph.names.entries())
+    if ((distance[number] as number) > 0 && dependencies.has(service))
+      paths.set(service, follow(graph, next, number));
   return paths;
 }
 
-function distancesTo(targets: readonly string[], dependencies: Dependencies): Map<string, number> {
-  const dependents = new Map<string, string[]>();
-  for (const [service, needed] of dependencies) {
-    for (const one of needed) {
-      const list = dependents.get(one);
-      if (list) list.push(service);
-      else dependents.set(one, [service]);
-    }
-  }
-  const distance = new Map(targets.map((target) => [target, 0]));
-  const queue = [...distance.keys()];
-  for (const service of queue) {
-    const next = (distance.get(service) ?? 0) + 1;
-    for (const dependent of dependents.get(service) ?? []) {
-      if (distance.has(dependent)) continue;
-      distance.set(dependent, next);
-      queue.push(dependent);
-    }
-  }
-  return distance;
+/** By number: the dependency that leads to the target soonest; -1 at a target, and where there is none. */
+export function nextSteps(graph: Digraph, distance: Int32Array): Int32Array {
+  return distance.map((steps, number) => (steps > 0 ? nearest(graph.neededBy(number), distance) : -1));
 }
 
-function walk(service: string, distance: ReadonlyMap<string, number>, dependencies: Dependencies): string[] {
-  const path = [service];
-  let here: string | undefined = service;
-  for (let left = (distance.get(service) ?? 0) - 1; left >= 0 && here !== undefined; left--) {
-    here = dependencies.get(here)?.find((needed) => distance.get(needed) === left);
-    if (here !== undefined) path.push(here);
+/** Of some services the one nearest to the target, the first of equals; -1 if none reaches it. */
+function nearest(numbers: readonly number[], distance: Int32Array): number {
+  let best = -1;
+  for (const number of numbers) {
+    const steps = distance[number] as number;
+    if (steps !== -1 && (best === -1 || steps < (distance[best] as number))) best = number;
   }
+  return best;
+}
+
+/** The path from a service to the target its next steps lead to, both included. */
+export function follow(graph: Digraph, next: Int32Array, start: number): string[] {
+  const path: string[] = [];
+  for (let here = start; here !== -1; here = next[here] as number) path.push(graph.nameOf(here));
   return path;
 }

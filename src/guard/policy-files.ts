@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { nearest } from '../policy/nearest.ts';
 import { parsePolicy } from '../policy/parse.ts';
@@ -7,6 +7,7 @@ import { problemAt } from '../policy/place.ts';
 import type { Policy } from '../policy/policy.ts';
 import { fault, formatProblem, type Problem } from '../policy/problem.ts';
 import { MAX_POLICY_BYTES, type PolicySource } from '../policy/read-file.ts';
+import { readBounded, readingFault } from './bounded-file.ts';
 
 /** Where an administrator installs policy. */
 const INSTALLED = '/etc/acyclic';
@@ -69,8 +70,8 @@ export function loadInstalledPolicy(): LoadedPolicy | null {
 }
 
 /** As `loadInstalledPolicy`, mistakes and all. */
-export function readInstalledPolicy(): ReadPolicy | null {
-  return policyFilesIn(INSTALLED).length > 0 ? readPolicy(INSTALLED) : null;
+export function readInstalledPolicy(now: Date | null = null): ReadPolicy | null {
+  return policyFilesIn(INSTALLED).length > 0 ? readPolicy(INSTALLED, now) : null;
 }
 
 /** The policy of a file or a directory, which must have no error. Throws PolicyFailure. */
@@ -84,19 +85,22 @@ export function loadPolicy(path: string): LoadedPolicy {
   );
 }
 
-/** The policy of a file or a directory, with its mistakes. Throws PolicyFailure if a file cannot be read. */
-export function readPolicy(path: string): ReadPolicy {
-  const { policy, ...read } = readFiles(path);
+/**
+ * The policy of a file or a directory, with its mistakes; where a moment is given, with what is doubtful then, too.
+ * Throws PolicyFailure if a file cannot be read.
+ */
+export function readPolicy(path: string, now: Date | null = null): ReadPolicy {
+  const { policy, ...read } = readFiles(path, now);
   if (!policy) return { ...read, policy, staged: new Map() };
-  const { staged, problems } = readStaged(policy, read.files);
+  const { staged, problems } = readStaged(policy, read.files, now);
   const failed = problems.some(({ severity }) => severity === 'error');
   return { ...read, policy: failed ? null : policy, problems: [...read.problems, ...problems], staged };
 }
 
-function readFiles(path: string): Omit<ReadPolicy, 'staged'> {
+function readFiles(path: string, now: Date | null): Omit<ReadPolicy, 'staged'> {
   const files = filesOf(path).map((named): PolicyFile => ({ ...named, text: readText(named.file) }));
   const sources = files.map(({ name, text }): PolicySource => ({ path: name, text }));
-  const { policy, problems, notices } = parsePolicy(sources);
+  const { policy, problems, notices } = parsePolicy(sources, now);
   const told = new Map(files.map(({ file, name }) => [name, file]));
   const placed = problems.map((problem) => ({ ...problem, file: told.get(problem.file) ?? problem.file }));
   const hash = createHash('sha256');
@@ -105,7 +109,11 @@ function readFiles(path: string): Omit<ReadPolicy, 'staged'> {
 }
 
 /** What a staged policy stages in its turn is not followed: it may be a copy of the one that names it. */
-function readStaged(policy: Policy, files: readonly PolicyFile[]): Pick<ReadPolicy, 'staged' | 'problems'> {
+function readStaged(
+  policy: Policy,
+  files: readonly PolicyFile[],
+  now: Date | null,
+): Pick<ReadPolicy, 'staged' | 'problems'> {
   const staged = new Map<string, StagedPolicy>();
   const problems: Problem[] = [];
   for (const { name, staged: given } of policy.deployments.values()) {
@@ -114,7 +122,7 @@ function readStaged(policy: Policy, files: readonly PolicyFile[]): Pick<ReadPoli
     const complain = (message: string) =>
       problems.push(problemAt(naming, { ...given, text: given.path }, fault('bad-staged', message)));
     try {
-      const read = readFiles(resolve(dirname(naming), given.path));
+      const read = readFiles(resolve(dirname(naming), given.path), now);
       problems.push(...read.problems);
       if (!read.policy) complain(`the staged policy \`${given.path}\` does not load: see its own mistakes`);
       else if (read.policy.deployments.has(name))
@@ -168,40 +176,18 @@ function namesIn(directory: string): string[] {
   }
 }
 
-/** Reads no more than a policy may have, whatever the file is. */
 function readText(file: string): string {
-  const chunks: Buffer[] = [];
-  let size = 0;
   try {
-    const fd = openSync(file, 'r');
-    try {
-      while (size <= MAX_POLICY_BYTES) {
-        const chunk = Buffer.alloc(1 << 16);
-        const got = readSync(fd, chunk);
-        if (got === 0) break;
-        chunks.push(chunk.subarray(0, got));
-        size += got;
-      }
-    } finally {
-      closeSync(fd);
-    }
+    return readBounded(file, MAX_POLICY_BYTES);
   } catch (error) {
     throw unreadable(file, error as NodeJS.ErrnoException);
   }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function unreadable(path: string, error: NodeJS.ErrnoException): PolicyFailure {
-  const reasons: Record<string, string> = {
-    ENOENT: 'there is no such file',
-    EACCES: 'permission denied',
-    ENOTDIR: 'a part of its path is not a directory',
-    ELOOP: 'its links lead in a circle',
-  };
-  const reason = reasons[error.code ?? ''] ?? error.message;
   const meant = error.code === 'ENOENT' ? nearest(basename(path), namesIn(dirname(path))) : null;
   return new PolicyFailure(
-    `cannot read the policy ${path}: ${reason}`,
+    `cannot read the policy ${path}: ${readingFault(error)}`,
     meant ? `did you mean ${join(dirname(path), meant)}?` : 'check the path given with -p',
     { cause: error },
   );

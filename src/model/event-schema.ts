@@ -90,6 +90,10 @@ function shapes(object: typeof z.strictObject | typeof z.object) {
       bytes_sent: z.int().min(0).nullable().describe('payload of a connection that has ended'),
       bytes_received: z.int().min(0).nullable(),
     }).nullable(),
+    attached: z
+      .string()
+      .optional()
+      .describe('the service that called, where it is an attached one and no run'),
     ambiguous: z
       .literal(true)
       .optional()

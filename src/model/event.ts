@@ -13,6 +13,8 @@ export interface AuditEvent {
   readonly host: string;
   readonly run: string;
   readonly deployment: string | null;
+  /** The service that called, where it is an attached one and no run; otherwise the field is not there. */
+  readonly attached?: string;
   /** First seven hex digits of the policy's SHA-256; null when there is none. */
   readonly policy: string | null;
   /** Identical repeats folded into this event; at least 1. */

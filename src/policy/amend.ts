@@ -44,6 +44,24 @@ export function amend(
   return { name: file.name, text: insert(file.text, ['deployments', deployment, 'allow'], lines) };
 }
 
+/**
+ * The files that change when services are to depend on more, each with lines for its list. What holds for `amend`
+ * holds here. Throws AmendFailure.
+ */
+export function amendServices(
+  files: readonly PolicyText[],
+  additions: ReadonlyMap<string, readonly RuleLine[]>,
+): PolicyText[] {
+  return files.flatMap(({ name, text }) => {
+    const own = [...additions].filter(([service]) => parse(text).hasIn(['services', service]));
+    const changed = own.reduce(
+      (before, [service, lines]) => insert(before, ['services', service, 'depends_on'], lines),
+      text,
+    );
+    return own.length > 0 ? [{ name, text: changed }] : [];
+  });
+}
+
 function parse(text: string) {
   return parseDocument(text, { schema: 'core', logLevel: 'error', uniqueKeys: false });
 }

@@ -1,4 +1,4 @@
-import { pathsTo } from '../graph/paths.ts';
+import { cyclesOf } from './compile.ts';
 import type { Path } from './path.ts';
 import type { Deployment, Service } from './policy.ts';
 import { intersectPorts, type PortSpec, readPorts } from './ports.ts';
@@ -14,8 +14,7 @@ export function checkDeployment(
   services: ReadonlyMap<string, Service>,
 ): void {
   const at = ['deployments', deployment.name];
-  const dependencies = new Map([...services].map(([name, { dependsOn }]) => [name, dependsOn]));
-  const paths = deployment.circular === 'off' ? new Map() : pathsTo(deployment.deploys, dependencies);
+  const paths = deployment.circular === 'off' ? new Map() : cyclesOf(deployment, services);
   checkDns(reader, [...at, 'dns'], deployment, data, services, paths);
   for (const [i, { service }] of (data.waivers ?? []).entries()) {
     if (!services.has(service) || paths.has(service)) continue;
@@ -45,10 +44,9 @@ function checkDns(
     const message = `service \`${service.name}\` has no single address to send lookups to`;
     reader.complain([...at, 'service'], fault('bad-value', message));
   }
-  const path = paths.get(service.name);
-  if (!path) return;
-  const cycle = [path.at(-1), ...path].join(' → ');
-  const message = `the DNS service is itself circular: ${cycle}`;
+  const cycle = paths.get(service.name);
+  if (!cycle) return;
+  const message = `the DNS service is itself circular: ${cycle.join(' → ')}`;
   reader.complain([...at, 'service'], fault('circular-resolver', message), 'warning');
 }
 

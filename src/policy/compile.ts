@@ -4,6 +4,7 @@ import type { Mode, RuleKind, RuleReference } from '../model/verdict.ts';
 import { builtinServices } from './builtin.ts';
 import type { DestPattern } from './dest.ts';
 import { nearest } from './nearest.ts';
+import { type Pattern, PatternIndex } from './pattern-index.ts';
 import type { DenialErrno, Deployment, DnsDenial, Policy, Rule, Service } from './policy.ts';
 import { intersectPorts } from './ports.ts';
 import { type Clause, settleUnspecified, Tier } from './tier.ts';
@@ -181,7 +182,8 @@ function clausesOf(
   return patternsOf(service).map(({ host, address }) => clause(host, address, narrowed));
 }
 
-function patternsOf(service: Service): Pick<Clause, 'host' | 'address'>[] {
+/** The patterns a service is known by. */
+export function patternsOf(service: Service): Pattern[] {
   return [
     ...service.hosts.map((host) => ({ host, address: null })),
     ...service.addresses.map((address) => ({ host: null, address: settled(address) })),
@@ -196,7 +198,7 @@ function settled(prefix: Prefix): Prefix {
 }
 
 /** Each service, other than the deployed ones, that needs one of them, with the cycle it closes. */
-function cyclesOf(
+export function cyclesOf(
   deployment: Deployment,
   services: ReadonlyMap<string, Service>,
 ): Map<string, readonly string[]> {
@@ -205,7 +207,10 @@ function cyclesOf(
   return new Map([...paths].map(([name, path]) => [name, [path.at(-1) ?? name, ...path]]));
 }
 
-/** Denies what closes a cycle; a waiver in force allows that one. */
+/**
+ * Denies what closes a cycle; a waiver in force allows that one. What a service that closes none has within the
+ * patterns of one that does is its own, and left to the other tiers.
+ */
 function circularClauses(
   deployment: Deployment,
   services: ReadonlyMap<string, Service>,
@@ -213,7 +218,7 @@ function circularClauses(
   now: Date,
 ): Clause[] {
   if (deployment.circular === 'off') return [];
-  return [...cycles].flatMap(([name, cycle]) => {
+  const closed = [...cycles].flatMap(([name, cycle]) => {
     const service = services.get(name);
     if (!service) return [];
     const waiver = deployment.waivers.find(
@@ -240,6 +245,13 @@ function circularClauses(
       cycle,
     }));
   });
+  const patterns = new PatternIndex(closed.map((clause) => ({ pattern: clause, value: null })));
+  const others = [...services.values()].filter(({ name }) => !cycles.has(name));
+  const apart = others
+    .flatMap((service) => serviceClauses(service, null))
+    .filter((clause) => patterns.around(clause).length > 0)
+    .map((clause) => ({ ...clause, answer: null }));
+  return [...closed, ...apart];
 }
 
 function fallbackOf(

@@ -1,5 +1,5 @@
 import { type Prefix, parseAddress, parsePrefix } from '../model/address.ts';
-import { OBJECT_NAME } from './object-name.ts';
+import { OBJECT_NAME } from '../model/object-name.ts';
 import { type HostPattern, readHost } from './pattern.ts';
 import { formatPorts, type PortSpec, readPorts } from './ports.ts';
 import { readPrefix } from './prefix.ts';

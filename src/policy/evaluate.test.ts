@@ -77,6 +77,27 @@ describe('circular', () => {
     expect(verdict(evaluate(compiled('allow: [{ service: mysql }]'), own))).toBe('allow by allow');
   });
 
+  test('what another service has within its patterns is left to the ordinary rules, the deployed one too', () => {
+    const overlap = `services:
+  mysql: { hosts: ["*.db.internal"], addresses: [10.2.0.7] }
+  infra: { hosts: ["*.internal"], addresses: [10.0.0.0/8], depends_on: [mysql] }
+  apt: { hosts: [apt.internal], addresses: [10.1.0.0/16] }
+  twin: { hosts: ["*.internal"] }`;
+    const text = `version: 1\n${overlap}\ndeployments: { mysql: { allow: [{ service: apt }, { service: mysql }] } }`;
+    const { policy } = parsePolicy([{ path: 'acyclic.yaml', text }]);
+    const none = { allow: [], deny: [], default: null, mode: null, ownAddresses: [], now: noon };
+    const closed = compile(policy, { deployment: 'mysql', ...none });
+    const on = (where: string, names?: string[]) => verdict(evaluate(closed, to(where, names)));
+    expect(on('203.0.113.5', ['x.internal'])).toBe('deny by circular');
+    expect(on('203.0.113.5', ['apt.internal'])).toBe('allow by allow');
+    expect(on('203.0.113.5', ['one.db.internal'])).toBe('allow by allow');
+    expect(on('10.3.0.1')).toBe('deny by circular');
+    expect(on('10.1.2.3')).toBe('allow by allow');
+    expect(on('10.2.0.7')).toBe('allow by allow');
+    // A name of its own does not open an address that is not.
+    expect(on('10.3.0.1', ['apt.internal'])).toBe('deny by circular');
+  });
+
   test('off: the ordinary rules hold', () => {
     const off = compiled('circular: off\nallow: [{ service: github }]');
     expect(verdict(evaluate(off, to('192.0.2.7')))).toBe('allow by allow');

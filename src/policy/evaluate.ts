@@ -6,9 +6,9 @@ import type { Answer, RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from './compile.ts';
 import { pieces } from './pieces.ts';
 import {
-  type Clause,
   type Identities,
   type Located,
+  type Ruling,
   type Selection,
   settleUnspecified,
   winners,
@@ -27,7 +27,7 @@ export interface Decision {
 }
 
 /** The rules' word at one port, before the mode is applied. */
-export type Judgement = Pick<Clause, 'answer' | 'rule' | 'cycle'>;
+export type Judgement = Pick<Ruling, 'answer' | 'rule' | 'cycle'>;
 
 const LOOPBACK_V4: Prefix = { family: 4, text: '127.0.0.0/8', bytes: addressBytes('127.0.0.0'), length: 104 };
 

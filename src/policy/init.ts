@@ -41,7 +41,8 @@ export function firstPolicy(first: FirstPolicy): string {
     ...resolverLines(first),
     ...used.flatMap(({ use, about }) => serviceLines(use, about, facts)),
     `  # What a cloud tells its machines of themselves${cloud === null ? ': nothing here says that this host is one' : `: ${plain(cloud)}`}.`,
-    `  cloud-metadata: { addresses: [${METADATA}], ports: [80/tcp] }`,
+    // A service that nothing uses would be the first thing `acyclic policy check` tells of.
+    `  ${cloud === null ? '# ' : ''}cloud-metadata: { addresses: [${METADATA}], ports: [80/tcp] }`,
     '',
     'deployments:',
     `  ${name}:`,

@@ -27,9 +27,11 @@ export function kindOf(policy: CompiledPolicy, address: Address, chain: readonly
  * port.
  */
 function clauseText({ answer, ports }: Clause): string {
-  if (ports === null) return answer;
+  // What says nothing hides what is less specific, and so tells chains apart.
+  const says = answer ?? 'none';
+  if (ports === null) return says;
   const spans = ports.map(({ protocol, from, to }) => `${protocol ?? ''}${from}-${to}`);
-  return `${answer}/${distinct(spans)}`;
+  return `${says}/${distinct(spans)}`;
 }
 
 function distinct(texts: readonly string[]): string {

@@ -1,14 +1,10 @@
+import { LONGEST_OBJECT_NAME, OBJECT_NAME } from '../model/object-name.ts';
 import { type Fault, fault } from './problem.ts';
-
-/** The grammar of the names of services, deployments and of rule ids (ids may have capitals). */
-export const OBJECT_NAME = /^[a-z0-9][a-z0-9._-]*$/;
-
-const LONGEST = 128;
 
 /** What is wrong with a service's or deployment's name; null when nothing is. */
 export function nameFault(kind: 'service' | 'deployment', name: string): Fault | null {
-  if (name.length > LONGEST)
-    return fault('bad-name', `the name of a ${kind} has at most ${LONGEST} characters`);
+  if (name.length > LONGEST_OBJECT_NAME)
+    return fault('bad-name', `the name of a ${kind} has at most ${LONGEST_OBJECT_NAME} characters`);
   if (OBJECT_NAME.test(name)) return null;
   const meant = name
     .trim()

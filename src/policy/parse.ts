@@ -2,6 +2,7 @@ import { parseMaskPattern } from '../model/mask-pattern.ts';
 import { builtinServices } from './builtin.ts';
 import { checkDeployment } from './check.ts';
 import { readDate } from './date.ts';
+import { inspectPolicy } from './inspect.ts';
 import { readCpu, readMemory } from './limits.ts';
 import { nearest } from './nearest.ts';
 import { nameFault } from './object-name.ts';
@@ -23,8 +24,12 @@ export interface Parsed {
   readonly notices: readonly string[];
 }
 
-/** Parses the files of a policy as one: merged by object, every mistake told with its place. */
-export function parsePolicy(sources: readonly PolicySource[]): Parsed {
+/**
+ * Parses the files of a policy as one: merged by object, every mistake told with its place.
+ *
+ * @param now Where it is given, what is doubtful at that moment in a policy without errors is told as well.
+ */
+export function parsePolicy(sources: readonly PolicySource[], now: Date | null = null): Parsed {
   const problems: Problem[] = [];
   if (sources.length === 0)
     problems.push(
@@ -33,12 +38,13 @@ export function parsePolicy(sources: readonly PolicySource[]): Parsed {
   const files = sources.map((source) => readFile(source, problems)).filter((file) => file !== null);
   const readable = files.length === sources.length;
   const policy = build(files, problems, readable);
+  const isSound = readable && problems.every(({ severity }) => severity !== 'error');
+  if (now && isSound) problems.push(...inspectPolicy(policy, files, now));
   const order = new Map(sources.map(({ path }, i) => [path, i]));
   problems.sort(
     (a, b) => (order.get(a.file) ?? 0) - (order.get(b.file) ?? 0) || a.line - b.line || a.column - b.column,
   );
-  const failed = !readable || problems.some(({ severity }) => severity === 'error');
-  return { policy: failed ? null : policy, problems, notices: noticesOf(files) };
+  return { policy: isSound ? policy : null, problems, notices: noticesOf(files) };
 }
 
 /** With a file that could not be read, references are not checked: what they name may be in it. */

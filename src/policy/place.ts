@@ -8,6 +8,7 @@ import {
   type LineCounter,
   type Node,
   type Pair,
+  type YAMLMap,
 } from 'yaml';
 import type { Path } from './path.ts';
 import type { Fault, Problem } from './problem.ts';
@@ -39,7 +40,7 @@ export class Places {
   readonly #document: Document;
   readonly #lines: LineCounter;
   readonly #text: string;
-
+  readonly #pairsOf = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
   readonly #indices: Salvaged['indices'];
 
   constructor(
@@ -92,8 +93,7 @@ export class Places {
       let next: unknown;
       if (isAlias(node)) node = node.resolve(this.#document) ?? null;
       if (isMap(node)) {
-        pair =
-          node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(step)) ?? null;
+        pair = this.#pairs(node).get(String(step)) ?? null;
         next = pair?.value ?? pair?.key;
       } else if (isSeq(node)) {
         next = node.items[Number(step)];
@@ -103,6 +103,17 @@ export class Places {
       node = next as Node;
     }
     return { node, pair };
+  }
+
+  /** The pairs of a mapping by key; of a key that is given twice, the first. */
+  #pairs(map: YAMLMap): ReadonlyMap<string, Pair> {
+    const known = this.#pairsOf.get(map);
+    if (known) return known;
+    const pairs = new Map<string, Pair>();
+    for (const item of map.items)
+      if (isScalar(item.key) && !pairs.has(String(item.key.value))) pairs.set(String(item.key.value), item);
+    this.#pairsOf.set(map, pairs);
+    return pairs;
   }
 
   #place(node: Node | null): Place {

@@ -30,7 +30,18 @@ export const problemCodes = {
   'idle-waiver': 'a waiver waives nothing',
   'closed-ports': "a rule's ports and its service's ports have none in common",
   'bad-staged': 'a staged policy does not load, or lacks the deployment',
-  'circular-resolver': 'the DNS service depends on what is deployed',
+  'circular-resolver': 'who answers lookups depends on what is deployed',
+  'service-cycle': 'services depend on each other in a circle',
+  'nameless-service': 'a circular service has neither hosts nor addresses, so that no call to it can be told',
+  'walkable-service': 'a circular service has no addresses, where what no rule names is allowed',
+  'public-suffix': 'a pattern holds names of everybody',
+  'lapsed-waiver': 'a waiver has lapsed',
+  'closed-rule': 'a rule opens nothing, since what it is about is circular',
+  'empty-rule': 'a rule is about a service without hosts and addresses',
+  'shadowed-rule': 'a rule never decides, since others stand above it',
+  overlap: 'patterns of two services overlap',
+  'lapsing-waiver': 'a waiver lapses within 14 days',
+  'unused-service': 'nothing uses a service',
 } as const;
 
 export type ProblemCode = keyof typeof problemCodes;

@@ -1,13 +1,13 @@
-import { isScalar, LineCounter, parseDocument } from 'yaml';
+import { isScalar } from 'yaml';
 import type { z } from 'zod';
 import { nearest } from './nearest.ts';
 import type { Path } from './path.ts';
 import { type Place, Places, problemAt } from './place.ts';
 import { type Fault, fault, type Problem } from './problem.ts';
 import { salvage } from './salvage.ts';
-import { scan } from './scan.ts';
 import { type PolicyFile, policyFile } from './schema.ts';
 import { yamlProblems } from './yaml-faults.ts';
+import { onlyDocument, parseYaml } from './yaml-text.ts';
 
 /** A policy file as text. */
 export interface PolicySource {
@@ -40,17 +40,10 @@ export function readFile({ path, text }: PolicySource, problems: Problem[]): Rea
   if (text.length > MAX_POLICY_BYTES || new TextEncoder().encode(text).length > MAX_POLICY_BYTES)
     return refuse(fault('too-large', 'the file is over 4 MiB, the most a policy may have'));
   if (/[\0\ufffd]/.test(text)) return refuse(fault('not-text', 'the file is not text'));
-  const early = scan(text);
-  if (early) return refuse(early, placeIn(text, early.offset, early.length));
-  const lines = new LineCounter();
-  const document = parseDocument(text, {
-    lineCounter: lines,
-    prettyErrors: false,
-    uniqueKeys: false,
-    schema: 'core',
-    logLevel: 'error',
-  });
-  const places = new Places(document, lines, text);
+  const yaml = parseYaml(text);
+  if ('offset' in yaml) return refuse(yaml, placeIn(text, yaml.offset, yaml.length));
+  const document = onlyDocument(yaml);
+  const places = new Places(document, yaml.lines, text);
   const faulty = yamlProblems(path, document, places, text);
   problems.push(...faulty);
   if (faulty.length > 0) return null;

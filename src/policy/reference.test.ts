@@ -34,7 +34,8 @@ interface Plain {
   readonly default: 'allow' | 'deny';
 }
 interface Flat {
-  readonly answer: Answer;
+  /** Null says nothing, and hides what is less specific. */
+  readonly answer: Answer | null;
   readonly host: string | null;
   readonly address: string | null;
   /** Each list must hold the port; none is every port. */
@@ -110,8 +111,8 @@ function naive(
 ): Answer {
   const settled = address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address;
   const circular = Object.entries(plain.services).flatMap(([name, service]): Flat[] => {
-    if (name === 'd' || !reaches(name, plain.services)) return [];
-    const answer = plain.waived.includes(name) ? 'allow' : 'deny';
+    const open = plain.waived.includes(name) ? 'allow' : 'deny';
+    const answer = name === 'd' || !reaches(name, plain.services) ? null : open;
     return identitiesOf(service).map((identity) => ({ answer, ...identity, ports: [] }));
   });
   const tiers = [
@@ -132,7 +133,7 @@ function naive(
         host === null ? 0 : hostScore(host),
         prefix === null ? 0 : prefixBits(prefix).length,
         Number(ports.length > 0),
-        ['allow', 'audit', 'deny'].indexOf(answer),
+        [null, 'allow', 'audit', 'deny'].indexOf(answer),
       ];
       const compare = (a: Flat, b: Flat) => {
         const [x, y] = [score(a), score(b)];

@@ -12,16 +12,17 @@ export interface PlacedFault extends Fault {
 }
 
 /**
- * A first pass over the tokens, which keeps the YAML parser from the input it is slow or deep on: nesting
- * beyond any policy, masses of anchors, tags. Null when there is nothing of the kind.
+ * The tokens of a text, up to the first that the YAML parser must not see, since it is slow or deep on it: nesting
+ * beyond any policy, masses of anchors, tags. Returns that fault; null when there is nothing of the kind.
  */
-export function scan(text: string): PlacedFault | null {
+export function* scan(text: string): Generator<string, PlacedFault | null> {
   let [offset, flow, indicators, anchors] = [0, 0, 0, 0];
   let inScalar = false;
   for (const token of new Lexer().lex(text)) {
     const first = token[0] ?? '';
     if (!inScalar && (first === '\x02' || first === '\x18' || first === '\x1f')) {
       inScalar = first === '\x1f';
+      yield token;
       continue;
     }
     if (!inScalar) {
@@ -36,6 +37,7 @@ export function scan(text: string): PlacedFault | null {
     }
     inScalar = false;
     offset += token.length;
+    yield token;
 
     function placed(code: 'tag' | 'nesting', message: string): PlacedFault {
       return { ...fault(code, message), offset, length: token.length };

@@ -8,7 +8,8 @@ import {
 } from '../model/address.ts';
 import type { Name } from '../model/name.ts';
 import type { HostPattern } from './pattern.ts';
-import type { Clause, Located } from './tier.ts';
+import type { Pattern } from './pattern-index.ts';
+import type { Located } from './tier.ts';
 
 /** Loopback and the unspecified addresses are judged apart, so none of them stands for others. */
 const APART = [
@@ -27,7 +28,7 @@ export const WHOLE: Readonly<Record<4 | 6, Prefix>> = {
 /** An address that no prefix holds: what is left is the word on the names. */
 export const NOWHERE: Located = { family: 4, bytes: new Uint8Array(16), longest: -1, lone: null };
 
-/** What clauses name, and with it destinations that stand for those no clause names more closely. */
+/** What patterns name, and with it destinations that stand for those no pattern names more closely. */
 export class StandIns {
   readonly hosts: readonly HostPattern[];
   readonly prefixes: readonly Prefix[];
@@ -37,10 +38,10 @@ export class StandIns {
   /** Shortest first. */
   readonly #lengths: readonly number[];
 
-  constructor(clauses: Iterable<Clause>) {
+  constructor(patterns: Iterable<Pattern>) {
     const hosts = new Map<string, HostPattern>();
     const prefixes = new Map<string, Prefix>();
-    for (const { host, address } of clauses) {
+    for (const { host, address } of patterns) {
       if (host) hosts.set(host.text, host);
       if (address) prefixes.set(address.text, address);
     }

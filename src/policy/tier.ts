@@ -7,7 +7,8 @@ import { type PortSpec, portsHold } from './ports.ts';
 
 /** One pattern of a rule, with the rule's answer: a service rule has one for each of its hosts and addresses. */
 export interface Clause {
-  readonly answer: Answer;
+  /** Null: it says nothing, and keeps those it is more specific than from speaking of what it holds. */
+  readonly answer: Answer | null;
   /** At least one of host and address. */
   readonly host: HostPattern | null;
   readonly address: Prefix | null;
@@ -45,7 +46,15 @@ export type Selection = readonly (readonly (readonly Clause[])[])[];
 
 type Unplaced = 'open' | 'deny' | 'none';
 
+/** A clause that says something. */
+export type Ruling = Clause & { readonly answer: Answer };
+
 const STRENGTH: Record<Answer, number> = { allow: 0, audit: 1, deny: 2 };
+
+/** Of one pattern, whatever says something stands above what does not. */
+function strengthOf({ answer }: Clause): number {
+  return answer === null ? -1 : STRENGTH[answer];
+}
 
 /** A tier: its clauses, indexed by what they hold. */
 export class Tier {
@@ -130,9 +139,16 @@ function some(group: readonly Clause[] | undefined): readonly (readonly Clause[]
   return group ? [group] : [];
 }
 
-/** The winning clause of each identity at a port. */
-export function winners(selection: Selection, protocol: Transport, port: number): Clause[] {
-  return selection.flatMap((groups) => win(groups, protocol, port) ?? []);
+/** The winning clause of each identity at a port, where it says something. */
+export function winners(selection: Selection, protocol: Transport, port: number): Ruling[] {
+  return selection.flatMap((groups) => {
+    const winner = win(groups, protocol, port);
+    return winner && isRuling(winner) ? winner : [];
+  });
+}
+
+export function isRuling(clause: Clause): clause is Ruling {
+  return clause.answer !== null;
 }
 
 /** The first group with a clause that holds the port decides; in it ports beat none, then the stronger answer. */
@@ -148,13 +164,14 @@ function win(groups: Selection[number], protocol: Transport, port: number): Clau
 
 function beats(a: Clause, b: Clause): boolean {
   const narrower = Number(a.ports !== null) - Number(b.ports !== null);
-  return narrower !== 0 ? narrower > 0 : STRENGTH[a.answer] > STRENGTH[b.answer];
+  return narrower !== 0 ? narrower > 0 : strengthOf(a) > strengthOf(b);
 }
 
 /** The order of pairs: the host's rank, then the prefix's length, then ports over none, then the answer. */
-function pairRank({ host, address, ports, answer }: Clause): number {
+function pairRank(clause: Clause): number {
+  const { host, address, ports } = clause;
   const specific = (host ? hostRank(host) : 0) * 1000 + (address?.length ?? 0);
-  return specific * 10 + (ports ? 5 : 0) + STRENGTH[answer];
+  return specific * 10 + (ports ? 5 : 0) + strengthOf(clause);
 }
 
 function push(map: Map<string, Clause[]>, key: string, clause: Clause): void {

@@ -160,11 +160,12 @@ export class ScriptReading implements World {
 
   #walk({ path, text, language, state }: Waiting): void {
     const source = this.#sourceOf(path, text);
-    if (language === 'shell') walkShell(this, source, state);
-    else {
-      const module = (name: string) => this.#module(directoryOf(path), name, language);
-      this.#read(text, language, { placeOf: source.placeOf, module });
+    if (language === 'shell') {
+      walkShell(this, source, state);
+      return;
     }
+    const module = (name: string) => this.#module(directoryOf(path), name, language);
+    this.#read(text, language, { placeOf: source.placeOf, module });
   }
 
   /** Nesting is bounded, and the stack may be smaller still: what is beyond it is left out, and that is said. */

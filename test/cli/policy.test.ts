@@ -93,7 +93,9 @@ bad.yaml:3:3: warning: deployment \`none\` deploys no service: there is none of 
     expect(policy('check', 'strict.yaml')).toEqual({ status: 0, stdout: 'nothing found\n', stderr: '' });
     expect(refusal('check', 'gone.yaml')).toContain('there is no such file');
     expect(refusal('check', 'strict.yaml', '-p', 'strict.yaml')).toContain('given twice');
-    expect(refusal('check', 'strict.yaml', '--format', 'xml')).toContain('Allowed choices are text, json');
+    expect(refusal('check', 'strict.yaml', '--format', 'xml')).toContain(
+      'Allowed choices are text, github, sarif, json',
+    );
   });
 
   test('a staged policy that does not load is a mistake where it is named, and so are its own', () => {
