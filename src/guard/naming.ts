@@ -7,7 +7,7 @@ import type { Findings } from '../script/mention.ts';
 import { type Ground, ScriptReading } from '../script/reading.ts';
 import type { Place } from '../script/text.ts';
 import type { Step } from './origin.ts';
-import { groundOf } from './script-files.ts';
+import { groundOf, readScriptFile } from './script-files.ts';
 
 /** The command of a run, as it was given. */
 export interface GivenCommand {
@@ -44,7 +44,7 @@ export class Naming {
 
   constructor(command: GivenCommand) {
     this.#command = command;
-    this.#ground = groundOf({ ...command, script: scriptGiven(command.argv) });
+    this.#ground = groundOf({ ...command, script: scriptGiven(command) });
     this.#reading = new ScriptReading(this.#ground);
     this.#reading.command(command.argv);
   }
@@ -84,12 +84,12 @@ export class Naming {
 }
 
 /** The script of a command line, as it was given there. */
-function scriptGiven(argv: readonly string[]): string | null {
+function scriptGiven({ argv, cwd }: GivenCommand): string | null {
   let line = argv;
   for (let at = wrappedAt(line); at !== null; at = wrappedAt(line)) line = line.slice(at);
   const invocation: Invocation | null = readInvocation(line);
   if (invocation) return invocation.source === 'file' ? (line[invocation.index] ?? null) : null;
-  return line[0]?.includes('/') ? line[0] : null;
+  return line[0] && readScriptFile(resolve(cwd, line[0])).kind === 'text' ? line[0] : null;
 }
 
 /** Where a process is; where the run began, if it is gone. */

@@ -1,32 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
-
-/** Where a package manager is asked, how, and how its answer is read: the package of each path that is in one. */
-interface Manager {
-  readonly program: string;
-  readonly args: readonly string[];
-  read(output: string, paths: readonly string[]): Map<string, string>;
-}
-
-const DPKG: Manager = {
-  program: '/usr/bin/dpkg-query',
-  args: ['--search', '--'],
-  read: (output) => {
-    const lines = [...output.matchAll(/^(?!diversion )([^:,\s]+)[^/\n]*: (\/.*)$/gm)];
-    return new Map(lines.map(([, name = '', path = '']) => [path, name]));
-  },
-};
-
-const RPM: Manager = {
-  program: '/usr/bin/rpm',
-  args: ['--query', '--file', '--queryformat', '%{NAME}\\n', '--'],
-  // One line a file, in their order; for one it does not know, a sentence.
-  read: (output, paths) => {
-    const lines = output.split('\n');
-    const named = paths.map((path, i) => [path, lines[i] ?? ''] as const);
-    return new Map(named.filter(([, name]) => /^[\w.+-]+$/.test(name)));
-  },
-};
+import { DPKG, type Manager, RPM } from './package-managers.ts';
 
 const LONGEST_MS = 3000;
 const MOST_OUTPUT = 1 << 20;
@@ -82,6 +56,7 @@ export class Packages {
     });
     const done = new Promise<void>((resolve) => {
       const end = (answered: boolean) => {
+        if (this.#asking?.child !== child) return;
         const found = answered ? manager.read(output, paths) : null;
         for (const [program, ways] of spellings)
           if (found) this.#known.set(program, ways.map((way) => found.get(way)).find((name) => name) ?? null);
@@ -90,8 +65,8 @@ export class Packages {
         resolve();
       };
       child.once('error', () => end(false));
-      // Both exit with 1 when they do not know one of the files.
-      child.once('close', (status) => end(status === 0 || status === 1));
+      // Both exit with an error when they do not know one of the files.
+      child.once('close', (status) => end(status !== null));
     });
     this.#asking = { child, done };
   }

@@ -16,7 +16,10 @@ deployments:
       - { host: vault.internal, ports: [8200/tcp] }
       - { host: "*.mirror.internal" }
       - { address: 10.0.0.0/8, ports: [3306] }
-    deny: [{ host: secret.mirror.internal }]
+    deny:
+      - { host: secret.mirror.internal }
+      - { id: tls, host: both.example, ports: [443] }
+      - { id: plain, host: both.example, ports: [80] }
 `,
   },
 ]);
@@ -48,4 +51,10 @@ test.each<[Partial<Named>, string, string | null]>([
 ])('%j', (named, answer, service) => {
   const whole = { name: null, address: null, port: null, protocol: 'tcp', ...named } as const;
   expect(evaluateNamed(compiled, whole)).toMatchObject({ answer, service });
+});
+
+test('the rule is that of the lookup where it is denied, as a run tells it', () => {
+  const of = (port: number) =>
+    evaluateNamed(compiled, { name: 'both.example', address: null, port, protocol: 'tcp' }).rule.id;
+  expect([of(443), of(80)]).toEqual(['tls', 'tls']);
 });
