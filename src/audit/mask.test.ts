@@ -210,7 +210,7 @@ describe('names', () => {
     'eyjafjallajokull.is',
     'hvs.example-corporation.com',
     'xn--bcher-kva.example',
-    'registry.npmjs.org',
+    'registry.npmjs.example',
   ])('%s carries none', (given) => expect(name(given)).toBe(given));
 
   test('every pattern for names finds the lower case of what it is for', () => {

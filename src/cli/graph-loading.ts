@@ -38,7 +38,7 @@ export async function seenEdges(
   output: Output,
 ): Promise<ObservedEdge[]> {
   const { fromRun, observed = [], state, since = fromRun === undefined ? SINCE : EVER } = options;
-  const from = readSince(since, new Date());
+  const from = readSince(since);
   const called = await calledEdges(policy, options, from, output);
   const others = [...observed.flatMap(readEdgeFile), ...merged(state, output)];
   if (fromRun === undefined) return seenSince(mergeEdges([...called, ...others]), from);

@@ -31,7 +31,7 @@ const UNNAMED = 'deploy';
 /** Learns from the past and prints what it comes to: a policy, or a diff of the one there is. */
 export async function learnPolicy(options: LearnOptions, output: Output): Promise<void> {
   const past = openPast(options, output);
-  const since = options.since === undefined ? null : readSince(options.since, new Date());
+  const since = options.since === undefined ? null : readSince(options.since);
   const query: PastQuery = { run: options.run ?? null, deployment: null, since };
   const loaded = options.policy === undefined ? loadInstalledPolicy() : loadPolicy(options.policy);
   const deployment = options.deployment ?? (await onlyDeployment(past, query, loaded?.policy ?? null));

@@ -18,7 +18,10 @@ export const STATE_OPTION = new Option(
   '--state <dir>',
   'where the audit trail and merged edges are kept: $ACYCLIC_STATE, or /var/lib/acyclic',
 );
-export const SINCE_OPTION = new Option('--since <time>', 'look back so far: 7d, 12h, or a date');
+export const SINCE_OPTION = new Option(
+  '--since <time>',
+  'from then on: 7d, 2h, today, 2026-11-23, "2026-11-23 03:20" (UTC)',
+);
 
 export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;

@@ -63,7 +63,7 @@ export function policyReplayCommand(): Command {
         return found;
       };
       const past = openPast(options, createOutput({ quiet: false, json }));
-      const since = options.since === undefined ? null : readSince(options.since, new Date());
+      const since = options.since === undefined ? null : readSince(options.since);
       const replayer = new Replayer({ policyFor, target: formatTarget });
       for await (const event of past.events({ run: null, deployment: null, since }))
         if (deployment === null || event.deployment === null || event.deployment === deployment)

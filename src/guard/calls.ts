@@ -53,6 +53,8 @@ export class Calls {
   readonly #tell: (recorded: Recorded) => void;
   readonly #record: (recorded: Recorded) => void;
   readonly #held = new Map<bigint, Held>();
+  /** The latest connection of each thread, while it is held: a thread is in one call at a time. */
+  readonly #latest = new Map<number, bigint>();
   /** Calls that are to return, by the thread that made them. */
   readonly #returning = new Map<number, Held>();
   readonly #syscalls: boolean;
@@ -124,6 +126,7 @@ export class Calls {
       const listener = this.#listeners.behind(attempt);
       const until = performance.now() + HOLD_MS;
       this.#hold(this.#held, cookie, { ...held, listener, until, recorded: null });
+      this.#latest.set(tid, cookie);
       return;
     }
     const recorded = this.#recorder.attempt(attempt, known);
@@ -139,7 +142,7 @@ export class Calls {
   #opening({ attempt, says }: OpeningRecord): void {
     const held = this.#held.get(attempt.cookie);
     if (attempt.decision === 'deny') {
-      this.#held.delete(attempt.cookie);
+      if (held) this.#forget(held);
       const recorded = this.#recorder.opened(attempt, says);
       this.#tell(recorded);
       this.#record(withCourse(recorded, held?.course ?? {}, attempt.time));
@@ -169,12 +172,10 @@ export class Calls {
       this.#record(foreign);
       return;
     }
-    for (const [cookie, held] of this.#held) {
-      if (held.attempt.tid !== record.tid || !within(held)) continue;
-      held.course.returned = record;
-      this.#end(cookie);
-      return;
-    }
+    const held = this.#held.get(this.#latest.get(record.tid) ?? 0n);
+    if (!held || !within(held)) return;
+    held.course.returned = record;
+    this.#end(held.attempt.cookie);
   }
 
   #outcome(record: OutcomeRecord): void {
@@ -198,10 +199,15 @@ export class Calls {
     if (recorded) this.#record(withListener(withCourse(recorded, course, attempt.time), listener));
   }
 
+  #forget({ attempt: { cookie, tid } }: Held): void {
+    this.#held.delete(cookie);
+    if (this.#latest.get(tid) === cookie) this.#latest.delete(tid);
+  }
+
   #end(cookie: bigint): void {
     const held = this.#held.get(cookie);
     if (!held) return;
-    this.#held.delete(cookie);
+    this.#forget(held);
     const { attempt, known, says, course, listener } = held;
     // A connection that failed has said nothing; of one that did not, its bytes are the later word.
     const recorded =

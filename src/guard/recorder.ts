@@ -7,7 +7,7 @@ import type { Opening } from '../model/opening.ts';
 import type { RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { type Decision, evaluateLookup } from '../policy/evaluate.ts';
-import { LookupCache } from '../policy/lookup-cache.ts';
+import type { LookupCache } from '../policy/lookup-cache.ts';
 import {
   type Call,
   type CallDecision,
@@ -121,6 +121,7 @@ export class Recorder {
     clock: Clock;
     processes: ProcessTable;
     facts: Facts;
+    lookups: LookupCache;
     dependencies: Dependencies;
     common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
     nextId: () => string;
@@ -129,7 +130,7 @@ export class Recorder {
     this.#policy = options.policy;
     this.#policyElsewhere = options.policyElsewhere;
     this.#staged = options.staged;
-    this.#lookups = new LookupCache(options.policy, (address) => options.facts.chainsAt(address));
+    this.#lookups = options.lookups;
     this.#clock = options.clock;
     this.#processes = options.processes;
     this.#facts = options.facts;

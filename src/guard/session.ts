@@ -158,6 +158,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     'leases',
     keepLapsing(() => facts.lapse(), leases.every),
   );
+  const lookups = new LookupCache(policy, (address) => facts.chainsAt(address));
   const recorder = new Recorder({
     policy,
     policyElsewhere: options.policyElsewhere,
@@ -165,6 +166,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     clock,
     processes,
     facts,
+    lookups,
     dependencies,
     common: { host: options.host, run: id, deployment: options.deployment, policy: options.policyId },
     nextId: eventIds(),
@@ -192,7 +194,6 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
         onEvent: options.onEvent,
       }),
   );
-  const lookups = new LookupCache(policy, (address) => facts.chainsAt(address));
   const book = new LookupBook({
     enforced: policy.mode === 'enforce',
     say: (names) => {
@@ -422,8 +423,9 @@ function describeLeft(pid: number, mask: Mask): LeftProcess {
       return null;
     }
   };
-  const argv = read('cmdline')?.replace(/\0$/, '').split('\0') ?? null;
-  return { pid, comm: read('comm')?.trimEnd() ?? null, argv: argv && mask.argv(argv) };
+  // Of one that is ending there is no command line any more.
+  const argv = read('cmdline')?.replace(/\0$/, '').split('\0') ?? [''];
+  return { pid, comm: read('comm')?.trimEnd() ?? null, argv: argv.join('') === '' ? null : mask.argv(argv) };
 }
 
 /** A hosts file may have a hundred thousand names for one address: they are learned at one stroke. */

@@ -41,8 +41,8 @@ describe('what a host is set up to call', () => {
     [
       'apt, one line each',
       readAptList,
-      '# deb http://no.example x\ndeb http://deb.debian.org/debian trixie main\ndeb-src [arch=amd64 signed-by=/k.gpg] https://apt.internal:8443/x ./\ndeb cdrom:[Debian]/ x\ndeb file:/srv x\ndeb mirror+https://m.example/list x\n',
-      ['deb.debian.org 80/tcp 2', 'apt.internal 8443/tcp 3', 'm.example 443/tcp 6'],
+      '# deb http://no.example x\ndeb http://deb.debian.example/debian trixie main\ndeb-src [arch=amd64 signed-by=/k.gpg] https://apt.internal:8443/x ./\ndeb cdrom:[Debian]/ x\ndeb file:/srv x\ndeb mirror+https://m.example/list x\n',
+      ['deb.debian.example 80/tcp 2', 'apt.internal 8443/tcp 3', 'm.example 443/tcp 6'],
     ],
     [
       'apt, in stanzas',

@@ -25,6 +25,7 @@ import type { Name } from '../../src/model/name.ts';
 import type { CompiledPolicy } from '../../src/policy/compile.ts';
 import { addressTable, segmentsOfPrefix } from '../../src/policy/flatten.ts';
 import { nameTable } from '../../src/policy/flatten-names.ts';
+import { LookupCache } from '../../src/policy/lookup-cache.ts';
 import { until } from './fixtures/fixture.ts';
 import { type Attempt, type Dialler, type Ground, KINDS } from './harness-dial.ts';
 import type { Speaker, Speech, Spoken } from './harness-speak.ts';
@@ -161,6 +162,7 @@ export class Harness {
       clock: this.#clock,
       processes: this.#processes,
       facts,
+      lookups: new LookupCache(policy, (address) => facts.chainsAt(address)),
       dependencies: new Dependencies({ policy, processes: this.#processes, command: null }),
       common: { host: 'test', run: 'test', deployment: policy.deployment, policy: null },
       nextId: () => '',
