@@ -1,12 +1,20 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { opendirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { AttemptRecord } from '../kernel/records.ts';
 import type { Address } from '../model/address.ts';
 import type { EventListener } from '../model/event.ts';
+import { readBounded } from './bounded-file.ts';
 
 /** How long an answer holds: services do not move from port to port. */
 const REMEMBER_MS = 10_000;
 const MOST_REMEMBERED = 1000;
+/** Searching takes no more of a second: lookups are answered and denials told by the thread that searches. */
+const PATIENCE_MS = 100;
+const SECOND_MS = 1000;
+/** Of a table of sockets, bytes: those that listen on TCP come first (net/ipv4/tcp_ipv4.c, tcp_seq_start). */
+const MOST_TABLE = 1 << 18;
+/** Descriptors looked at of each process, the lowest: what listens was opened early. */
+const MOST_DESCRIPTORS = 256;
 const TCP = 6;
 const UDP = 17;
 /** Of /proc/net/tcp: LISTEN; of /proc/net/udp: not connected. */
@@ -16,23 +24,32 @@ const STATES: Readonly<Record<number, string>> = { [TCP]: '0A', [UDP]: '07' };
 export class Listeners {
   readonly #cgroup: string;
   readonly #own: ReadonlySet<Address>;
+  readonly #patienceMs: number;
+  /** Since when searches have taken how long, in milliseconds. */
+  #since = Number.NEGATIVE_INFINITY;
+  #spent = 0;
   readonly #known = new Map<string, { readonly listener: EventListener | null; readonly until: number }>();
 
   /** @param own Addresses of this host beside loopback. */
-  constructor({ cgroup, own }: { cgroup: string; own: ReadonlySet<Address> }) {
-    this.#cgroup = basename(cgroup);
-    this.#own = own;
+  constructor(options: { cgroup: string; own: ReadonlySet<Address>; patienceMs?: number }) {
+    this.#cgroup = basename(options.cgroup);
+    this.#own = options.own;
+    this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
   }
 
-  /** The process outside the run that a call came to; null: none, not on this host, or not to be found. */
+  /** The process outside the run that a call came to; null: none, not on this host, or not found in time. */
   behind({ address, port, protocol, elsewhere }: AttemptRecord): EventListener | null {
     if (elsewhere || port === 0 || STATES[protocol] === undefined || !this.#isHere(address)) return null;
     const key = `${protocol} ${port}`;
     const now = performance.now();
     const known = this.#known.get(key);
     if (known && known.until > now) return known.listener;
+    if (now - this.#since >= SECOND_MS) [this.#since, this.#spent] = [now, 0];
+    const left = this.#patienceMs - this.#spent;
+    if (left <= 0) return null;
+    const listener = this.#find(protocol, port, now + left);
+    this.#spent += performance.now() - now;
     if (this.#known.size >= MOST_REMEMBERED) this.#known.clear();
-    const listener = this.#find(protocol, port);
     this.#known.set(key, { listener, until: now + REMEMBER_MS });
     return listener;
   }
@@ -41,11 +58,12 @@ export class Listeners {
     return address.startsWith('127.') || address === '::1' || this.#own.has(address);
   }
 
-  #find(protocol: number, port: number): EventListener | null {
+  #find(protocol: number, port: number, until: number): EventListener | null {
     const inodes = socketsAt(protocol, port);
     if (inodes.size === 0) return null;
-    for (const pid of numbers('/proc')) {
-      for (const fd of numbers(`/proc/${pid}/fd`)) {
+    for (const pid of processes()) {
+      if (performance.now() > until) return null;
+      for (const fd of descriptors(pid)) {
         const inode = /^socket:\[(\d+)\]$/.exec(link(`/proc/${pid}/fd/${fd}`) ?? '')?.[1];
         if (inode !== undefined && inodes.has(inode)) return this.#describe(Number(pid));
       }
@@ -65,7 +83,7 @@ function socketsAt(protocol: number, port: number): Set<string> {
   const files = protocol === TCP ? ['tcp', 'tcp6'] : ['udp', 'udp6'];
   const found = new Set<string>();
   for (const file of files) {
-    for (const line of text(`/proc/net/${file}`).split('\n')) {
+    for (const line of table(file).split('\n')) {
       const fields = line.trim().split(/\s+/);
       const [, local = '', , state = ''] = fields;
       if (local.endsWith(end) && state === STATES[protocol] && fields[9]) found.add(fields[9]);
@@ -74,12 +92,37 @@ function socketsAt(protocol: number, port: number): Set<string> {
   return found;
 }
 
-function numbers(directory: string): string[] {
+function table(file: string): string {
   try {
-    return readdirSync(directory).filter((name) => /^\d+$/.test(name));
+    return readBounded(`/proc/net/${file}`, MOST_TABLE);
   } catch {
-    return [];
+    return '';
   }
+}
+
+function processes(): string[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+}
+
+/** The first descriptors of a process; none of one that is gone. */
+function descriptors(pid: string): string[] {
+  const names: string[] = [];
+  try {
+    const directory = opendirSync(`/proc/${pid}/fd`);
+    try {
+      for (
+        let entry = directory.readSync();
+        entry && names.length < MOST_DESCRIPTORS;
+        entry = directory.readSync()
+      )
+        names.push(entry.name);
+    } finally {
+      directory.closeSync();
+    }
+  } catch {
+    // It ended meanwhile.
+  }
+  return names;
 }
 
 function text(path: string): string {
