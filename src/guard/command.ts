@@ -122,10 +122,14 @@ export function startCommand(spec: CommandSpec, cgroup: Cgroup | null, timeoutMs
       killer = setTimeout(() => signalAll(groupOf(pid, cgroup), 'SIGKILL'), KILL_AFTER_MS);
     };
     const stopForwarding = forwardSignals(pid);
+    let reaped = false;
     const reap = () => {
+      // The pidfd still tells of an end that SIGCHLD, which other children send too, has told already.
+      if (reaped) return;
       for (let state = native().waitChild(pid); state; state = native().waitChild(pid)) {
         if (state.state === 'stopped') stopWithCommand();
         if (state.state !== 'exited' && state.state !== 'signaled') continue;
+        reaped = true;
         if (timer) clearTimeout(timer);
         if (killer) clearTimeout(killer);
         process.off('SIGCHLD', reap);
