@@ -38,7 +38,7 @@ const common: BuildOptions = {
 rmSync(outdir, { recursive: true, force: true });
 await build({
   ...common,
-  entryPoints: { acyclic: 'src/cli/main.ts' },
+  entryPoints: { acyclic: 'src/cli/start.ts' },
   // What a command loads only when it acts stays out of the file that every start reads. The parts lie beside
   // it, so that `../../build/…` means the same from each.
   splitting: true,

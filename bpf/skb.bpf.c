@@ -98,8 +98,11 @@ static __always_inline int read_ipv6(struct __sk_buff *skb, struct packet *packe
 	return read_ports(skb, packet, offset);
 }
 
-static __always_inline int read_packet(struct __sk_buff *skb, struct packet *packet)
+/* Who a packet is from and where to; 0: it cannot be read. A global function: verified once, not at each caller. */
+__weak __noinline int read_packet(struct __sk_buff *skb, struct packet *packet)
 {
+	if (!packet)
+		return 0;
 	if (skb->protocol == bpf_htons(ETH_P_IP))
 		return read_ipv4(skb, packet);
 	if (skb->protocol == bpf_htons(ETH_P_IPV6))

@@ -11,7 +11,8 @@
 
 enum { KERNEL_ENOTSUPP = 524, MAX_TEXT = 1024, MAX_LOG = 16 << 20 };
 
-static struct {
+// Of each thread: objects are loaded on another than the loop's.
+static _Thread_local struct {
 	bool active;
 	char text[MAX_TEXT];
 	char program[MAX_NAME_BYTES];

@@ -64,7 +64,7 @@ static napi_value map_new(struct call *c, int fd)
 
 static napi_value map_open(struct call *c)
 {
-	struct object *o = arg_handle(c, c->arg[0], KIND_OBJECT);
+	struct object *o = arg_still(c, c->arg[0]);
 	struct bpf_map *map;
 	int fd;
 

@@ -43,24 +43,34 @@ static void log_cause(const char *log, char *out, size_t size)
 	}
 }
 
-static napi_value throw_load(struct call *c, int err)
+/** A load under way on another thread, and what came of it. */
+struct load {
+	napi_env env;
+	napi_async_work work;
+	napi_deferred deferred;
+	/** Keeps the object from being collected. */
+	napi_ref handle;
+	struct object *object;
+	int err;
+	char program[MAX_NAME_BYTES], text[1024];
+	char *log;
+};
+
+static napi_value load_error(struct call *c, const struct load *l)
 {
-	const char *log = capture_log(), *program = capture_program(), *text = capture_text();
 	char cause[1024] = "", message[2048];
 	napi_value error;
 
-	if (log)
-		log_cause(log, cause, sizeof(cause));
-	if (!cause[0] && text)
-		snprintf(cause, sizeof(cause), "%s", text);
-	snprintf(message, sizeof(message), "%s: %s%s%s: %s", c->name, program ? "program " : "",
-		 program ? program : "", program ? " was refused" : strerror(err),
-		 cause[0] ? cause : errno_name(err));
-	error = make_error(c, err, message);
-	if (!set_property(c, error, "program", program ? from_string(c, program) : null_value(c)) ||
-	    !set_property(c, error, "log", log ? from_string(c, log) : null_value(c)) ||
-	    napi_throw(c->env, error) != napi_ok)
-		return throw_errno(c, err, "load");
+	if (l->log)
+		log_cause(l->log, cause, sizeof(cause));
+	if (!cause[0])
+		snprintf(cause, sizeof(cause), "%s", l->text);
+	snprintf(message, sizeof(message), "%s: %s%s%s: %s", c->name, l->program[0] ? "program " : "", l->program,
+		 l->program[0] ? " was refused" : strerror(l->err), cause[0] ? cause : errno_name(l->err));
+	error = make_error(c, l->err, message);
+	if (error && set_property(c, error, "program", l->program[0] ? from_string(c, l->program) : null_value(c)) &&
+	    set_property(c, error, "log", l->log ? from_string(c, l->log) : null_value(c)))
+		return error;
 	return NULL;
 }
 
@@ -92,10 +102,19 @@ static napi_value object_open(struct call *c)
 	return NULL;
 }
 
+struct object *arg_still(struct call *c, napi_value v)
+{
+	struct object *o = arg_handle(c, v, KIND_OBJECT);
+
+	if (o && o->state == OBJECT_LOADING)
+		return throw_errno(c, EBUSY, "this object is being loaded"), NULL;
+	return o;
+}
+
 /** The object of an argument while it may still be set up. */
 static struct object *arg_unloaded(struct call *c)
 {
-	struct object *o = arg_handle(c, c->arg[0], KIND_OBJECT);
+	struct object *o = arg_still(c, c->arg[0]);
 
 	if (o && o->state != OBJECT_OPEN)
 		return throw_errno(c, EBUSY, "this object is already loaded"), NULL;
@@ -132,7 +151,7 @@ struct bpf_program *find_program(struct call *c, struct object *o, napi_value na
 
 bool arg_program(struct call *c, napi_value object, napi_value name, struct bpf_program **program, int *fd)
 {
-	struct object *o = arg_handle(c, object, KIND_OBJECT);
+	struct object *o = arg_still(c, object);
 
 	if (!o)
 		return false;
@@ -239,23 +258,79 @@ static napi_value object_reuse_map(struct call *c)
 	return NULL;
 }
 
+static void load_run(napi_env env, void *data)
+{
+	struct load *l = data;
+
+	(void)env;
+	capture_begin();
+	l->err = -bpf_object__load(l->object->bpf);
+	capture_end();
+	if (!l->err)
+		return;
+	snprintf(l->program, sizeof(l->program), "%s", capture_program() ? capture_program() : "");
+	snprintf(l->text, sizeof(l->text), "%s", capture_text() ? capture_text() : "");
+	l->log = capture_log() ? strdup(capture_log()) : NULL;
+}
+
+static void load_free(struct load *l)
+{
+	if (l->work)
+		napi_delete_async_work(l->env, l->work);
+	if (l->handle)
+		napi_delete_reference(l->env, l->handle);
+	free(l->log);
+	free(l);
+}
+
+static void load_done(napi_env env, napi_status status, void *data)
+{
+	struct load *l = data;
+	struct call c = { .env = env, .name = "objectLoad" };
+	napi_handle_scope scope;
+	napi_value value;
+
+	if (status == napi_cancelled)
+		l->err = ECANCELED;
+	l->object->state = l->err ? OBJECT_FAILED : OBJECT_LOADED;
+	if (napi_open_handle_scope(env, &scope) == napi_ok) {
+		if (!l->err && napi_get_undefined(env, &value) == napi_ok)
+			napi_resolve_deferred(env, l->deferred, value);
+		else if (l->err && (value = load_error(&c, l)))
+			napi_reject_deferred(env, l->deferred, value);
+		napi_close_handle_scope(env, scope);
+	}
+	load_free(l);
+}
+
 static napi_value object_load(struct call *c)
 {
 	struct object *o = arg_unloaded(c);
-	int err;
+	napi_value promise, name;
+	struct load *l;
 
 	if (!o)
 		return NULL;
-	capture_begin();
-	err = -bpf_object__load(o->bpf);
-	capture_end();
-	o->state = err ? OBJECT_FAILED : OBJECT_LOADED;
-	return err ? throw_load(c, err) : NULL;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return throw_errno(c, ENOMEM, "load");
+	l->env = c->env;
+	l->object = o;
+	name = from_string(c, c->name);
+	if (name && napi_create_reference(c->env, c->arg[0], 1, &l->handle) == napi_ok &&
+	    napi_create_async_work(c->env, NULL, name, load_run, load_done, l, &l->work) == napi_ok &&
+	    napi_create_promise(c->env, &l->deferred, &promise) == napi_ok &&
+	    napi_queue_async_work(c->env, l->work) == napi_ok) {
+		o->state = OBJECT_LOADING;
+		return promise;
+	}
+	load_free(l);
+	return throw_errno(c, ENOMEM, "load");
 }
 
 static napi_value object_programs(struct call *c)
 {
-	struct object *o = arg_handle(c, c->arg[0], KIND_OBJECT);
+	struct object *o = arg_still(c, c->arg[0]);
 	struct bpf_program *program;
 	napi_value list;
 	uint32_t i = 0;
@@ -279,6 +354,8 @@ static napi_value object_close(struct call *c)
 
 	if (!o || o->handle.closed)
 		return NULL;
+	if (o->state == OBJECT_LOADING)
+		return throw_errno(c, EBUSY, "this object is being loaded");
 	o->handle.closed = true;
 	bpf_object__close(o->bpf);
 	o->bpf = NULL;

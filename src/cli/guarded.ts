@@ -8,6 +8,7 @@ import type { ReportFile } from '../guard/report.ts';
 import { type Finished, type Session, startSession } from '../guard/session.ts';
 import { sweep } from '../guard/sweep.ts';
 import { Tally } from '../guard/tally.ts';
+import type { Programs } from '../kernel/programs.ts';
 import type { RunSummary } from '../model/summary.ts';
 import { presentTime } from '../model/time.ts';
 import { earlierDestinations } from './baseline.ts';
@@ -25,7 +26,7 @@ const FOUND = 122;
 const REPEATS_EVERY_MS = 1000;
 
 /** Guards one command and gives the exit status of the whole. Throws what happens before it starts. */
-export async function guardCommand(options: RunOptions): Promise<number> {
+export async function guardCommand(options: RunOptions, programs: Promise<Programs> | null): Promise<number> {
   const output = createOutput(options);
   const spec = commandSpec(options);
   if (options.breakGlass !== null) resolveCommand(spec.name, pathOf(spec.env));
@@ -43,7 +44,7 @@ export async function guardCommand(options: RunOptions): Promise<number> {
       tally: new Tally({ staged: plan.staged?.id ?? null, seen }),
       more: (id) => showCommand(options, id),
     });
-    const session = await guard(options, plan, givenCommand(spec, file), teller, output);
+    const session = await guard(options, plan, givenCommand(spec, file), { teller, output, programs });
     const run = { options, plan, session, teller, output, report, trail, held };
     if (held.exit === null && !session && !canSpawn()) return await conductBare(run);
     if (held.exit === null) return await conduct(run);
@@ -61,8 +62,7 @@ async function guard(
   options: RunOptions,
   plan: Plan,
   command: GivenCommand,
-  teller: Teller,
-  output: Output,
+  { teller, output, programs }: { teller: Teller; output: Output; programs: Promise<Programs> | null },
 ): Promise<Session | null> {
   try {
     for (const swept of await sweep()) tellSwept(output, swept);
@@ -78,6 +78,7 @@ async function guard(
       command,
       mask: plan.mask,
       syscalls: options.syscalls,
+      programs,
       onDenied: (recorded) => teller.tell(recorded),
       onEvent: (recorded) => teller.record(recorded),
       onUnwatched: (what) => output.say('warning', [`acyclic: not watched: ${what}`]),

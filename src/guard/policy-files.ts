@@ -8,9 +8,9 @@ import type { Policy } from '../policy/policy.ts';
 import { fault, formatProblem, type Problem } from '../policy/problem.ts';
 import { MAX_POLICY_BYTES, type PolicySource } from '../policy/read-file.ts';
 import { readBounded, readingFault } from './bounded-file.ts';
+import { INSTALLED } from './installed.ts';
 
 /** Where an administrator installs policy. */
-const INSTALLED = '/etc/acyclic';
 
 /** Folders of a policy directory, as the files in them are named in messages. */
 const FOLDERS = ['', 'services', 'deployments'] as const;

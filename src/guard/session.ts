@@ -64,6 +64,8 @@ export interface SessionOptions {
   readonly mask?: Mask;
   /** Whether to watch how system calls return, at a small cost to every process of the host. */
   readonly syscalls: boolean;
+  /** Programs that are being loaded; they are closed with the session. Without, or of another mode: loaded now. */
+  readonly programs?: Promise<Programs> | null;
   /** Default: the product's. Others are for tests, which cannot wait for a minute. */
   readonly leases?: LeaseSettings;
   /** What is to be told at once: denied calls before they return, denied lookups before their answer leaves. */
@@ -133,7 +135,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   undo.add('cgroup', async () => {
     if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
   });
-  const programs = loadPrograms([policy.mode], { syscalls: options.syscalls });
+  const programs = await programsFor(options);
   undo.add('eBPF programs', () => programs.close());
   const words = new EngineWords(programs.map('engine'));
   words.setLevel(cgroup.level);
@@ -225,9 +227,11 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     words.setProxy(proxy.port);
   }
   words.beat();
+  programs.watch();
+  const attachment = programs.attach(cgroup, id, [policy.mode]);
   let lost = false;
   const checkGuard = () => {
-    if (lost || programs.intact()) return;
+    if (lost || (attachment.intact() && programs.intact())) return;
     lost = true;
     options.onLost();
   };
@@ -238,8 +242,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     checkGuard();
   }, HEARTBEAT_MS);
   undo.add('heartbeat', () => clearInterval(heart));
-  programs.attach(cgroup, id);
-  if (options.syscalls && !programs.attachSyscalls())
+  if (options.syscalls && !programs.watchSyscalls(id))
     options.onUnwatched(
       'how system calls return, and UNIX, packet and vsock sockets: tracefs cannot be mounted',
     );
@@ -263,13 +266,22 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
         ...(proxy ? lookupLosses(proxy.counters) : {}),
       };
       // The guard goes before what it guards is let go: a released process is not half guarded.
-      programs.detach();
+      programs.unwatchSyscalls();
+      attachment.detach();
       undo.add('leftover processes', async () => {
         await release(cgroup.path, origin.path);
       });
       return { leftover, lost: losses, guardLost: lost, failures: await undo.run() };
     },
   };
+}
+
+/** Those that were loaded ahead, if they are of the policy's mode. */
+async function programsFor({ policy, programs, syscalls }: SessionOptions): Promise<Programs> {
+  const ready = await programs;
+  if (ready?.modes.includes(policy.mode)) return ready;
+  ready?.close();
+  return loadPrograms([policy.mode], { syscalls });
 }
 
 /** How long connections that end with the command are waited for, so that what they carried is known. */

@@ -121,7 +121,7 @@ export interface AttachedProgram {
   readonly name: string;
 }
 
-/** The addon (native/), one function of it a method; all throw NativeError. All are synchronous. */
+/** The addon (native/), one function of it a method; all throw NativeError. All but objectLoad are synchronous. */
 export interface Binding {
   objectOpen(path: Text): BpfObject;
   /** Before objectLoad, as all objectSet… and objectReuseMap (EBUSY after). `section` is `.rodata`, `.data` or `.bss`. */
@@ -130,8 +130,11 @@ export interface Binding {
   objectSetMaxEntries(object: BpfObject, map: string, entries: number): void;
   /** EINVAL when type, key, value or flags of the pinned map differ; its max entries are taken over. */
   objectReuseMap(object: BpfObject, map: string, pinnedPath: Text): void;
-  /** Throws LoadError. An object can be loaded once, whether that succeeds or not. */
-  objectLoad(object: BpfObject): void;
+  /**
+   * On another thread: the verifier takes its time. Rejects with LoadError. An object can be loaded once, whether that
+   * succeeds or not, and is not to be touched meanwhile (EBUSY).
+   */
+  objectLoad(object: BpfObject): Promise<void>;
   objectPrograms(object: BpfObject): { name: string; section: string }[];
   /** Maps, links and rings opened from it live on. */
   objectClose(object: BpfObject): void;

@@ -84,9 +84,9 @@ async function withCgroup<T>(use: (cgroup: Cgroup) => T | Promise<T>): Promise<T
   }
 }
 
-function withPrograms<T>(use: (programs: Programs, elapsed: () => number) => T): T {
+async function withPrograms<T>(use: (programs: Programs, elapsed: () => number) => T): Promise<T> {
   const start = performance.now();
-  const programs = loadPrograms(MODES);
+  const programs = await loadPrograms(MODES);
   try {
     return use(programs, () => Math.round(performance.now() - start));
   } finally {
@@ -103,7 +103,8 @@ function lookAtAttaching(): Promise<string> {
   return withCgroup((cgroup) =>
     withPrograms((programs) => {
       const start = performance.now();
-      programs.attach(cgroup, `probe-${process.pid}`);
+      programs.watch();
+      programs.attach(cgroup, `probe-${process.pid}`, MODES);
       return `to a cgroup and the scheduler, pinned: ${Math.round(performance.now() - start)} ms`;
     }),
   );

@@ -49,32 +49,47 @@ const SYSCALL_PROGRAMS = ['connect', 'sendto', 'sendmsg', 'sendmmsg', 'socket'].
 /** 2 million connections. */
 const MAX_WALK_BYTES = 64 << 20;
 
-/** Loaded programs and their maps; `attach` puts them on a cgroup. */
+/** Loaded programs and their maps, for any number of runs. */
 export interface Programs {
+  /** What runs can be in. */
+  readonly modes: readonly Mode[];
   map(name: string): BpfMap;
   /**
    * Walks the sockets of runs now: a `struct connection` (bpf/event.h) for each address one is connected to.
    */
   walkConnections(): Buffer;
-  /** Attaches to the cgroup and pins the links, so that they outlive this process. */
-  attach(cgroup: Cgroup, pinName: string): void;
-  /** Attaches the programs on system calls, pinned too. False: this host has no tracefs for them. */
-  attachSyscalls(): boolean;
-  /** Whether every program is still where `attach` put it. */
+  /** Attaches the programs on tracepoints of the scheduler and of sockets. */
+  watch(): void;
+  /** Attaches the programs on system calls, pinned. False: this host has no tracefs for them. */
+  watchSyscalls(pinName: string): boolean;
+  /** Takes those off again. Twice is no error. */
+  unwatchSyscalls(): void;
+  /** Attaches what runs of these modes need to a cgroup and pins the links, so that they outlive this process. */
+  attach(cgroup: Cgroup, pinName: string, modes: readonly Mode[]): Attachment;
+  /** Whether every program on a tracepoint is still attached. */
   intact(): boolean;
-  /** Takes the programs off the cgroup and the tracepoints, and their pins away. Twice is no error. */
-  detach(): void;
-  /** Detaches and unloads. */
+  /** Takes all programs off, and their pins away, and unloads. */
   close(): void;
 }
 
-/** Loads the object. Throws SetupFailure `no-object` or `load-refused` with the verifier's cause. */
-export function loadPrograms(modes: readonly Mode[], { syscalls = false } = {}): Programs {
+/** Programs on one cgroup. */
+export interface Attachment {
+  /** Whether every program is still where it was put. */
+  intact(): boolean;
+  /** Takes the programs off the cgroup, and their pins away. Twice is no error. */
+  detach(): void;
+}
+
+/**
+ * Loads the object, on another thread, with what runs of these modes need. Rejects with SetupFailure `no-object` or
+ * `load-refused` with the verifier's cause.
+ */
+export async function loadPrograms(modes: readonly Mode[], { syscalls = false } = {}): Promise<Programs> {
   if (!existsSync(OBJECT_PATH))
     throw new SetupFailure('no-object', `the eBPF object ${OBJECT_PATH} is missing`, 'build it: make build');
   const wanted = CGROUP_PROGRAMS.filter((program) => program.modes.some((mode) => modes.includes(mode)));
   const reads = modes.includes(MESSAGE_PROGRAM.mode);
-  const object = load([
+  const object = await load([
     ...wanted.map(({ name }) => name),
     ...(reads ? [MESSAGE_PROGRAM.name] : []),
     ...(syscalls ? SYSCALL_PROGRAMS : []),
@@ -85,35 +100,33 @@ export function loadPrograms(modes: readonly Mode[], { syscalls = false } = {}):
     maps.set(name, map);
     return map;
   };
-  const walk = attachWalk(object, openMap('sockets'));
   const links: BpfLink[] = [];
-  let pins: string | null = null;
   const onSyscalls: BpfLink[] = [];
-  const detach = () => {
+  const onSyscallsPinned: string[] = [];
+  const attachments = new Set<Attachment>();
+  try {
+    if (reads) attachMessage(object, openMap(MESSAGE_PROGRAM.map));
+  } catch (error) {
+    native().objectClose(object);
+    throw error;
+  }
+  const walk = attachWalk(object, openMap('sockets'));
+  const unwatchSyscalls = () => {
     // Closed first, so that unpinning is what detaches them: then the kernel waits for its grace period by itself.
     for (const link of onSyscalls.splice(0)) native().linkClose(link);
-    if (pins) removePins(pins);
-    pins = null;
-    // The last attached first: packets are let go before calls, so that none is judged by half a guard.
-    for (const link of links.splice(0).reverse()) native().linkClose(link);
+    for (const pins of onSyscallsPinned.splice(0)) removePins(pins);
   };
   return {
-    intact: () => links.every((link) => native().linkAttached(link)),
-    detach,
+    modes,
     map: openMap,
     walkConnections: () => native().linkRead(walk, MAX_WALK_BYTES),
-    attach(cgroup, pinName) {
-      pins = makePinDirectory(pinName);
-      if (reads) attachMessage(object, openMap(MESSAGE_PROGRAM.map));
-      for (const { name } of wanted) {
-        const link = attachCgroup(object, name, cgroup);
-        links.push(link);
-        native().linkPin(link, join(pins, name));
-      }
+    watch() {
       for (const name of TRACE_PROGRAMS) links.push(attachTrace(object, name));
     },
-    attachSyscalls() {
-      if (!pins || !ensureTracefs()) return false;
+    watchSyscalls(pinName) {
+      if (!ensureTracefs()) return false;
+      const pins = makePinDirectory(pinName);
+      onSyscallsPinned.push(pins);
       for (const name of SYSCALL_PROGRAMS) {
         const link = attachTrace(object, name);
         onSyscalls.push(link);
@@ -121,13 +134,47 @@ export function loadPrograms(modes: readonly Mode[], { syscalls = false } = {}):
       }
       return true;
     },
+    unwatchSyscalls,
+    attach(cgroup, pinName, of) {
+      const names = wanted.filter(({ modes: its }) => its.some((mode) => of.includes(mode)));
+      const attachment = attachPinned(object, cgroup, { pinName, names: names.map(({ name }) => name) });
+      attachments.add(attachment);
+      return attachment;
+    },
+    intact: () => links.every((link) => native().linkAttached(link)),
     close() {
-      detach();
-      native().linkClose(walk);
+      unwatchSyscalls();
+      for (const attachment of attachments) attachment.detach();
+      for (const link of [...links.splice(0), walk]) native().linkClose(link);
       for (const map of maps.values()) native().mapClose(map);
       native().objectClose(object);
     },
   };
+}
+
+function attachPinned(
+  object: BpfObject,
+  cgroup: Cgroup,
+  { pinName, names }: { pinName: string; names: readonly string[] },
+): Attachment {
+  const pins = makePinDirectory(pinName);
+  const links: BpfLink[] = [];
+  const detach = () => {
+    removePins(pins);
+    // The last attached first: packets are let go before calls, so that none is judged by half a guard.
+    for (const link of links.splice(0).reverse()) native().linkClose(link);
+  };
+  try {
+    for (const name of names) {
+      const link = attachCgroup(object, name, cgroup);
+      links.push(link);
+      native().linkPin(link, join(pins, name));
+    }
+  } catch (error) {
+    detach();
+    throw error;
+  }
+  return { intact: () => links.every((link) => native().linkAttached(link)), detach };
 }
 
 /** Another run that ends may take the parents away between two steps, so this is tried again. */
@@ -149,13 +196,13 @@ function makePinDirectory(pinName: string): string {
   }
 }
 
-function load(wanted: readonly string[]): BpfObject {
+async function load(wanted: readonly string[]): Promise<BpfObject> {
   const object = native().objectOpen(OBJECT_PATH);
   try {
     const optional = [...CGROUP_PROGRAMS, MESSAGE_PROGRAM].map(({ name }) => name);
     for (const name of [...optional, ...SYSCALL_PROGRAMS])
       if (!wanted.includes(name)) native().objectSetAutoload(object, name, false);
-    native().objectLoad(object);
+    await native().objectLoad(object);
     return object;
   } catch (error) {
     native().objectClose(object);

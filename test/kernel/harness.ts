@@ -113,12 +113,13 @@ export class Harness {
       const name = `acyclic-test-${randomUUID().slice(0, 8)}`;
       const run = createCgroup(ownCgroup(), name);
       undo.push(() => until(() => removeCgroup(run.path), `${run.path} to be empty`));
-      const programs = loadPrograms(['enforce']);
+      const programs = await loadPrograms(['enforce']);
       undo.push(() => programs.close());
       const words = new EngineWords(programs.map('engine'));
       words.setLevel(run.level);
       words.beat();
-      programs.attach(run, name);
+      programs.watch();
+      programs.attach(run, name, ['enforce']);
       const dialler = await ground.dialler(run.path);
       undo.push(() => dialler.close());
       const beating = setInterval(() => words.beat(), 500);

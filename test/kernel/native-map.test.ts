@@ -5,7 +5,7 @@ import { makePlaces, thrownBy } from './fixtures/fixture.ts';
 const native = loadBinding();
 const places = makePlaces();
 const object = native.objectOpen(places.compile('native'));
-native.objectLoad(object);
+await native.objectLoad(object);
 
 afterAll(async () => {
   native.objectClose(object);
@@ -126,9 +126,9 @@ test('mapped memory is the map itself, also when its handle is closed', () => {
   expect(thrownBy(() => native.mapMmap(native.mapOpen(object, 'ring'))).code).toBe('EINVAL');
 });
 
-test('a map lives on when its object is closed', () => {
+test('a map lives on when its object is closed', async () => {
   const other = native.objectOpen(places.compile('native'));
-  native.objectLoad(other);
+  await native.objectLoad(other);
   const map = native.mapOpen(other, 'numbers');
   native.objectClose(other);
   native.objectClose(other);

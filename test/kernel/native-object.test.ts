@@ -21,13 +21,22 @@ afterAll(async () => {
   await places.remove();
 });
 
-function loaded(deniedPort = 0): BpfObject {
+async function loaded(deniedPort = 0): Promise<BpfObject> {
   const object = native.objectOpen(objectPath);
   const value = Buffer.alloc(2);
   value.writeUInt16LE(deniedPort);
   native.objectSetGlobals(object, '.rodata', value, 0);
-  native.objectLoad(object);
+  await native.objectLoad(object);
   return object;
+}
+
+async function rejectionOf(promise: Promise<void>): Promise<Error & Record<string, unknown>> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as Error & Record<string, unknown>;
+  }
+  throw new Error('it was not rejected');
 }
 
 /** Connects from a child in the cgroup; 0 when it was let through. */
@@ -50,9 +59,9 @@ test('a missing or unreadable object is an error with the cause, not a crash', (
   expect(thrownBy(() => native.objectOpen(junk)).message).toMatch(/ELF|format/i);
 });
 
-test('a refused program names itself, the cause and the whole log', () => {
+test('a refused program names itself, the cause and the whole log', async () => {
   const object = native.objectOpen(places.compile('refused'));
-  const error = thrownBy(() => native.objectLoad(object));
+  const error = await rejectionOf(native.objectLoad(object));
   expect(error).toMatchObject({ code: 'EACCES', errno: 13, syscall: 'objectLoad', program: 'unchecked' });
   expect(error.message).toContain("invalid mem access 'map_value_or_null'");
   expect(error.message).not.toContain('\n');
@@ -65,7 +74,7 @@ test('a refused program names itself, the cause and the whole log', () => {
 });
 
 test('a link on a cgroup decides for its processes, and for no other', async () => {
-  const object = loaded(port);
+  const object = await loaded(port);
   const inside = places.cgroup();
   const outside = places.cgroup();
   const link = native.linkAttachCgroup(object, 'connect4', inside.fd);
@@ -77,7 +86,7 @@ test('a link on a cgroup decides for its processes, and for no other', async () 
 });
 
 test('a pinned link outlives its handle and its object, and is updated in place', async () => {
-  const object = loaded(port);
+  const object = await loaded(port);
   const { fd } = places.cgroup();
   const pin = join(places.pins, 'link');
   const link = native.linkAttachCgroup(object, 'connect4', fd);
@@ -87,7 +96,7 @@ test('a pinned link outlives its handle and its object, and is updated in place'
   expect(statSync(pin).isFile()).toBe(true);
   expect(await connectIn(fd)).toBe(1);
 
-  const next = loaded();
+  const next = await loaded();
   const reopened = native.linkOpenPinned(pin);
   native.linkUpdate(reopened, next, 'connect4_open');
   expect(await connectIn(fd)).toBe(0);
@@ -95,8 +104,8 @@ test('a pinned link outlives its handle and its object, and is updated in place'
   native.objectClose(next);
 });
 
-test('what is pinned is opened only as what it is', () => {
-  const object = loaded();
+test('what is pinned is opened only as what it is', async () => {
+  const object = await loaded();
   const map = native.mapOpen(object, 'numbers');
   native.mapPin(map, join(places.pins, 'map'));
   native.programPin(object, 'connect4', join(places.pins, 'program'));
@@ -108,8 +117,8 @@ test('what is pinned is opened only as what it is', () => {
   native.objectClose(object);
 });
 
-test('tracepoints of either kind see calls until their link is closed', () => {
-  const object = loaded();
+test('tracepoints of either kind see calls until their link is closed', async () => {
+  const object = await loaded();
   const calls = native.mapOpen(object, 'calls');
   const count = () => {
     const values = native.mapLookup(calls, Buffer.alloc(4));
@@ -130,8 +139,8 @@ test('tracepoints of either kind see calls until their link is closed', () => {
   native.objectClose(object);
 });
 
-test('an object takes over a pinned map of the same layout, and refuses another', () => {
-  const first = loaded();
+test('an object takes over a pinned map of the same layout, and refuses another', async () => {
+  const first = await loaded();
   const map = native.mapOpen(first, 'numbers');
   const pin = join(places.pins, 'numbers');
   native.mapPin(map, pin);
@@ -141,13 +150,13 @@ test('an object takes over a pinned map of the same layout, and refuses another'
   const second = native.objectOpen(objectPath);
   expect(thrownBy(() => native.objectReuseMap(second, 'calls', pin)).code).toBe('EINVAL');
   native.objectReuseMap(second, 'numbers', pin);
-  native.objectLoad(second);
+  await native.objectLoad(second);
   expect(native.mapLookup(native.mapOpen(second, 'numbers'), key)).toEqual(Buffer.alloc(8, 7));
   native.objectClose(first);
   native.objectClose(second);
 });
 
-test('what is set before the load holds, and nothing can be set after', () => {
+test('what is set before the load holds, and nothing can be set after', async () => {
   const object = native.objectOpen(objectPath);
   native.objectSetMaxEntries(object, 'numbers', 5);
   native.objectSetAutoload(object, 'connect4', false);
@@ -155,7 +164,13 @@ test('what is set before the load holds, and nothing can be set after', () => {
     'ERANGE',
   );
   expect(thrownBy(() => native.objectSetGlobals(object, 'numbers', Buffer.alloc(2), 0)).code).toBe('EINVAL');
-  native.objectLoad(object);
+  const loading = native.objectLoad(object);
+  // The thread that loads has it to itself.
+  expect(thrownBy(() => native.objectClose(object)).code).toBe('EBUSY');
+  expect(thrownBy(() => native.mapOpen(object, 'numbers')).code).toBe('EBUSY');
+  expect(thrownBy(() => native.objectPrograms(object)).code).toBe('EBUSY');
+  expect(thrownBy(() => native.objectLoad(object)).code).toBe('EBUSY');
+  await loading;
   expect(native.mapInfo(native.mapOpen(object, 'numbers')).maxEntries).toBe(5);
   expect(thrownBy(() => native.programPin(object, 'connect4', join(places.pins, 'x'))).code).toBe('EINVAL');
   expect(thrownBy(() => native.objectSetGlobals(object, '.rodata', Buffer.alloc(2), 0)).code).toBe('EBUSY');
@@ -164,8 +179,8 @@ test('what is set before the load holds, and nothing can be set after', () => {
   native.objectClose(object);
 });
 
-test('a test run gives the return value and the data', () => {
-  const object = loaded();
+test('a test run gives the return value and the data', async () => {
+  const object = await loaded();
   const run = (length: number) =>
     native.programRunTest(object, 'egress', { dataIn: Buffer.alloc(length), repeat: 3 });
   expect(run(60).retval).toBe(0);
@@ -175,8 +190,8 @@ test('a test run gives the return value and the data', () => {
   native.objectClose(object);
 });
 
-test('attaching to what is no cgroup is refused', () => {
-  const object = loaded();
+test('attaching to what is no cgroup is refused', async () => {
+  const object = await loaded();
   const fd = openSync('/dev/null', 'r');
   expect(thrownBy(() => native.linkAttachCgroup(object, 'connect4', fd)).code).toBe('EBADF');
   expect(thrownBy(() => native.linkAttachCgroup(object, 'nobody', fd)).code).toBe('ENOENT');

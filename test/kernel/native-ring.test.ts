@@ -5,7 +5,7 @@ import { makePlaces, thrownBy, until } from './fixtures/fixture.ts';
 const native = loadBinding();
 const places = makePlaces();
 const object = native.objectOpen(places.compile('native'));
-native.objectLoad(object);
+await native.objectLoad(object);
 const map = native.mapOpen(object, 'ring');
 
 afterAll(async () => {

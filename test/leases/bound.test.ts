@@ -26,8 +26,8 @@ const collect = runInNewContext('gc') as () => void;
 let programs: Programs;
 let now = 1_000_000;
 let runs = 0n;
-beforeAll(() => {
-  programs = loadPrograms(['enforce']);
+beforeAll(async () => {
+  programs = await loadPrograms(['enforce']);
 });
 afterAll(() => programs?.close());
 

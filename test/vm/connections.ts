@@ -18,7 +18,7 @@ import { EngineWords } from '../../src/kernel/words.ts';
 const TCP = '10.20.0.1';
 const PORT = 4430;
 ensureBpffs();
-const programs = loadPrograms(['enforce']);
+const programs = await loadPrograms(['enforce']);
 const run = createCgroup(ownCgroup(), 'acyclic-connections');
 const words = new EngineWords(programs.map('engine'));
 words.setLevel(run.level);
@@ -53,7 +53,7 @@ tables.publish(run.id, 1, { mode: 'enforce', errno: 1, defaultDeny: false, reads
 const server = createServer();
 server.listen(PORT, '0.0.0.0');
 await once(server, 'listening');
-programs.attach(run, 'connections');
+programs.attach(run, 'connections', ['enforce']);
 writeFileSync(join(run.path, 'cgroup.procs'), String(process.pid));
 
 const tcp = connect(PORT, TCP);
