@@ -218,11 +218,15 @@ int message(struct sk_msg_md *msg)
 SEC("sockops")
 int established(struct bpf_sock_ops *ctx)
 {
-	struct bpf_sock *sk = ctx->sk;
 	struct socket *socket;
+	struct bpf_sock *sk;
 	__u64 cookie;
 
-	if (!sk || (ctx->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && ctx->op != BPF_SOCK_OPS_RTT_CB))
+	// Most of what this is called for is something else, and `sk` is dear to read.
+	if (ctx->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && ctx->op != BPF_SOCK_OPS_RTT_CB)
+		return 1;
+	sk = ctx->sk;
+	if (!sk)
 		return 1;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	if (!socket || !socket->cookie)
