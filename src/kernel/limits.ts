@@ -143,7 +143,7 @@ function notInTree(root: string, absent: readonly Limit[]): SetupFailure {
   const v1 = absent.some((limit) => hierarchyOf(CONTROLLERS[limit]) > 0);
   return failure(
     absent,
-    `the cgroup v2 tree at ${root} has not ${named(absent)}${v1 ? ', bound to cgroup v1 here' : ''}`,
+    `the cgroup v2 tree at ${root} lacks ${named(absent)}${v1 ? ' (bound to cgroup v1)' : ''}`,
     v1
       ? 'leave limits out, or boot with cgroup v2 alone (systemd.unified_cgroup_hierarchy=1)'
       : 'leave limits out, or boot a kernel that has it, without cgroup_disable',
