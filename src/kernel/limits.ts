@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Limits } from '../model/limits.ts';
 import type { RunLimits } from '../model/summary.ts';
@@ -152,7 +152,7 @@ function notInTree(root: string, absent: readonly Limit[]): SetupFailure {
 
 /** The v1 hierarchy a controller is bound to; 0: none. */
 function hierarchyOf(controller: string): number {
-  const table = readFileSync('/proc/cgroups', 'utf8');
+  const table = readWord('/proc/cgroups') ?? '';
   return Number(new RegExp(`^${controller}\\t(\\d+)`, 'm').exec(table)?.[1] ?? 0);
 }
 
