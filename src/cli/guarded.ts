@@ -8,7 +8,9 @@ import type { ReportFile } from '../guard/report.ts';
 import { type Finished, type Session, startSession } from '../guard/session.ts';
 import { sweep } from '../guard/sweep.ts';
 import { Tally } from '../guard/tally.ts';
+import { SetupFailure } from '../kernel/failure.ts';
 import type { Programs } from '../kernel/programs.ts';
+import { NO_LIMITS } from '../model/limits.ts';
 import type { RunSummary } from '../model/summary.ts';
 import { presentTime } from '../model/time.ts';
 import { earlierDestinations } from './baseline.ts';
@@ -79,6 +81,7 @@ async function guard(
       mask: plan.mask,
       syscalls: options.syscalls,
       programs,
+      limits: plan.limits,
       onDenied: (recorded) => teller.tell(recorded),
       onEvent: (recorded) => teller.record(recorded),
       onUnwatched: (what) => output.say('warning', [`acyclic: not watched: ${what}`]),
@@ -91,6 +94,10 @@ async function guard(
   } catch (error) {
     if (options.breakGlass === null) throw error;
     const reason = error instanceof Error ? error.message : String(error);
+    if (error instanceof SetupFailure && error.code === 'no-limits') {
+      output.say('error', ['acyclic: UNLIMITED: the glass is broken, and no limits can be had', reason]);
+      return guard(options, { ...plan, limits: NO_LIMITS }, command, teller, output);
+    }
     output.say('error', ['acyclic: UNGUARDED: the glass is broken, and no guard can be had', reason]);
     return null;
   }
@@ -107,7 +114,7 @@ interface Conducted {
   readonly held: HeldSignals;
 }
 
-const UNGUARDED: Finished = { leftover: [], lost: {}, guardLost: false, failures: [] };
+const UNGUARDED: Finished = { leftover: [], limits: null, lost: {}, guardLost: false, failures: [] };
 
 /** The guard is in place: the command runs, ends, and all is told. */
 async function conduct(run: Conducted): Promise<number> {
@@ -187,6 +194,8 @@ function tellEnd(
     output.say('error', [
       `acyclic: ${report.lost} lines of the report ${report.path} were lost: ${report.fault}`,
     ]);
+  if (summary.limits?.in_force === false)
+    output.say('error', ['acyclic: a limit was changed or taken off while the run went on']);
   for (const failure of finished.failures) output.say('error', [`acyclic: left behind: ${failure}`]);
 }
 
@@ -230,6 +239,7 @@ function summarize(
     new_destinations: tally.newDestinations,
     exit,
     duration_ms: Math.round(duration),
+    limits: finished.limits,
     leftover: finished.leftover,
   };
 }

@@ -9,8 +9,10 @@ import { type LoadedPolicy, loadInstalledPolicy, loadPolicy } from '../guard/pol
 import type { StagedRun } from '../guard/recorder.ts';
 import { ReportFile } from '../guard/report.ts';
 import { SetupFailure } from '../kernel/failure.ts';
+import type { Limits } from '../model/limits.ts';
 import { type CompiledPolicy, type CompileOptions, compile } from '../policy/compile.ts';
 import { type DestPattern, parseDest } from '../policy/dest.ts';
+import { limitsOfRun } from '../policy/limits.ts';
 import { formatProblem, isFault } from '../policy/problem.ts';
 import { commandEnvironment, exactArguments, launchState } from './launch.ts';
 import { Failure, type Output } from './output.ts';
@@ -28,6 +30,8 @@ export interface Plan {
   readonly elsewhere: CompiledPolicy;
   /** Evaluated beside the policy, and recorded. */
   readonly staged: StagedRun | null;
+  /** What it may use of the host. */
+  readonly limits: Limits;
   /** Takes secrets out of what is told and recorded. */
   readonly mask: Mask;
 }
@@ -111,6 +115,7 @@ function planOf(options: RunOptions, loaded: LoadedPolicy | null): Plan {
     policy,
     elsewhere: compileWith([]),
     staged: null,
+    limits: limitsOfRun(policy.limits, options.limits),
     mask: createMask(loaded?.policy.mask),
   };
 }

@@ -36,6 +36,7 @@ describe('readRunOptions', () => {
       deny: [],
       default: null,
       labels: {},
+      limits: { cpu: null, memory: null, tasks: null },
       timeoutMs: null,
       leftover: 'release',
       report: null,
@@ -55,7 +56,7 @@ describe('readRunOptions', () => {
     const args =
       '-p a.yaml -d mysql --enforce --require enforce --allow a.com --allow b.com --deny service:x --default deny';
     const more =
-      '--label team=db --label ref=a=b --timeout 10m --leftover kill --report out --state st --json --quiet --fail-on cycle';
+      '--label team=db --label ref=a=b --cpu 250% --memory 1.5GiB --tasks 512 --timeout 10m --leftover kill --report out --state st --json --quiet --fail-on cycle';
     expect(read(...args.split(' '), ...more.split(' '), '--allow-inherited', 'sh', '-c', 'x')).toEqual({
       policy: 'a.yaml',
       deployment: 'mysql',
@@ -65,6 +66,7 @@ describe('readRunOptions', () => {
       deny: ['service:x'],
       default: 'deny',
       labels: { team: 'db', ref: 'a=b' },
+      limits: { cpu: 250, memory: 1536 * 2 ** 20, tasks: 512 },
       timeoutMs: 600_000,
       leftover: 'kill',
       report: 'out',
@@ -145,11 +147,19 @@ describe('readRunOptions', () => {
   });
 
   it.each([
-    ['--cpu', '200%'],
-    ['--memory', '2GiB'],
-    ['--tasks', '5'],
-  ])('knows %s %s and says that it is not in force yet', (option, value) => {
-    expect(failure(option, value, 'true')).toMatchObject({ code: 'not-in-force', exit: null });
+    ['--cpu', '2', '`2` is not a share of processors', 'did you mean `--cpu 2%`?'],
+    ['--cpu', '0%', '`0%` is not a share of processors', null],
+    ['--memory', '2GB', '`2GB` is not an amount of memory', 'did you mean `--memory 2GiB`?'],
+    ['--memory', '512', '`512` is less memory than any command needs', 'did you mean `--memory 512MiB`?'],
+    ['--memory', '-1', '`-1` is not an amount of memory', null],
+    ['--tasks', 'many', '`many` is not a number of tasks', null],
+    ['--tasks', '0', '`0` is not a number of tasks: write one from 1 to 4194304', null],
+    ['--tasks', '4194305', '`4194305` is not a number of tasks', null],
+    ['--tasks', '\u001b[31m', '`\\x1b[31m` is not a number of tasks', null],
+  ])('refuses %s %j with its reason', (option, value, message, remedy) => {
+    const found = failure(`${option}=${value}`, 'true');
+    expect(found).toMatchObject({ code: 'bad-value', exit: null, remedy });
+    expect(found.message).toContain(`${option}: ${message}`);
   });
 });
 

@@ -1,5 +1,8 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
+import type { Limits } from '../model/limits.ts';
 import type { Mode } from '../model/verdict.ts';
+import { readCpu, readMemory, readTasks } from '../policy/limits.ts';
+import { isFault } from '../policy/problem.ts';
 import { Failure, harmless } from './output.ts';
 
 /** What `acyclic run` was asked to do (design §2), checked as far as it can be without a policy. */
@@ -15,6 +18,8 @@ export interface RunOptions {
   readonly deny: readonly string[];
   readonly default: 'allow' | 'deny' | null;
   readonly labels: Readonly<Record<string, string>>;
+  /** Each in place of the policy's; null: the policy's. */
+  readonly limits: Limits;
   readonly timeoutMs: number | null;
   readonly leftover: 'release' | 'kill';
   readonly report: string | null;
@@ -35,7 +40,6 @@ export interface RunOptions {
 }
 
 const TRY = 'try: acyclic run -- ./deploy.sh';
-const NOT_IN_FORCE = ['cpu', 'memory', 'tasks'] as const;
 /** The longest delay a timer takes, 2^31 - 1 ms. */
 const LONGEST_TIMEOUT_MS = 2_147_483_647;
 
@@ -57,6 +61,9 @@ export function addRunOptions(command: Command): Command {
     .option('--deny <dest>', 'deny a destination (repeatable)', append)
     .option('--default <answer>', 'what no rule names: allow or deny')
     .option('--label <k=v>', 'put a label on the run (repeatable)', append)
+    .option('--cpu <share>', 'limit it to this share of a processor: 50%, or 200% for two')
+    .option('--memory <size>', 'limit its memory, as 512MiB or 2GiB; beyond that processes of it are killed')
+    .option('--tasks <number>', 'limit its processes and threads; beyond that fork fails')
     .option('--timeout <time>', 'stop the command after this time: 30s, 10m, 2h, or seconds')
     .option('--leftover <what>', 'what the command leaves running: release or kill', 'release')
     .option('--report <file>', 'write every event, and a summary last, as JSON Lines')
@@ -79,9 +86,6 @@ export function addRunOptions(command: Command): Command {
       '--no-syscalls',
       'do without watching system calls, which costs all processes of the host 70 ns each',
     )
-    .addOption(new Option('--cpu <share>').hideHelp())
-    .addOption(new Option('--memory <size>').hideHelp())
-    .addOption(new Option('--tasks <number>').hideHelp())
     .addHelpText('after', EXAMPLES);
 }
 
@@ -127,9 +131,6 @@ interface RawOptions {
 /** The options of a command made by `addRunOptions`, once parsed. Throws Failure for what cannot be meant. */
 export function readRunOptions(command: Command): RunOptions {
   const raw = command.opts<RawOptions>();
-  for (const name of NOT_IN_FORCE) {
-    if (raw[name] !== undefined) throw notInForce(`--${name}`);
-  }
   if (raw.audit && raw.enforce) throw contradiction('--audit', '--enforce');
   if (raw.audit && raw.require !== undefined) throw contradiction('--audit', '--require enforce');
   if (raw.breakGlass !== undefined && raw.require !== undefined) {
@@ -148,6 +149,11 @@ export function readRunOptions(command: Command): RunOptions {
     deny: raw.deny ?? [],
     default: raw.default === undefined ? null : oneOf('--default', raw.default, ['allow', 'deny']),
     labels: readLabels(raw.label ?? []),
+    limits: {
+      cpu: readLimit('--cpu', raw.cpu, readCpu),
+      memory: readLimit('--memory', raw.memory, readMemory),
+      tasks: readLimit('--tasks', raw.tasks, readTasks),
+    },
     timeoutMs: raw.timeout === undefined ? null : readTimeout(raw.timeout),
     leftover: oneOf('--leftover', raw.leftover, ['release', 'kill']),
     report: text('--report', raw.report, 'a file'),
@@ -192,6 +198,15 @@ function readTimeout(given: string): number {
   return ms;
 }
 
+/** A limit, as the policy language has it. Throws Failure. */
+function readLimit(option: string, given: string | undefined, read: typeof readCpu): number | null {
+  if (given === undefined) return null;
+  const limit = read(given);
+  if (!isFault(limit)) return limit;
+  const remedy = limit.suggestion && `did you mean \`${option} ${limit.suggestion}\`?`;
+  throw new Failure('bad-value', `${option}: ${harmless(limit.message)}`, remedy);
+}
+
 const LABEL = /^([A-Za-z_][A-Za-z0-9_./-]{0,62})=(.{0,256})$/;
 
 /** Labels given as KEY=VALUE. Throws Failure. */
@@ -229,8 +244,4 @@ function badValue(option: string, given: string, meant: string): Failure {
 
 function contradiction(one: string, other: string): Failure {
   return new Failure('contradiction', `${one} and ${other} contradict each other`, 'leave one out');
-}
-
-function notInForce(option: string): Failure {
-  return new Failure('not-in-force', `${option} is not in force yet`, 'leave it out');
 }

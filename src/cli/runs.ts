@@ -8,7 +8,7 @@ import { harmless } from './output.ts';
 import { createPrinter } from './print.ts';
 import { append, readLabels } from './run-options.ts';
 import { detail, formatRun, formatState, humanTime } from './run-text.ts';
-import { formatDuration } from './summary.ts';
+import { formatDuration, formatLimits } from './summary.ts';
 import { type Column, Table } from './table.ts';
 import { readWhen } from './when.ts';
 
@@ -106,6 +106,7 @@ function tellRun(reader: TrailReader, id: string, { json }: RunsOptions): string
     for (const path of summary.cycles) lines.push(detail('cycle', path.join(' → ')));
     for (const [cause, count] of Object.entries(summary.lost))
       lines.push(detail('lost', `${count} (${cause})`));
+    for (const [label, text] of formatLimits(summary.limits)) lines.push(detail(label, text));
     for (const left of summary.leftover) lines.push(detail('left', `${left.comm ?? 'process'}[${left.pid}]`));
   }
   lines.push(detail('calls', `${run.calls}, ${run.denials} denied, ${run.would_deny} would be denied`));

@@ -2,6 +2,7 @@ import type { LoadedPolicy } from '../guard/policy-files.ts';
 import type { RuleReference } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { TIER_NAMES } from '../policy/explain.ts';
+import { writtenLimits } from '../policy/limits.ts';
 import { isRuling, type Ruling } from '../policy/tier.ts';
 import { formatClause, formatOwnedRule } from './policy-words.ts';
 
@@ -19,6 +20,9 @@ interface EffectiveRule {
 export function formatEffective(loaded: LoadedPolicy, policy: CompiledPolicy): string[] {
   const { fallback, dns, onDeny, mode } = policy;
   const deployment = loaded.policy.deployments.get(policy.deployment ?? '');
+  const limited = Object.entries(writtenLimits(policy.limits)).flatMap(([key, value]) =>
+    value === null ? [] : `${key} ${value}`,
+  );
   const tiers = tiersOf(policy).filter(({ name }) => name !== 'option');
   const staged = loaded.staged.get(policy.deployment ?? '');
   return [
@@ -26,6 +30,7 @@ export function formatEffective(loaded: LoadedPolicy, policy: CompiledPolicy): s
     `  deploys  ${deployment?.deploys.join(', ') || 'no service'}`,
     `  lookups  ${dns.servers?.join(', ') ?? 'servers of /etc/resolv.conf'}; a denied one gets ${dns.onDeny}`,
     `  denied   calls get ${onDeny}`,
+    ...(limited.length > 0 ? [`  limits   ${limited.join(', ')}`] : []),
     ...(staged ? [`  staged   ${staged.path}, policy ${staged.id}`] : []),
     ...tiers.flatMap(({ name, rules }, i) => [
       `${i + 1} ${name}${rules.length === 0 ? ': nothing' : ''}`,
@@ -64,7 +69,7 @@ function rulesOf(clauses: readonly Ruling[]): EffectiveRule[] {
 }
 
 export function effectiveAsJson(loaded: LoadedPolicy, policy: CompiledPolicy): object {
-  const { deployment, mode, onDeny, dns, fallback } = policy;
+  const { deployment, mode, onDeny, dns, limits, fallback } = policy;
   const staged = loaded.staged.get(deployment ?? '');
   return {
     v: 1,
@@ -72,6 +77,7 @@ export function effectiveAsJson(loaded: LoadedPolicy, policy: CompiledPolicy): o
     deploys: loaded.policy.deployments.get(deployment ?? '')?.deploys ?? [],
     on_deny: onDeny,
     dns: { servers: dns.servers, on_deny: dns.onDeny },
+    limits,
     staged: staged ? { path: staged.path, policy: staged.id } : null,
     tiers: tiersOf(policy),
     default: fallback,

@@ -29,6 +29,7 @@ const summary: RunSummary = {
   exit: { command: 0, acyclic: 122 },
   duration_ms: 12_340,
   leftover: [],
+  limits: null,
   staged: null,
   new_destinations: null,
 };
@@ -62,6 +63,23 @@ describe('formatSummary', () => {
       '  cycles   mysql → github → mysql',
       '  waiting  github.com:443/tcp   denied, 3 attempts, 4.2 s waiting, 2 min 5 s retrying',
     ]);
+  });
+
+  it('says what limits did, and nothing of those that did nothing', () => {
+    const limits = {
+      ...{ cpu: 200, memory: 2 ** 31, tasks: 512, in_force: true },
+      ...{ oom_kills: 1, oom_group_kills: 0, tasks_refused: 3, throttled_ms: 4200 },
+    };
+    const told = (changes: object) =>
+      formatSummary({ ...summary, limits: { ...limits, ...changes } }, context).slice(3);
+    expect(told({})).toEqual([
+      '  killed   out of memory: 1 process (memory.max 2GiB)',
+      '  refused  too many tasks: 3 forks (pids.max 512)',
+      '  slowed   4.2 s waiting for a processor (cpu.max 200%)',
+    ]);
+    const unlimited = { memory: null, oom_kills: 2, tasks_refused: null, throttled_ms: 999 };
+    expect(told(unlimited)).toEqual(['  killed   out of memory: 2 processes']);
+    expect(told({ oom_kills: 0, tasks_refused: 0, throttled_ms: 0 })).toEqual([]);
   });
 
   it('lists what was left running and what became of it', () => {

@@ -1,5 +1,6 @@
-import type { RunSummary, StagedTotals } from '../model/summary.ts';
+import type { RunLimits, RunSummary, StagedTotals } from '../model/summary.ts';
 import type { Mode } from '../model/verdict.ts';
+import { writtenLimits } from '../policy/limits.ts';
 import type { FoldTotal } from './fold.ts';
 import { formatTarget, processLabel, shellQuote, trim } from './message.ts';
 
@@ -69,6 +70,7 @@ export function formatSummary(summary: RunSummary, context: SummaryContext): str
     'lost',
     Object.entries(summary.lost).map(([cause, count]) => `${plural(count, 'event')} (${cause})`),
   );
+  for (const [label, text] of formatLimits(summary.limits)) add(label, [text]);
   const fate = context.leftover === 'kill' ? 'killed' : 'goes on, unguarded';
   add(
     'left',
@@ -120,6 +122,24 @@ function formatWait({
 }: RunSummary['waiting'][number]): string {
   const waited = `${formatDuration(wait_ms)} waiting, ${formatDuration(retry_ms)} retrying`;
   return `${destination}   ${outcome}, ${plural(attempts, 'attempt')}, ${waited}`;
+}
+
+/** Where limits told on a run: a label, and what it says. Records of earlier versions have none. */
+export function formatLimits(limits: RunLimits | null | undefined): [label: string, text: string][] {
+  if (!limits) return [];
+  const { cpu, memory, tasks } = writtenLimits(limits);
+  const by = (file: string, value: string | null) => (value === null ? '' : ` (${file} ${value})`);
+  const { oom_kills: killed, tasks_refused: refused, throttled_ms: throttled } = limits;
+  const lines: [string, string][] = [];
+  if (killed)
+    lines.push([
+      'killed',
+      `out of memory: ${killed} process${killed > 1 ? 'es' : ''}${by('memory.max', memory)}`,
+    ]);
+  if (refused) lines.push(['refused', `too many tasks: ${plural(refused, 'fork')}${by('pids.max', tasks)}`]);
+  if (throttled && throttled >= 1000)
+    lines.push(['slowed', `${formatDuration(throttled)} waiting for a processor${by('cpu.max', cpu)}`]);
+  return lines;
 }
 
 function formatNext({ report, suggest }: SummaryContext): string {

@@ -18,7 +18,8 @@ import { RecordStream } from '../kernel/stream.ts';
 import { Tables } from '../kernel/tables.ts';
 import { EngineWords } from '../kernel/words.ts';
 import { type Address, addressBytes } from '../model/address.ts';
-import type { LeftProcess } from '../model/summary.ts';
+import { type Limits, NO_LIMITS } from '../model/limits.ts';
+import type { LeftProcess, RunLimits } from '../model/summary.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
 import { nameTable } from '../policy/flatten-names.ts';
@@ -35,6 +36,7 @@ import { parseHosts } from './hosts-file.ts';
 import { keepLapsing } from './lapsing.ts';
 import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
+import { imposeLimits } from './limits.ts';
 import { Listeners } from './listeners.ts';
 import { LookupBook } from './lookup-book.ts';
 import { lookupLosses, proxyHooks, readReply } from './lookups.ts';
@@ -68,6 +70,8 @@ export interface SessionOptions {
   readonly programs?: Promise<Programs> | null;
   /** Default: the product's. Others are for tests, which cannot wait for a minute. */
   readonly leases?: LeaseSettings;
+  /** What it may use of the host; without, it is not limited. */
+  readonly limits?: Limits;
   /** What is to be told at once: denied calls before they return, denied lookups before their answer leaves. */
   readonly onDenied: (recorded: Recorded) => void;
   /** Every event, when it is over; of a lookup, when its resolver is done. */
@@ -89,6 +93,8 @@ export interface Session {
 
 export interface Finished {
   readonly leftover: readonly LeftProcess[];
+  /** Null: there was no guard. */
+  readonly limits: RunLimits | null;
   /** Events lost, by cause. */
   readonly lost: Readonly<Record<string, number>>;
   /** Somebody took the programs off while the run went on. */
@@ -127,14 +133,18 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const origin = ownCgroup();
   const entry = registerRun(options, origin);
   undo.add('run entry', () => removeEntry(id));
-  const clock = new Clock(() => native().clocks());
-  const processes = new ProcessTable(clock, mask);
-  const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
-  undo.add('dependencies', () => dependencies.close());
   const cgroup = createCgroup(origin, `acyclic-${id}`);
   undo.add('cgroup', async () => {
     if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
   });
+  // Before any child is started that would be in the way in the cgroup this process leaves.
+  const { limits = NO_LIMITS } = options;
+  const limited = await imposeLimits({ id, origin, cgroup, limits, mover: process.pid });
+  undo.add('limits', () => limited.lift());
+  const clock = new Clock(() => native().clocks());
+  const processes = new ProcessTable(clock, mask);
+  const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
+  undo.add('dependencies', () => dependencies.close());
   const programs = await programsFor(options);
   undo.add('eBPF programs', () => programs.close());
   const words = new EngineWords(programs.map('engine'));
@@ -268,10 +278,12 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       // The guard goes before what it guards is let go: a released process is not half guarded.
       programs.unwatchSyscalls();
       attachment.detach();
+      const used = limited.read();
       undo.add('leftover processes', async () => {
+        await limited.lift();
         await release(cgroup.path, origin.path);
       });
-      return { leftover, lost: losses, guardLost: lost, failures: await undo.run() };
+      return { leftover, limits: used, lost: losses, guardLost: lost, failures: await undo.run() };
     },
   };
 }

@@ -2,6 +2,7 @@ import { processesIn } from '../kernel/cgroup.ts';
 import { findCgroup2 } from '../kernel/mounts.ts';
 import { removeLeftPins } from '../kernel/programs.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
+import { liftLimits } from './limits.ts';
 import { isAlive, type RunEntry, readEntries, removeEntry } from './registry.ts';
 
 /** What became of a run whose engine was killed. */
@@ -50,9 +51,11 @@ async function clearRun(entry: RunEntry): Promise<number[] | null> {
   if (entry.leftover === 'kill') {
     const killed = await kill(entry.cgroup);
     removeLeftPins(entry.id);
+    await liftLimits(entry.id, entry.origin, entry.cgroup);
     return (await finish(entry)) ? killed : null;
   }
   removeLeftPins(entry.id);
+  await liftLimits(entry.id, entry.origin, entry.cgroup);
   const released = await release(entry.cgroup, entry.origin);
   return (await finish(entry)) ? released : null;
 }

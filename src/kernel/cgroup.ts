@@ -77,7 +77,7 @@ export function withCgroupFd<T>(cgroup: Cgroup, use: (fd: number) => T): T {
 }
 
 /** The cgroup and all below it, deepest first. Empty when it is gone. */
-function subtree(path: string): string[] {
+export function subtree(path: string): string[] {
   let names: string[];
   try {
     names = readdirSync(path, { withFileTypes: true })

@@ -22,6 +22,7 @@ export type SetupFailureCode =
   | 'no-cgroup2'
   | 'cgroup-refused'
   | 'cgroup-namespace'
+  | 'no-limits'
   | 'no-bpffs'
   | 'no-btf'
   | 'load-refused'

@@ -145,9 +145,20 @@ function shapes(object: typeof z.strictObject | typeof z.object) {
       acyclic: z.int().min(0).max(255),
     }),
     duration_ms: z.number().min(0),
+    limits: object({
+      cpu: z.int().min(1).nullable().describe('hundredths of a processor'),
+      memory: z.int().min(1).nullable().describe('bytes'),
+      tasks: z.int().min(1).nullable().describe('processes and threads at once'),
+      in_force: z.boolean().describe('false: a limit was changed or taken off while the run went on'),
+      oom_kills: count.nullable().describe('processes killed for want of memory'),
+      oom_group_kills: count.nullable().describe('times that a whole cgroup was killed so'),
+      tasks_refused: count.nullable().describe('forks that failed'),
+      throttled_ms: count.nullable().describe('time it wanted to run and had to wait'),
+    })
+      .nullable()
+      .describe('what it was limited to, and what became of that; null where there was no guard'),
     leftover: z
       .array(object({ pid: z.int().min(1), comm: text, argv }))
-
       .describe('what still ran when the command exited'),
   }).describe('what a run came to; the last of its objects');
 

@@ -1,4 +1,5 @@
 import type { ConnectResult } from './event.ts';
+import type { Limits } from './limits.ts';
 
 /** The last object of a report: what a run came to (design §2). Fields are added, never renamed. */
 export interface RunSummary {
@@ -41,8 +42,24 @@ export interface RunSummary {
     readonly acyclic: number;
   };
   readonly duration_ms: number;
+  /** Null: there was no guard, and so no cgroup of the run. */
+  readonly limits: RunLimits | null;
   /** What still ran in the run when its command exited. */
   readonly leftover: readonly LeftProcess[];
+}
+
+/** What a run was limited to, and what became of that. Counts are null where its cgroup has no such controller. */
+export interface RunLimits extends Limits {
+  /** False: somebody changed a limit, or took it off, while the run went on. */
+  readonly in_force: boolean;
+  /** Processes killed for want of memory, by the limit or another one above. */
+  readonly oom_kills: number | null;
+  /** Times that a whole cgroup was killed so. */
+  readonly oom_group_kills: number | null;
+  /** Forks that failed. */
+  readonly tasks_refused: number | null;
+  /** Time it wanted to run and had to wait, of all its processors together. */
+  readonly throttled_ms: number | null;
 }
 
 /** Calls by what the policy in force and the staged one say of them, repeats counted. */

@@ -1,3 +1,4 @@
+import { NO_LIMITS } from '../model/limits.ts';
 import type { Deployment } from './policy.ts';
 
 /** A deployment as it is when nothing is said of it but its name. */
@@ -15,5 +16,6 @@ export function bareDeployment(name: string, deploys: readonly string[]): Deploy
     dns: { service: null, servers: null, onDeny: 'nxdomain' },
     onDeny: 'EPERM',
     staged: null,
+    limits: NO_LIMITS,
   };
 }

@@ -1,5 +1,6 @@
 import { pathsTo } from '../graph/paths.ts';
 import { type Address, type Prefix, parsePrefix } from '../model/address.ts';
+import { type Limits, NO_LIMITS } from '../model/limits.ts';
 import type { Mode, RuleKind, RuleReference } from '../model/verdict.ts';
 import { builtinServices } from './builtin.ts';
 import type { DestPattern } from './dest.ts';
@@ -35,6 +36,8 @@ export interface CompiledPolicy {
     readonly servers: readonly Address[] | null;
     readonly onDeny: DnsDenial;
   };
+  /** The deployment's. */
+  readonly limits: Limits;
   /** Highest first: floor, --deny, circular, the deployment's rules with --allow. */
   readonly tiers: readonly Tier[];
   /** Answers where no tier does. */
@@ -98,6 +101,7 @@ export function compile(policy: Policy | null, options: CompileOptions): Compile
       servers: deployment ? dnsServers(deployment, services) : null,
       onDeny: deployment?.dns.onDeny ?? 'nxdomain',
     },
+    limits: deployment?.limits ?? NO_LIMITS,
     tiers: tiers.map((list) => new Tier(list)),
     fallback,
     ownAddresses: new Set(options.ownAddresses),

@@ -202,3 +202,13 @@ describe('differences, in meaning', () => {
     ]);
   });
 });
+
+test('a limit that changed is told in the policy language', () => {
+  const policy = (limits: string) =>
+    `version: 1\nservices: { d: { hosts: [d.c] } }\ndeployments: { d: { limits: ${limits} } }`;
+  const { deployments } = diff(policy('{ cpu: 50%, memory: 2048MiB }'), policy('{ memory: 2GiB, tasks: 9 }'));
+  expect(deployments[0]?.settings).toEqual([
+    { setting: 'limits.cpu', before: '50%', after: null },
+    { setting: 'limits.tasks', before: null, after: '9' },
+  ]);
+});

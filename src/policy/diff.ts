@@ -2,6 +2,7 @@ import { bareDeployment } from './bare-deployment.ts';
 import { type CompiledPolicy, compile } from './compile.ts';
 import { coverHosts, coverPorts, coverPrefixes } from './cover.ts';
 import { type CallChange, diffCalls } from './diff-calls.ts';
+import { writtenLimits } from './limits.ts';
 import type { Deployment, Policy, Service } from './policy.ts';
 
 /** How two policies differ in meaning; order, comments and ways of writing the same are no difference. */
@@ -101,6 +102,7 @@ function serviceSettings(service: Service): Record<string, string | null> {
 
 function deploymentSettings(deployment: Deployment): Record<string, string | null> {
   const { dns, waivers, staged } = deployment;
+  const limits = writtenLimits(deployment.limits);
   const waived: Record<string, string> = {};
   for (const { service, until, owner, reason } of waivers) {
     const key = `waiver of ${service}`;
@@ -119,6 +121,9 @@ function deploymentSettings(deployment: Deployment): Record<string, string | nul
     'dns.servers': dns.servers?.join(', ') ?? null,
     'dns.on_deny': dns.onDeny,
     staged: staged?.path ?? null,
+    'limits.cpu': limits.cpu,
+    'limits.memory': limits.memory,
+    'limits.tasks': limits.tasks,
     ...waived,
   };
 }

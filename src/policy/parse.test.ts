@@ -95,6 +95,21 @@ describe('every mistake is told with its place and what was meant', () => {
       `${v}services: { s: {} }\ndeployments:\n  s: { limits: { memory: 2GB } }`,
       'a.yaml:4:26 bad-value → 2GiB',
     ],
+    [
+      'a limit of no tasks',
+      `${v}services: { s: {} }\ndeployments:\n  s: { limits: { tasks: 0 } }`,
+      'a.yaml:4:25 bad-value → null',
+    ],
+    [
+      'a limit of half a task',
+      `${v}services: { s: {} }\ndeployments:\n  s: { limits: { tasks: 1.5 } }`,
+      'a.yaml:4:25 bad-value → null',
+    ],
+    [
+      'a limit of tasks in words',
+      `${v}services: { s: {} }\ndeployments:\n  s: { limits: { tasks: many } }`,
+      'a.yaml:4:25 wrong-type → null',
+    ],
     ['a tag', `${v}services: !!map {}`, 'a.yaml:2:11 tag → null'],
     ['two documents', `${v}---\n${v}`, 'a.yaml:2:1 yaml → null'],
     ['broken YAML', `${v}services: { a: [\n`, 'a.yaml:3:1 yaml → null'],
@@ -175,10 +190,10 @@ describe('warnings leave the policy in force', () => {
 
 test('what is accepted and not in force yet is said', () => {
   const text = `${v}services: { s: { hosts: [s.c] } }\nroles: { run: [ops] }
-deployments: { s: { match: { units: ["x@*.service"] }, staged: next.yaml, limits: { cpu: 200%, memory: 2GiB, tasks: 512 } } }`;
+deployments: { s: { match: { units: ["x@*.service"] }, staged: next.yaml } }`;
   const { problems, notices } = parsePolicy([{ path: 'a', text }]);
   expect(problems).toEqual([]);
-  expect(notices.map((notice) => notice.split('`')[1]).sort()).toEqual(['limits', 'match', 'roles']);
+  expect(notices.map((notice) => notice.split('`')[1]).sort()).toEqual(['match', 'roles']);
 });
 
 test('an alias is followed, and a mistake in what it names is told where that is written', () => {

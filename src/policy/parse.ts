@@ -1,9 +1,10 @@
+import type { Limits } from '../model/limits.ts';
 import { parseMaskPattern } from '../model/mask-pattern.ts';
 import { builtinServices } from './builtin.ts';
 import { checkDeployment } from './check.ts';
 import { readDate } from './date.ts';
 import { inspectPolicy } from './inspect.ts';
-import { readCpu, readMemory } from './limits.ts';
+import { readCpu, readMemory, readTasks } from './limits.ts';
 import { nearest } from './nearest.ts';
 import { nameFault } from './object-name.ts';
 import { readHost } from './pattern.ts';
@@ -148,10 +149,6 @@ function readDeployment(
     const text = `deployment \`${name}\` deploys no service: there is none of its name, so nothing is circular to it`;
     reader.complain(at, fault('nothing-deployed', text), 'warning', 'key');
   }
-  const limits = data.limits ?? {};
-  if (limits.cpu !== undefined) reader.read([...at, 'limits', 'cpu'], () => readCpu(limits.cpu ?? ''));
-  if (limits.memory !== undefined)
-    reader.read([...at, 'limits', 'memory'], () => readMemory(limits.memory ?? ''));
   return {
     name,
     source,
@@ -171,6 +168,21 @@ function readDeployment(
     },
     onDeny: data.on_deny ?? 'EPERM',
     staged: data.staged === undefined ? null : readStaged(reader, [...at, 'staged'], data.staged),
+    limits: readLimits(reader, [...at, 'limits'], data.limits ?? {}),
+  };
+}
+
+function readLimits(
+  reader: ValueReader,
+  at: readonly string[],
+  { cpu, memory, tasks }: NonNullable<DeploymentData['limits']>,
+): Limits {
+  const read = (key: keyof Limits, value: string | number | undefined, by: typeof readCpu) =>
+    value === undefined ? null : reader.read([...at, key], () => by(value));
+  return {
+    cpu: read('cpu', cpu, readCpu),
+    memory: read('memory', memory, readMemory),
+    tasks: read('tasks', tasks, readTasks),
   };
 }
 
@@ -194,8 +206,7 @@ function noticesOf(files: readonly ReadFile[]): string[] {
   const used = new Set<string>();
   for (const { data } of files) {
     if (data.roles) used.add('roles');
-    for (const deployment of Object.values(data.deployments ?? {}))
-      for (const key of ['match', 'limits'] as const) if (deployment[key] !== undefined) used.add(key);
+    for (const deployment of Object.values(data.deployments ?? {})) if (deployment.match) used.add('match');
   }
   return [...used].map((key) => `\`${key}\` in the policy is accepted and not in force yet`);
 }

@@ -1,4 +1,5 @@
 import type { Address, Prefix } from '../model/address.ts';
+import type { Limits } from '../model/limits.ts';
 import type { Answer, Mode } from '../model/verdict.ts';
 import type { LastDay } from './date.ts';
 import type { HostPattern } from './pattern.ts';
@@ -76,6 +77,7 @@ export interface Deployment {
   };
   readonly onDeny: DenialErrno;
   readonly staged: StagedFile | null;
+  readonly limits: Limits;
 }
 
 /** A policy as written, checked and with every reference known to lead somewhere. */

@@ -78,12 +78,12 @@ const deployment = z.strictObject({
   on_deny: z.enum(['EPERM', 'ECONNREFUSED']).optional().describe('default: EPERM'),
   limits: z
     .strictObject({
-      cpu: z.union([z.string(), z.number()]).optional(),
-      memory: z.union([z.string(), z.number()]).optional(),
-      tasks: z.int().min(1).optional(),
+      cpu: z.union([z.string(), z.number()]).optional().describe('`200%` is two processors'),
+      memory: z.union([z.string(), z.number()]).optional().describe('`2GiB`, `512M`, or bytes'),
+      tasks: z.number().optional().describe('processes and threads at once'),
     })
     .optional()
-    .describe('not in force yet'),
+    .describe('what a run may use of the host'),
 });
 
 /** The shape of a policy file. What its texts mean is read by parse.ts. */

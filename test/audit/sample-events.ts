@@ -104,6 +104,7 @@ export function sampleSummary(number: number, changes: Partial<RunSummary> = {})
       new_destinations: null,
       exit: { command: 0, acyclic: 0 },
       duration_ms: 1234,
+      limits: null,
       leftover: [],
     },
     ...changes,

@@ -67,7 +67,7 @@ describe('acyclic run', () => {
     const { status, stdout } = acyclic('run', '--help');
     expect(status).toBe(0);
     expect(stdout).toContain('acyclic run -p acyclic.yaml');
-    expect(stdout).not.toContain('--cpu');
+    expect(stdout).toContain('--memory <size>');
   });
 
   it.each([
@@ -75,7 +75,11 @@ describe('acyclic run', () => {
     [['--'], 125, 'no command given to guard; try: acyclic run -- ./deploy.sh'],
     [['--', ''], 127, 'the command to guard is an empty string; try: acyclic run -- ./deploy.sh'],
     [['--audit', '--enforce', 'true'], 125, '--audit and --enforce contradict each other; leave one out'],
-    [['--cpu', '50%', 'true'], 125, '--cpu is not in force yet; leave it out'],
+    [
+      ['--cpu', '2', 'true'],
+      125,
+      '--cpu: `2` is not a share of processors: write `200%` for two; did you mean `--cpu 2%`?',
+    ],
     [
       ['--timeout', 'soon', 'true'],
       125,

@@ -25,7 +25,7 @@ describe('exit status', () => {
     ['125 no command', [], 125],
     ['125 an unknown option', ['--no-such-option', 'true'], 125],
     ['125 an unknown deployment', ['-d', 'msyql', 'true'], 125],
-    ['125 an option not in force', ['--cpu', '50%', 'true'], 125],
+    ['125 a limit that is none', ['--cpu', '50', 'true'], 125],
     ['125 contradictory options', ['--audit', '--enforce', 'true'], 125],
     ['125 --require enforce against audit', ['--audit', '--require', 'enforce', 'true'], 125],
     ['122 success with a denial', ['--fail-on', 'deny', '--', 'bash', '-c', `(${DIAL}); true`], 122],

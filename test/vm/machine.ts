@@ -30,6 +30,10 @@ const BUSYBOX_NAMES = [
   'cat',
   'ls',
   'httpd',
+  'kill',
+  'cut',
+  'tail',
+  'tr',
 ];
 const BOOT_LIMIT_MS = 280_000;
 
