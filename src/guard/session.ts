@@ -16,6 +16,7 @@ import { loadPrograms, type Programs } from '../kernel/programs.ts';
 import type { AttemptRecord, KernelRecord } from '../kernel/records.ts';
 import { RecordStream } from '../kernel/stream.ts';
 import { Tables } from '../kernel/tables.ts';
+import { closeSockets } from '../kernel/unix-connect.ts';
 import { EngineWords } from '../kernel/words.ts';
 import { type Address, addressBytes } from '../model/address.ts';
 import type { LeftProcess } from '../model/summary.ts';
@@ -39,7 +40,7 @@ import { Listeners } from './listeners.ts';
 import { LookupBook } from './lookup-book.ts';
 import { lookupLosses, proxyHooks, readReply } from './lookups.ts';
 import type { GivenCommand } from './naming.ts';
-import { outsideResolver } from './outside-resolver.ts';
+import { socketsToClose } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
 import { type Recorded, Recorder, type StagedRun } from './recorder.ts';
 import { identify, type RunEntry, removeEntry, writeEntry } from './registry.ts';
@@ -102,6 +103,7 @@ const HEARTBEAT_MS = 500;
 const GENERATION = 1;
 const RESOLV_CONF = '/etc/resolv.conf';
 const HOSTS = '/etc/hosts';
+const NSSWITCH = '/etc/nsswitch.conf';
 const DNS_PORT = 53;
 const SOCK_STREAM = 1;
 const AF_INET = 2;
@@ -121,7 +123,7 @@ export async function startSession(options: SessionOptions): Promise<Session> {
 async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> {
   const { policy, id, mask = createMask() } = options;
   preflight();
-  if (policy.mode === 'enforce') await refuseOutsideResolver();
+  const closed = policy.mode === 'enforce' ? await socketsToClose(readIfThere(NSSWITCH)) : [];
   const origin = ownCgroup();
   const entry = registerRun(options, origin);
   undo.add('run entry', () => removeEntry(id));
@@ -133,13 +135,17 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   undo.add('cgroup', async () => {
     if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
   });
-  const programs = loadPrograms([policy.mode], { syscalls: options.syscalls });
+  const programs = loadPrograms([policy.mode], {
+    syscalls: options.syscalls,
+    closes: closed.length > 0,
+  });
   undo.add('eBPF programs', () => programs.close());
   const words = new EngineWords(programs.map('engine'));
   words.setLevel(cgroup.level);
   words.setRun(cgroup.id);
   words.setNetns(native().netnsCookie());
   const tables = installPolicy(programs, options, cgroup.id);
+  closeSockets(programs.map('closed_sockets'), cgroup.id, closed);
 
   const { policyElsewhere, leases = LEASE_SETTINGS } = options;
   const facts = new Facts({
@@ -358,6 +364,9 @@ function dispatch(
     case 'escape':
       onEvent(recorder.escape(record));
       break;
+    case 'closed':
+      onEvent(recorder.closed(record));
+      break;
     case 'dns-reply':
       readReply(record, facts, book);
       break;
@@ -444,17 +453,6 @@ function readIfThere(path: string): string {
   } catch {
     return '';
   }
-}
-
-/** Names asked outside the run would be unknown here, and their addresses wrongly judged. */
-async function refuseOutsideResolver(): Promise<void> {
-  const found = await outsideResolver(readIfThere('/etc/nsswitch.conf'));
-  if (found?.anyName)
-    throw new SetupFailure(
-      'outside-resolver',
-      `${found.name} would answer the run's lookups from outside, where they cannot be guarded`,
-      found.remedy,
-    );
 }
 
 async function startDns(

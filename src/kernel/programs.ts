@@ -35,6 +35,9 @@ const CGROUP_PROGRAMS: readonly { name: string; modes: readonly Mode[] }[] = [
   { name: 'ingress', modes: ['audit'] },
 ];
 
+/** Refuses UNIX sockets in the map `closed_sockets`; in the kernel where `hasUnixConnect` says so. */
+const CLOSING_PROGRAM = { name: 'connect_unix', modes: ['enforce'] } as const;
+
 /** Reads what sockets in this map send; `established` puts them there. */
 const MESSAGE_PROGRAM = { name: 'message', map: 'opening_sockets', mode: 'enforce' } as const;
 
@@ -68,11 +71,14 @@ export interface Programs {
   close(): void;
 }
 
-/** Loads the object. Throws SetupFailure `no-object` or `load-refused` with the verifier's cause. */
-export function loadPrograms(modes: readonly Mode[], { syscalls = false } = {}): Programs {
+/**
+ * Loads the object. `closes`: with the program that closes UNIX sockets, which not every kernel takes. Throws SetupFailure `no-object` or `load-refused` with the verifier's cause.
+ */
+export function loadPrograms(modes: readonly Mode[], { syscalls = false, closes = false } = {}): Programs {
   if (!existsSync(OBJECT_PATH))
     throw new SetupFailure('no-object', `the eBPF object ${OBJECT_PATH} is missing`, 'build it: make build');
-  const wanted = CGROUP_PROGRAMS.filter((program) => program.modes.some((mode) => modes.includes(mode)));
+  const known = closes ? [...CGROUP_PROGRAMS, CLOSING_PROGRAM] : CGROUP_PROGRAMS;
+  const wanted = known.filter((program) => program.modes.some((mode) => modes.includes(mode)));
   const reads = modes.includes(MESSAGE_PROGRAM.mode);
   const object = load([
     ...wanted.map(({ name }) => name),
@@ -152,7 +158,7 @@ function makePinDirectory(pinName: string): string {
 function load(wanted: readonly string[]): BpfObject {
   const object = native().objectOpen(OBJECT_PATH);
   try {
-    const optional = [...CGROUP_PROGRAMS, MESSAGE_PROGRAM].map(({ name }) => name);
+    const optional = [...CGROUP_PROGRAMS, CLOSING_PROGRAM, MESSAGE_PROGRAM].map(({ name }) => name);
     for (const name of [...optional, ...SYSCALL_PROGRAMS])
       if (!wanted.includes(name)) native().objectSetAutoload(object, name, false);
     native().objectLoad(object);

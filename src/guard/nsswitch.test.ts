@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { hostsModules } from './outside-resolver.ts';
+import { hostsModules } from './nsswitch.ts';
 
 test.each([
   ['hosts: files dns', ['files', 'dns']],
