@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { hostsModules } from './nsswitch.ts';
+import { fallsBackToDns, hostsModules } from './nsswitch.ts';
 
 test.each([
   ['hosts: files dns', ['files', 'dns']],
@@ -17,3 +17,22 @@ test.each([
   ['hosts: files\nhosts: resolve', ['files', 'resolve']],
   ['', []],
 ])('the modules of %j', (text, modules) => expect(hostsModules(text)).toEqual(modules));
+
+test.each([
+  ['hosts: files resolve [!UNAVAIL=return] dns', true],
+  ['hosts: mymachines resolve [!UNAVAIL=return] files myhostname dns', true],
+  ['hosts: files mymachines resolve[!unavail=RETURN]\tmdns4_minimal [NOTFOUND=return] dns', true],
+  ['hosts: resolve [!SUCCESS=return UNAVAIL=continue] dns', true],
+  ['hosts: resolve [SUCCESS=merge] [TRYAGAIN=return] dns', true],
+  ['hosts: files dns resolve', true],
+  ['hosts: files dns', true],
+  ['hosts: files resolve', false],
+  ['hosts: files resolve [UNAVAIL=return] dns', false],
+  ['hosts: files resolve [!NOTFOUND=return] dns', false],
+  ['hosts: files resolve [UNAVAIL=continue !SUCCESS=return] dns', false],
+  ['hosts: files resolve [!UNAVAIL=return] myhostname [NOTFOUND=return] dns', false],
+  ['hosts: files resolve dns\nhosts: files resolve', false],
+  ['hosts: files resolve # dns', false],
+])('that %j asks dns where nss-resolve is away is %s', (text, falls) =>
+  expect(fallsBackToDns(text, /^resolve$/)).toBe(falls),
+);
