@@ -10,7 +10,7 @@ x86_64) arch=x86 ;;
 aarch64) arch=arm64 ;;
 *) echo "bpf/build.sh: unknown architecture $(uname -m)" >&2; exit 1 ;;
 esac
-sources="connect udp skb process message outcome syscalls lease"
+sources="connect udp skb process message outcome syscalls lease unix"
 objects=
 include=$(gcc -print-multiarch 2>/dev/null || echo "$(uname -m)-linux-gnu")
 for source in $sources; do

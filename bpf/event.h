@@ -74,6 +74,7 @@ enum event_kind {
 	EVENT_OPENING_PIECE = 9,
 	EVENT_RETURN = 10,
 	EVENT_OUTCOME = 11,
+	EVENT_CLOSED = 12,
 };
 
 enum hook {
@@ -198,6 +199,16 @@ struct return_event {
 	__u16 family;
 	__u16 errno;
 	/* Of the UNIX path, which begins with a 0 where it is abstract; or sockaddr_vm as it is. */
+	__u32 length;
+	char comm[COMM_SIZE];
+	char path[UNIX_PATH_SIZE];
+};
+
+/* A UNIX socket that is closed to the run was connected to, and its caller got `errno`. */
+struct closed_event {
+	struct event_header header;
+	__u32 errno;
+	/* Of the path, as in return_event. */
 	__u32 length;
 	char comm[COMM_SIZE];
 	char path[UNIX_PATH_SIZE];
@@ -337,6 +348,16 @@ struct chain_key {
 	__u32 generation;
 	__u8 name[NAME_KEY_SIZE];
 	__u32 pad;
+};
+
+/*
+ * A UNIX socket by the address it is called by: a path without its final 0, or an abstract name with its first; what is
+ * after that is 0.
+ */
+struct closed_key {
+	__u64 run;
+	__u32 length;
+	char path[UNIX_PATH_SIZE];
 };
 
 struct client_key {

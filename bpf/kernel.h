@@ -88,6 +88,14 @@ struct tcp_sock {
 	struct tcp_fastopen_request *fastopen_req;
 };
 
+struct sockaddr;
+
+/* What struct bpf_sock_addr is in the kernel. */
+struct bpf_sock_addr_kern {
+	struct sockaddr *uaddr;
+	__u32 uaddrlen;
+};
+
 struct linux_binprm {
 	const char *interp;
 };

@@ -16,6 +16,7 @@
 #define MAX_PEERS 65536
 #define MAX_DENIALS 8192
 #define MAX_OPENINGS 131072
+#define MAX_CLOSED 65536
 
 #define WINDOW_SIZE 256
 #define TEXT_SIZE 512
@@ -213,6 +214,15 @@ struct {
 	__type(key, struct chain_key);
 	__type(value, struct entry);
 } chains __weak SEC(".maps");
+
+/* UNIX sockets that are closed to a run, and the errno of who connects to one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_CLOSED);
+	__type(key, struct closed_key);
+	__type(value, __u32);
+} closed_sockets __weak SEC(".maps");
 
 /* The run a process was born into: what it is judged against when somebody moves it. */
 struct {

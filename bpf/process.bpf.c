@@ -137,6 +137,7 @@ struct wire_types {
 	struct attempt_event attempt_event;
 	struct return_event return_event;
 	struct outcome_event outcome_event;
+	struct closed_event closed_event;
 	struct opening_event opening_event;
 	struct opening_piece_event opening_piece_event;
 	struct dns_event dns_event;

@@ -11,6 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/** BPF_CGROUP_UNIX_CONNECT, which the headers have from Linux 6.7 on. */
+enum { CGROUP_UNIX_CONNECT = 49 };
+
 static void object_destroy(napi_env env, void *data, void *hint)
 {
 	struct object *o = data;
@@ -74,6 +77,20 @@ static napi_value load_error(struct call *c, const struct load *l)
 	return NULL;
 }
 
+/** What libbpf before 1.3 does not know by its section. */
+static void set_types(struct bpf_object *bpf)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, bpf) {
+		if (bpf_program__type(program) != BPF_PROG_TYPE_UNSPEC ||
+		    strcmp(bpf_program__section_name(program), "cgroup/connect_unix"))
+			continue;
+		bpf_program__set_type(program, BPF_PROG_TYPE_CGROUP_SOCK_ADDR);
+		bpf_program__set_expected_attach_type(program, (enum bpf_attach_type)CGROUP_UNIX_CONNECT);
+	}
+}
+
 static napi_value object_open(struct call *c)
 {
 	struct object *o;
@@ -93,6 +110,7 @@ static napi_value object_open(struct call *c)
 	err = errno;
 	capture_end();
 	if (o->bpf) {
+		set_types(o->bpf);
 		free(path);
 		return handle_new(c, &o->handle, object_destroy);
 	}

@@ -96,7 +96,7 @@ async function guard(
     const reason = error instanceof Error ? error.message : String(error);
     if (error instanceof SetupFailure && error.code === 'no-limits') {
       output.say('error', ['acyclic: UNLIMITED: the glass is broken, and no limits can be had', reason]);
-      return guard(options, { ...plan, limits: NO_LIMITS }, command, teller, output);
+      return guard(options, { ...plan, limits: NO_LIMITS }, command, { teller, output, programs });
     }
     output.say('error', ['acyclic: UNGUARDED: the glass is broken, and no guard can be had', reason]);
     return null;

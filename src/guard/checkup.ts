@@ -4,10 +4,10 @@ import { parseResolvConf } from '../dns/resolv.ts';
 import { openDatagrams } from '../kernel/datagrams.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import type { Finding } from '../kernel/probe.ts';
-import { GUARD_PROBES } from '../kernel/probe-guard.ts';
+import { CLOSING, GUARD_PROBES } from '../kernel/probe-guard.ts';
 import { HOST_PROBES } from '../kernel/probe-host.ts';
 import { type Cost, measureCost } from './cost.ts';
-import { outsideResolver } from './outside-resolver.ts';
+import { outsideResolvers } from './outside-resolver.ts';
 import { ownAddresses } from './own-addresses.ts';
 import { isAlive, readEntries } from './registry.ts';
 import { PROXY_ADDRESSES } from './session.ts';
@@ -30,7 +30,8 @@ export async function checkup(): Promise<Checkup> {
     const state = probe.needed ? 'missing' : 'optional';
     findings.push(powerless ? untried({ name: probe.name, state }, powerless) : await probe.find());
   }
-  findings.push(await dnsProxy(), dnsServers(), await lookups(), runs());
+  const closes = findings.some(({ name, state }) => name === CLOSING && state === 'ok');
+  findings.push(await dnsProxy(), dnsServers(), ...(await lookups(closes)), runs());
   const told = withoutEchoes(findings);
   const lacking = told.find(({ state }) => state === 'missing');
   const { finding, cost } = lacking
@@ -116,18 +117,25 @@ function dnsServers(): Finding {
   };
 }
 
-async function lookups(): Promise<Finding> {
+/** A finding for each that would answer a run's lookups from outside. */
+async function lookups(closes: boolean): Promise<Finding[]> {
   const name = 'lookups';
-  const found = await outsideResolver(readText('/etc/nsswitch.conf'));
-  if (!found)
-    return { name, state: 'ok', detail: 'names are asked by the process that needs them', remedy: null };
-  const { remedy } = found;
-  if (!found.anyName) {
-    const detail = `${found.name} answers for names of this network or host from outside the run: they are known by address only`;
-    return { name, state: 'optional', detail, remedy };
-  }
-  const detail = `${found.name} answers lookups from outside the run, so enforce will not start`;
-  return { name, state: 'missing', detail, remedy };
+  const resolvers = await outsideResolvers(readText('/etc/nsswitch.conf'));
+  if (resolvers.length === 0)
+    return [{ name, state: 'ok', detail: 'names are asked by the process that needs them', remedy: null }];
+  return resolvers.map(({ name: who, remedy, anyName, closable }) => {
+    if (!anyName) {
+      const detail = `${who} answers for names of this network or host from outside the run: they are known by address only`;
+      return { name, state: 'optional', detail, remedy };
+    }
+    if (closable && closes) {
+      const detail = `${who} answers from outside the run: enforce closes its socket to the run, which asks by DNS`;
+      return { name, state: 'ok', detail, remedy: null };
+    }
+    const since = closable ? '; from Linux 6.7 on it would close its socket to the run' : '';
+    const detail = `${who} answers lookups from outside the run, so enforce will not start${since}`;
+    return { name, state: 'missing', detail, remedy };
+  });
 }
 
 function runs(): Finding {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { preflight } from '../kernel/preflight.ts';
 import { loadPrograms, type Programs } from '../kernel/programs.ts';
+import { hasUnixConnect } from '../kernel/unix-connect.ts';
 import type { Mode } from '../model/verdict.ts';
 import { INSTALLED } from './installed.ts';
 
@@ -18,13 +19,16 @@ export interface ExpectedRun {
  * out again, and says.
  */
 export function preloadPrograms({ mode, policy, syscalls }: ExpectedRun): Promise<Programs> | null {
+  const none = policy === null && !existsSync(INSTALLED);
+  const modes: readonly Mode[] = mode ? [mode] : none ? ['audit'] : ['enforce', 'audit'];
+  let closes: boolean;
   try {
     preflight();
+    closes = modes.includes('enforce') && hasUnixConnect();
   } catch {
     return null;
   }
-  const none = policy === null && !existsSync(INSTALLED);
-  const loading = loadPrograms(mode ? [mode] : none ? ['audit'] : ['enforce', 'audit'], { syscalls });
+  const loading = loadPrograms(modes, { syscalls, closes });
   // Whoever needs them is told; until then nobody listens.
   loading.catch(() => {});
   return loading;

@@ -1,6 +1,6 @@
 import { createMask, type Mask } from '../audit/mask.ts';
 import type { Outcome } from '../dns/attempts.ts';
-import type { AttemptRecord, EscapeRecord, ReturnRecord } from '../kernel/records.ts';
+import type { AttemptRecord, ClosedRecord, EscapeRecord, ReturnRecord } from '../kernel/records.ts';
 import type { Transport } from '../model/destination.ts';
 import type { AuditEvent, EventDestination, EventKind, EventOutcome, EventRule } from '../model/event.ts';
 import type { Opening } from '../model/opening.ts';
@@ -218,8 +218,7 @@ export class Recorder {
     const reason = delegate
       ? `${delegate.name} ${delegate.does}, outside the run: what it does for it is not guarded`
       : 'no hook of a cgroup sees what this socket sends';
-    const none = { source: null, id: null, service: null, owner: null, instead: null };
-    const rule: RuleReference = { kind: 'default', ...none, reason };
+    const rule = builtIn(reason);
     const decision: Decision = { verdict: 'allow', answer: 'allow', rule, service: null, cycle: null };
     return this.#recorded(delegate ? 'exec-outside' : 'connect', record, decision, 'allow', {
       destination: {
@@ -228,6 +227,23 @@ export class Recorder {
       },
       outcome: { ...NO_OUTCOME, duration_us: Math.round(Number(record.time - record.since) / 1000) },
       hook: `tracepoint/sys_exit_${record.call}`,
+      saw: null,
+      comm: record.comm,
+      uid: record.uid,
+      count: 1,
+    });
+  }
+
+  /** A call to a delegate whose socket is closed to the run: no policy was asked, and nothing was handed on. */
+  closed(record: ClosedRecord): Recorded {
+    const { name, does } = delegateAt(record.path) ?? { name: record.path, does: 'answers' };
+    const reason = `${name} ${does}, outside the run: its socket is closed to the run`;
+    const rule = builtIn(reason);
+    const decision: Decision = { verdict: 'deny', answer: 'deny', rule, service: null, cycle: null };
+    return this.#recorded('exec-outside', record, decision, null, {
+      destination: { address: null, port: null, protocol: 'unix', service: null, names: [record.path] },
+      outcome: { ...NO_OUTCOME, errno: errnoName(record.errno) },
+      hook: 'cgroup/connect_unix',
       saw: null,
       comm: record.comm,
       uid: record.uid,
@@ -343,6 +359,11 @@ export class Recorder {
 
 function inNamespace({ elsewhere }: AttemptRecord, placed: Placed): CompiledPolicy {
   return elsewhere ? placed.elsewhere : placed.policy;
+}
+
+/** What the guard itself has to say of a call. */
+function builtIn(reason: string): RuleReference {
+  return { kind: 'default', source: null, id: null, service: null, owner: null, instead: null, reason };
 }
 
 function eventRule({ source, kind, reason, owner }: RuleReference): EventRule {

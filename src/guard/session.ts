@@ -16,6 +16,7 @@ import { loadPrograms, type Programs } from '../kernel/programs.ts';
 import type { AttemptRecord, KernelRecord } from '../kernel/records.ts';
 import { RecordStream } from '../kernel/stream.ts';
 import { Tables } from '../kernel/tables.ts';
+import { closeSockets } from '../kernel/unix-connect.ts';
 import { EngineWords } from '../kernel/words.ts';
 import { type Address, addressBytes } from '../model/address.ts';
 import { type Limits, NO_LIMITS } from '../model/limits.ts';
@@ -41,7 +42,7 @@ import { Listeners } from './listeners.ts';
 import { LookupBook } from './lookup-book.ts';
 import { lookupLosses, proxyHooks, readReply } from './lookups.ts';
 import type { GivenCommand } from './naming.ts';
-import { outsideResolver } from './outside-resolver.ts';
+import { socketsToClose } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
 import { type Recorded, Recorder, type StagedRun } from './recorder.ts';
 import { identify, type RunEntry, removeEntry, writeEntry } from './registry.ts';
@@ -110,6 +111,7 @@ const HEARTBEAT_MS = 500;
 const GENERATION = 1;
 const RESOLV_CONF = '/etc/resolv.conf';
 const HOSTS = '/etc/hosts';
+const NSSWITCH = '/etc/nsswitch.conf';
 const DNS_PORT = 53;
 const SOCK_STREAM = 1;
 const AF_INET = 2;
@@ -129,7 +131,7 @@ export async function startSession(options: SessionOptions): Promise<Session> {
 async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> {
   const { policy, id, mask = createMask() } = options;
   preflight();
-  if (policy.mode === 'enforce') await refuseOutsideResolver();
+  const closed = policy.mode === 'enforce' ? await socketsToClose(readIfThere(NSSWITCH)) : [];
   const origin = ownCgroup();
   const entry = registerRun(options, origin);
   undo.add('run entry', () => removeEntry(id));
@@ -145,13 +147,14 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const processes = new ProcessTable(clock, mask);
   const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
   undo.add('dependencies', () => dependencies.close());
-  const programs = await programsFor(options);
+  const programs = await programsFor(options, closed.length > 0);
   undo.add('eBPF programs', () => programs.close());
   const words = new EngineWords(programs.map('engine'));
   words.setLevel(cgroup.level);
   words.setRun(cgroup.id);
   words.setNetns(native().netnsCookie());
   const tables = installPolicy(programs, options, cgroup.id);
+  closeSockets(programs.map('closed_sockets'), cgroup.id, closed);
 
   const { policyElsewhere, leases = LEASE_SETTINGS } = options;
   const facts = new Facts({
@@ -238,7 +241,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   }
   words.beat();
   programs.watch();
-  const attachment = programs.attach(cgroup, id, [policy.mode]);
+  const attachment = programs.attach(cgroup, id, { modes: [policy.mode], closes: closed.length > 0 });
   let lost = false;
   const checkGuard = () => {
     if (lost || (attachment.intact() && programs.intact())) return;
@@ -288,12 +291,15 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   };
 }
 
-/** Those that were loaded ahead, if they are of the policy's mode. */
-async function programsFor({ policy, programs, syscalls }: SessionOptions): Promise<Programs> {
+/** Those that were loaded ahead, if they can do what the run needs. */
+async function programsFor(
+  { policy, programs, syscalls }: SessionOptions,
+  closes: boolean,
+): Promise<Programs> {
   const ready = await programs;
-  if (ready?.modes.includes(policy.mode)) return ready;
+  if (ready?.modes.includes(policy.mode) && (ready.closes || !closes)) return ready;
   ready?.close();
-  return loadPrograms([policy.mode], { syscalls });
+  return loadPrograms([policy.mode], { syscalls, closes });
 }
 
 /** How long connections that end with the command are waited for, so that what they carried is known. */
@@ -382,6 +388,9 @@ function dispatch(
     case 'escape':
       onEvent(recorder.escape(record));
       break;
+    case 'closed':
+      onEvent(recorder.closed(record));
+      break;
     case 'dns-reply':
       readReply(record, facts, book);
       break;
@@ -468,17 +477,6 @@ function readIfThere(path: string): string {
   } catch {
     return '';
   }
-}
-
-/** Names asked outside the run would be unknown here, and their addresses wrongly judged. */
-async function refuseOutsideResolver(): Promise<void> {
-  const found = await outsideResolver(readIfThere('/etc/nsswitch.conf'));
-  if (found?.anyName)
-    throw new SetupFailure(
-      'outside-resolver',
-      `${found.name} would answer the run's lookups from outside, where they cannot be guarded`,
-      found.remedy,
-    );
 }
 
 async function startDns(

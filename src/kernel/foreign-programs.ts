@@ -3,6 +3,7 @@ import type { AttachedProgram } from './binding.ts';
 import { type Cgroup, withCgroupFd } from './cgroup.ts';
 import { findCgroup2 } from './mounts.ts';
 import { native } from './native.ts';
+import { hasUnixConnect, UNIX_CONNECT } from './unix-connect.ts';
 
 /** include/uapi/linux/bpf.h */
 const BPF_F_ALLOW_OVERRIDE = 1;
@@ -22,6 +23,7 @@ const ATTACH_TYPES: Readonly<Record<string, number>> = {
   getpeername4: 29,
   getpeername6: 30,
   sock_release: 34,
+  connect_unix: UNIX_CONNECT,
 };
 
 /** A program of somebody else's that does not share its hook with programs on cgroups below. */
@@ -37,7 +39,9 @@ export interface ForeignProgram extends AttachedProgram {
 export function foreignPrograms(parent: Cgroup, hook?: string): ForeignProgram[] {
   const root = findCgroup2();
   return Object.entries(ATTACH_TYPES)
-    .filter(([name]) => hook === undefined || name === hook)
+    .filter(([name, type]) =>
+      hook === undefined ? type !== UNIX_CONNECT || hasUnixConnect() : name === hook,
+    )
     .flatMap(([name, type]) => foreignProgram(parent, root, name, type) ?? []);
 }
 

@@ -57,6 +57,15 @@ export const outcomeEvent = {
   errno: { offset: 64, size: 4 },
 } as const;
 
+export const closedEvent = {
+  size: 168,
+  header: { offset: 0, size: 32 },
+  errno: { offset: 32, size: 4 },
+  length: { offset: 36, size: 4 },
+  comm: { offset: 40, size: 16 },
+  path: { offset: 56, size: 108 },
+} as const;
+
 export const openingEvent = {
   size: 408,
   attempt: { offset: 0, size: 128 },
@@ -186,6 +195,13 @@ export const chainKey = {
   name: { offset: 28, size: 248 },
 } as const;
 
+export const closedKey = {
+  size: 120,
+  run: { offset: 0, size: 8 },
+  length: { offset: 8, size: 4 },
+  path: { offset: 12, size: 108 },
+} as const;
+
 export const clientKey = {
   size: 4,
   protocol: { offset: 0, size: 1 },
@@ -276,6 +292,7 @@ export const eventKind = {
   EVENT_OPENING_PIECE: 9,
   EVENT_RETURN: 10,
   EVENT_OUTCOME: 11,
+  EVENT_CLOSED: 12,
 } as const;
 
 export const hook = {

@@ -9,12 +9,16 @@ import { BPFFS, ensureBpffs, findCgroup2 } from './mounts.ts';
 import { native } from './native.ts';
 import { type Probe, probe } from './probe.ts';
 import { loadPrograms, type Programs } from './programs.ts';
+import { hasUnixConnect } from './unix-connect.ts';
 
 const MODES: readonly Mode[] = ['enforce', 'audit'];
 const IPPROTO_TCP = 6;
 const AF_INET = 2;
 const LOOPBACK = '127.0.0.1';
 const SIGKILL = 9;
+
+/** Whether resolvers outside a run can be closed to it. */
+export const CLOSING = 'UNIX sockets';
 
 /** What a guard is made of, each part tried out. In the order one would fix them. */
 export const GUARD_PROBES: readonly Probe[] = [
@@ -43,6 +47,16 @@ export const GUARD_PROBES: readonly Probe[] = [
     minimum: null,
     remedy: 'have its owner attach it with BPF_F_ALLOW_MULTI, and it will see the run too',
     look: lookAtForeign,
+  }),
+  probe({
+    name: CLOSING,
+    needed: false,
+    minimum: '6.7',
+    remedy: 'boot a newer kernel, or have names asked by `dns` alone',
+    look: () => {
+      if (hasUnixConnect()) return 'those of resolvers outside a run can be closed to it';
+      throw new Error('those of resolvers outside a run cannot be closed to it, so enforce refuses them');
+    },
   }),
   probe({
     name: 'start inside',
@@ -86,7 +100,7 @@ async function withCgroup<T>(use: (cgroup: Cgroup) => T | Promise<T>): Promise<T
 
 async function withPrograms<T>(use: (programs: Programs, elapsed: () => number) => T): Promise<T> {
   const start = performance.now();
-  const programs = await loadPrograms(MODES);
+  const programs = await loadPrograms(MODES, { closes: hasUnixConnect() });
   try {
     return use(programs, () => Math.round(performance.now() - start));
   } finally {
@@ -104,7 +118,7 @@ function lookAtAttaching(): Promise<string> {
     withPrograms((programs) => {
       const start = performance.now();
       programs.watch();
-      programs.attach(cgroup, `probe-${process.pid}`, MODES);
+      programs.attach(cgroup, `probe-${process.pid}`, { modes: MODES, closes: programs.closes });
       return `to a cgroup and the scheduler, pinned: ${Math.round(performance.now() - start)} ms`;
     }),
   );

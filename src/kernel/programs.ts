@@ -35,6 +35,9 @@ const CGROUP_PROGRAMS: readonly { name: string; modes: readonly Mode[] }[] = [
   { name: 'ingress', modes: ['audit'] },
 ];
 
+/** Refuses UNIX sockets in the map `closed_sockets`; in the kernel where `hasUnixConnect` says so. */
+const CLOSING_PROGRAM = { name: 'connect_unix', modes: ['enforce'] } as const;
+
 /** Reads what sockets in this map send; `established` puts them there. */
 const MESSAGE_PROGRAM = { name: 'message', map: 'opening_sockets', mode: 'enforce' } as const;
 
@@ -53,6 +56,8 @@ const MAX_WALK_BYTES = 64 << 20;
 export interface Programs {
   /** What runs can be in. */
   readonly modes: readonly Mode[];
+  /** Whether they can close UNIX sockets. */
+  readonly closes: boolean;
   map(name: string): BpfMap;
   /**
    * Walks the sockets of runs now: a `struct connection` (bpf/event.h) for each address one is connected to.
@@ -65,11 +70,18 @@ export interface Programs {
   /** Takes those off again. Twice is no error. */
   unwatchSyscalls(): void;
   /** Attaches what runs of these modes need to a cgroup and pins the links, so that they outlive this process. */
-  attach(cgroup: Cgroup, pinName: string, modes: readonly Mode[]): Attachment;
+  attach(cgroup: Cgroup, pinName: string, needs: Needs): Attachment;
   /** Whether every program on a tracepoint is still attached. */
   intact(): boolean;
   /** Takes all programs off, and their pins away, and unloads. */
   close(): void;
+}
+
+/** What programs on a cgroup are for. */
+export interface Needs {
+  readonly modes: readonly Mode[];
+  /** Whether UNIX sockets are closed to the run. */
+  readonly closes: boolean;
 }
 
 /** Programs on one cgroup. */
@@ -81,13 +93,17 @@ export interface Attachment {
 }
 
 /**
- * Loads the object, on another thread, with what runs of these modes need. Rejects with SetupFailure `no-object` or
+ * Loads the object, on another thread, with what runs of these modes need. `closes`: with the program that closes UNIX
+ * sockets, which not every kernel takes. Rejects with SetupFailure `no-object` or
  * `load-refused` with the verifier's cause.
  */
-export async function loadPrograms(modes: readonly Mode[], { syscalls = false } = {}): Promise<Programs> {
+export async function loadPrograms(
+  modes: readonly Mode[],
+  { syscalls = false, closes = false } = {},
+): Promise<Programs> {
   if (!existsSync(OBJECT_PATH))
     throw new SetupFailure('no-object', `the eBPF object ${OBJECT_PATH} is missing`, 'build it: make build');
-  const wanted = CGROUP_PROGRAMS.filter((program) => program.modes.some((mode) => modes.includes(mode)));
+  const wanted = wantedBy({ modes, closes });
   const reads = modes.includes(MESSAGE_PROGRAM.mode);
   const object = await load([
     ...wanted.map(({ name }) => name),
@@ -118,6 +134,7 @@ export async function loadPrograms(modes: readonly Mode[], { syscalls = false } 
   };
   return {
     modes,
+    closes,
     map: openMap,
     walkConnections: () => native().linkRead(walk, MAX_WALK_BYTES),
     watch() {
@@ -135,8 +152,8 @@ export async function loadPrograms(modes: readonly Mode[], { syscalls = false } 
       return true;
     },
     unwatchSyscalls,
-    attach(cgroup, pinName, of) {
-      const names = wanted.filter(({ modes: its }) => its.some((mode) => of.includes(mode)));
+    attach(cgroup, pinName, needs) {
+      const names = wantedBy(needs);
       const attachment = attachPinned(object, cgroup, { pinName, names: names.map(({ name }) => name) });
       attachments.add(attachment);
       return attachment;
@@ -150,6 +167,11 @@ export async function loadPrograms(modes: readonly Mode[], { syscalls = false } 
       native().objectClose(object);
     },
   };
+}
+
+function wantedBy({ modes, closes }: Needs): { readonly name: string }[] {
+  const known = closes ? [...CGROUP_PROGRAMS, CLOSING_PROGRAM] : CGROUP_PROGRAMS;
+  return known.filter((program) => program.modes.some((mode) => modes.includes(mode)));
 }
 
 function attachPinned(
@@ -199,7 +221,7 @@ function makePinDirectory(pinName: string): string {
 async function load(wanted: readonly string[]): Promise<BpfObject> {
   const object = native().objectOpen(OBJECT_PATH);
   try {
-    const optional = [...CGROUP_PROGRAMS, MESSAGE_PROGRAM].map(({ name }) => name);
+    const optional = [...CGROUP_PROGRAMS, CLOSING_PROGRAM, MESSAGE_PROGRAM].map(({ name }) => name);
     for (const name of [...optional, ...SYSCALL_PROGRAMS])
       if (!wanted.includes(name)) native().objectSetAutoload(object, name, false);
     await native().objectLoad(object);

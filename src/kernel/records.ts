@@ -94,6 +94,18 @@ export interface OutcomeRecord {
   readonly received: number;
 }
 
+/** A UNIX socket that is closed to the run was called, and its caller got `errno`. */
+export interface ClosedRecord {
+  readonly type: 'closed';
+  readonly time: bigint;
+  readonly pid: number;
+  readonly uid: number | null;
+  readonly comm: string | null;
+  readonly errno: number;
+  /** As in ReturnRecord, without `//` and `/./`. */
+  readonly path: string;
+}
+
 /** A DNS answer read in passing (audit mode): the UDP payload, or the start of a TCP segment. */
 export interface DnsReplyRecord {
   readonly type: 'dns-reply';
@@ -151,6 +163,7 @@ export type KernelRecord =
   | OpeningPieceRecord
   | ReturnRecord
   | OutcomeRecord
+  | ClosedRecord
   | DnsReplyRecord
   | ForkRecord
   | ExecRecord
@@ -198,7 +211,7 @@ function decode(bytes: Buffer): KernelRecord | null {
   if (bytes.length < layout.eventHeader.size) return null;
   const { EVENT_CONNECT, EVENT_SEND, EVENT_DNS_REPLY, EVENT_FORK, EVENT_EXEC, EVENT_EXIT, EVENT_ESCAPE } =
     layout.eventKind;
-  const { EVENT_OPENING, EVENT_OPENING_PIECE, EVENT_RETURN, EVENT_OUTCOME } = layout.eventKind;
+  const { EVENT_OPENING, EVENT_OPENING_PIECE, EVENT_RETURN, EVENT_OUTCOME, EVENT_CLOSED } = layout.eventKind;
   switch (bytes.readUInt32LE(layout.eventHeader.kind.offset)) {
     case EVENT_CONNECT:
       return decodeAttempt(bytes, 'connect');
@@ -212,6 +225,8 @@ function decode(bytes: Buffer): KernelRecord | null {
       return decodeReturn(bytes);
     case EVENT_OUTCOME:
       return decodeOutcome(bytes);
+    case EVENT_CLOSED:
+      return decodeClosed(bytes);
     case EVENT_DNS_REPLY:
       return decodeDnsReply(bytes);
     case EVENT_EXEC:
@@ -338,16 +353,20 @@ function decodeReturn(bytes: Buffer): ReturnRecord | null {
   if (!call) return null;
   const { time, pid, tid, uid } = header(bytes);
   const family = bytes.readUInt16LE(at.family.offset);
-  const length = Math.min(bytes.readUInt32LE(at.length.offset), at.path.size);
-  const path = bytes.subarray(at.path.offset, at.path.offset + length);
+  const path = pathBytes(bytes, at);
   return {
     ...{ type: 'return', time, pid, tid, uid, call, family },
     since: bytes.readBigUInt64LE(at.since.offset),
     comm: text(bytes, at.comm) || null,
     errno: bytes.readUInt16LE(at.errno.offset),
     path: family === AF_UNIX ? unixPath(path) : null,
-    port: family === AF_VSOCK && length >= VSOCK_PORT + 4 ? path.readUInt32LE(VSOCK_PORT) : null,
+    port: family === AF_VSOCK && path.length >= VSOCK_PORT + 4 ? path.readUInt32LE(VSOCK_PORT) : null,
   };
+}
+
+function pathBytes(bytes: Buffer, at: typeof layout.returnEvent | typeof layout.closedEvent): Buffer {
+  const length = Math.min(bytes.readUInt32LE(at.length.offset), at.path.size);
+  return bytes.subarray(at.path.offset, at.path.offset + length);
 }
 
 /** unix(7): a path ends at its 0; an abstract name begins with one, and may hold more. */
@@ -355,6 +374,18 @@ function unixPath(bytes: Buffer): string {
   const end = bytes.indexOf(0);
   if (end !== 0) return bytes.toString('utf8', 0, end < 0 ? bytes.length : end);
   return `@${bytes.toString('utf8', 1).replaceAll('\0', '@')}`;
+}
+
+function decodeClosed(bytes: Buffer): ClosedRecord | null {
+  const at = layout.closedEvent;
+  if (bytes.length < at.size) return null;
+  const { time, pid, uid } = header(bytes);
+  return {
+    ...{ type: 'closed', time, pid, uid },
+    comm: text(bytes, at.comm) || null,
+    errno: bytes.readUInt32LE(at.errno.offset),
+    path: unixPath(pathBytes(bytes, at)),
+  };
 }
 
 function decodeOutcome(bytes: Buffer): OutcomeRecord | null {

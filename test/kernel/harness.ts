@@ -119,7 +119,7 @@ export class Harness {
       words.setLevel(run.level);
       words.beat();
       programs.watch();
-      programs.attach(run, name, ['enforce']);
+      programs.attach(run, name, { modes: ['enforce'], closes: false });
       const dialler = await ground.dialler(run.path);
       undo.push(() => dialler.close());
       const beating = setInterval(() => words.beat(), 500);

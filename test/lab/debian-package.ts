@@ -35,6 +35,11 @@ export function systemdResolved(): { readonly program: string; readonly librarie
   return { program, libraries: path.dirname(library) };
 }
 
+/** The directory of glibc's module that asks systemd-resolved. */
+export function nssResolve(): string {
+  return path.dirname(findFile(debianPackage('libnss-resolve'), 'libnss_resolve.so.2'));
+}
+
 function findFile(tree: string, name: string): string {
   const found = execFileSync('find', [tree, '-type', 'f', '-name', name], { encoding: 'utf8' });
   const [file = ''] = found

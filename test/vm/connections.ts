@@ -53,7 +53,7 @@ tables.publish(run.id, 1, { mode: 'enforce', errno: 1, defaultDeny: false, reads
 const server = createServer();
 server.listen(PORT, '0.0.0.0');
 await once(server, 'listening');
-programs.attach(run, 'connections', ['enforce']);
+programs.attach(run, 'connections', { modes: ['enforce'], closes: false });
 writeFileSync(join(run.path, 'cgroup.procs'), String(process.pid));
 
 const tcp = connect(PORT, TCP);

