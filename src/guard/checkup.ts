@@ -7,10 +7,10 @@ import type { Finding } from '../kernel/probe.ts';
 import { CLOSING, GUARD_PROBES } from '../kernel/probe-guard.ts';
 import { HOST_PROBES } from '../kernel/probe-host.ts';
 import { type Cost, measureCost } from './cost.ts';
+import { PROXY_ADDRESSES } from './engine.ts';
 import { outsideResolvers } from './outside-resolver.ts';
 import { ownAddresses } from './own-addresses.ts';
 import { isAlive, readEntries } from './registry.ts';
-import { PROXY_ADDRESSES } from './session.ts';
 
 /** What this kernel and host offer a run, and what a run costs here; null when none can be had. */
 export interface Checkup {

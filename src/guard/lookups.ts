@@ -31,26 +31,35 @@ export function lookupLosses(counters: Readonly<ProxyCounters>): Record<string, 
   );
 }
 
-/** The proxy's questions, answered for one run. */
-export function proxyHooks(options: {
-  runId: string;
-  run: bigint;
-  policy: CompiledPolicy;
-  lookups: LookupCache;
-  clients: ClientTable;
-  facts: Facts;
-  book: LookupBook;
-}): ProxyHooks {
-  const { runId, run, clients, facts, book, policy, lookups } = options;
+/** What the proxy asks of a run. */
+export interface RunLookups {
+  /** ULID. */
+  readonly id: string;
+  readonly policy: CompiledPolicy;
+  readonly lookups: LookupCache;
+  readonly facts: Facts;
+  readonly book: LookupBook;
+}
+
+/** Who asks, and of which run. */
+interface Context {
+  readonly asker: Asker;
+  readonly of: RunLookups;
+}
+
+/** The proxy's questions, each answered by the run that asks. `lookupsOf`: by the id of its cgroup; null: no run. */
+export function proxyHooks(clients: ClientTable, lookupsOf: (run: bigint) => RunLookups | null): ProxyHooks {
   return {
     identify(peer) {
       const client = clients.find(peer.transport, peer.address, peer.port);
-      if (!client || client.run !== run) return null;
-      const asker: Asker = { pid: client.pid, time: client.time };
-      return { run: runId, context: asker };
+      const of = client && lookupsOf(client.run);
+      if (!client || !of) return null;
+      const context: Context = { asker: { pid: client.pid, time: client.time }, of };
+      return { run: of.id, context };
     },
     judge(requester, question, aliases) {
-      const asker = askerOf(requester);
+      const { asker, of } = contextOf(requester);
+      const { policy, lookups, book } = of;
       // With aliases it is the same question again, and what exists and is denied is not passed over for another.
       const attempt = aliases.length === 0 ? book.question(asker, question) : null;
       const { answer, rule, cycle } = lookups.decide([question.name, ...aliases]);
@@ -64,16 +73,16 @@ export function proxyHooks(options: {
       };
     },
     learn(requester, learned) {
-      const asker = askerOf(requester);
+      const { asker, of } = contextOf(requester);
+      const { facts, book } = of;
       return learned
         .map(({ address, names, ttl }) => facts.learn(address, book.withShortNames(asker, names), ttl))
         .every(Boolean);
     },
     report(requester, lookup) {
-      const { pid, time } = askerOf(requester);
-      book.answered({
-        pid,
-        time,
+      const { asker, of } = contextOf(requester);
+      of.book.answered({
+        ...asker,
         names: [lookup.name, ...lookup.aliases],
         type: lookup.type,
         transport: 'udp',
@@ -103,8 +112,8 @@ function outcomeOf(type: string, rcode: string, addresses: number): Outcome {
   return addresses === 0 && (type === 'A' || type === 'AAAA') ? 'empty' : 'found';
 }
 
-function askerOf(requester: Requester): Asker {
-  return requester.context as Asker;
+function contextOf(requester: Requester): Context {
+  return requester.context as Context;
 }
 
 /** What a denied lookup's Extended DNS Error says. */

@@ -198,11 +198,14 @@ const OPENINGS: Record<number, AttemptRecord['opening']> = {
 
 const UNKNOWN_UID = 0xffffffff;
 
+/** Takes a record in. `run`: whose it is, by the id of its cgroup. */
+export type TakeRecord = (record: KernelRecord, run: bigint) => void;
+
 /** Decodes a drained batch. Calls `fault` for a record this build does not know, and goes on. */
-export function decodeBatch(batch: Buffer, each: (record: KernelRecord) => void, fault: () => void): void {
+export function decodeBatch(batch: Buffer, each: TakeRecord, fault: () => void): void {
   for (const bytes of ringRecords(batch)) {
     const record = decode(bytes);
-    if (record) each(record);
+    if (record) each(record, bytes.readBigUInt64LE(layout.eventHeader.run.offset));
     else fault();
   }
 }

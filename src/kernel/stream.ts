@@ -1,6 +1,6 @@
 import type { BpfMap, BpfRing } from './binding.ts';
 import { native } from './native.ts';
-import { decodeBatch, type KernelRecord } from './records.ts';
+import { decodeBatch, type TakeRecord } from './records.ts';
 import type { EngineWords } from './words.ts';
 
 /** A flood is read in slices, so that lookups, signals and the heartbeat have their turn. */
@@ -15,17 +15,13 @@ export class RecordStream {
   readonly #events: BpfRing;
   readonly #processes: BpfRing;
   readonly #words: EngineWords;
-  readonly #each: (record: KernelRecord) => void;
+  readonly #each: TakeRecord;
   #timer: NodeJS.Timeout | null = null;
   #draining = false;
   /** Records of a shape this build does not know. */
   faults = 0;
 
-  constructor(
-    maps: { events: BpfMap; processes: BpfMap },
-    words: EngineWords,
-    each: (record: KernelRecord) => void,
-  ) {
+  constructor(maps: { events: BpfMap; processes: BpfMap }, words: EngineWords, each: TakeRecord) {
     this.#words = words;
     this.#each = each;
     this.#events = native().ringOpen(maps.events);

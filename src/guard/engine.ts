@@ -1,0 +1,132 @@
+import { readFileSync } from 'node:fs';
+import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
+import { parseResolvConf } from '../dns/resolv.ts';
+import { ClientTable } from '../kernel/clients.ts';
+import { openDatagrams } from '../kernel/datagrams.ts';
+import { SetupFailure } from '../kernel/failure.ts';
+import { readLosses } from '../kernel/losses.ts';
+import { native } from '../kernel/native.ts';
+import type { Programs } from '../kernel/programs.ts';
+import type { TakeRecord } from '../kernel/records.ts';
+import { RecordStream } from '../kernel/stream.ts';
+import { Tables } from '../kernel/tables.ts';
+import { EngineWords } from '../kernel/words.ts';
+import type { Address } from '../model/address.ts';
+import type { Clock } from './clock.ts';
+import { lookupLosses, proxyHooks, type RunLookups } from './lookups.ts';
+
+/** A run, as its engine knows it. */
+export interface EngineRun {
+  /** The id of its cgroup. */
+  readonly run: bigint;
+  /** Takes in what the kernel tells of it. */
+  readonly take: TakeRecord;
+  /** Called twice a second. */
+  beat(): void;
+  /** What the DNS proxy asks of it. */
+  readonly lookups: RunLookups;
+}
+
+/** Where the DNS proxy of runs listens. */
+export const PROXY_ADDRESSES = ['127.86.0.1', '::1'] as const;
+const HEARTBEAT_MS = 500;
+const RESOLV_CONF = '/etc/resolv.conf';
+const DNS_PORT = 53;
+
+/** What runs share: loaded programs and their tables, the stream of what they tell, the DNS proxy, the heartbeat. */
+export class Engine {
+  readonly programs: Programs;
+  readonly words: EngineWords;
+  readonly tables: Tables;
+  readonly clock: Clock;
+  readonly stream: RecordStream;
+  readonly #clients: ClientTable;
+  readonly #runs = new Map<bigint, EngineRun>();
+  #proxy: DnsProxy | null = null;
+  #heart: NodeJS.Timeout | null = null;
+
+  /** @param level depth of the cgroups that are runs */
+  constructor(programs: Programs, { level, clock }: { level: number; clock: Clock }) {
+    this.programs = programs;
+    this.clock = clock;
+    this.words = new EngineWords(programs.map('engine'));
+    this.words.setLevel(level);
+    this.words.setNetns(native().netnsCookie());
+    this.tables = new Tables({
+      addresses: programs.map('addresses'),
+      ports: programs.map('ports'),
+      facts: programs.map('facts'),
+      factEntries: programs.map('fact_entries'),
+      runs: programs.map('runs'),
+      names: programs.map('names'),
+      chains: programs.map('chains'),
+    });
+    this.#clients = new ClientTable(programs.map('clients'));
+    this.stream = new RecordStream(
+      { events: programs.map('events'), processes: programs.map('processes') },
+      this.words,
+      (record, run) => this.#runs.get(run)?.take(record, run),
+    );
+  }
+
+  add(run: EngineRun): void {
+    this.#runs.set(run.run, run);
+  }
+
+  remove({ run }: Pick<EngineRun, 'run'>): void {
+    this.#runs.delete(run);
+  }
+
+  /** Begins to guard; nothing is turned to the DNS proxy before there is one. */
+  start(): void {
+    this.words.beat();
+    this.programs.watch();
+    this.#heart = setInterval(() => this.#beat(), HEARTBEAT_MS);
+  }
+
+  /**
+   * Starts the DNS proxy. `servers`: asked in place of those of resolv.conf. Rejects with SetupFailure `dns-proxy`.
+   */
+  async startDns(servers: readonly Address[] | null): Promise<void> {
+    try {
+      this.#proxy = await startProxy({
+        addresses: PROXY_ADDRESSES,
+        servers:
+          servers?.map((address) => ({ address, port: DNS_PORT })) ??
+          parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')).servers,
+        hooks: proxyHooks(this.#clients, (run) => this.#runs.get(run)?.lookups ?? null),
+        openDatagrams,
+      });
+    } catch (error) {
+      throw new SetupFailure(
+        'dns-proxy',
+        `the DNS proxy cannot start: ${(error as Error).message}`,
+        'name servers under `dns` in the policy, or in /etc/resolv.conf, and check that lo is up',
+        { cause: error },
+      );
+    }
+    this.words.setProxy(this.#proxy.port);
+  }
+
+  /** What was lost, by cause; causes that never struck are left out. */
+  get lost(): Record<string, number> {
+    const lost = readLosses(this.programs.map('losses'));
+    if (this.stream.faults > 0) lost['decode error'] = this.stream.faults;
+    return { ...lost, ...(this.#proxy ? lookupLosses(this.#proxy.counters) : {}) };
+  }
+
+  async close(): Promise<void> {
+    if (this.#heart) clearInterval(this.#heart);
+    this.#heart = null;
+    await this.#proxy?.close();
+    this.#proxy = null;
+    this.stream.close();
+    this.programs.close();
+  }
+
+  #beat(): void {
+    this.words.beat();
+    this.clock.refresh();
+    for (const run of this.#runs.values()) run.beat();
+  }
+}

@@ -1,0 +1,218 @@
+import { constants } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Mask } from '../audit/mask.ts';
+import { readConnections } from '../kernel/connections.ts';
+import type { KernelRecord } from '../kernel/records.ts';
+import type { AuditEvent } from '../model/event.ts';
+import type { CompiledPolicy } from '../policy/compile.ts';
+import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
+import { nameTable } from '../policy/flatten-names.ts';
+import { LookupCache } from '../policy/lookup-cache.ts';
+import { AliasTable } from './alias-table.ts';
+import { mentions, readHabits } from './asker.ts';
+import { Calls } from './calls.ts';
+import type { Dependencies } from './dependency.ts';
+import type { Engine, EngineRun } from './engine.ts';
+import { eventIds } from './event-ids.ts';
+import { FactTable } from './fact-table.ts';
+import { Facts } from './facts.ts';
+import { parseHosts } from './hosts-file.ts';
+import { keepLapsing } from './lapsing.ts';
+import type { LeaseSettings } from './lease-settings.ts';
+import { Listeners } from './listeners.ts';
+import { LookupBook } from './lookup-book.ts';
+import { type RunLookups, readReply } from './lookups.ts';
+import type { ProcessTable } from './processes.ts';
+import { readIfThere } from './readable.ts';
+import { type Recorded, Recorder, type StagedRun } from './recorder.ts';
+import { endSilentSocket } from './silent-socket.ts';
+
+export interface GuardedRunOptions {
+  /** Its cgroup. */
+  readonly cgroup: { readonly path: string; readonly id: bigint };
+  readonly common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'> & { readonly run: string };
+  readonly policy: CompiledPolicy;
+  /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
+  readonly policyElsewhere: CompiledPolicy;
+  /** Indexes its tables in the kernel. */
+  readonly generation: number;
+  readonly staged: StagedRun | null;
+  readonly processes: ProcessTable;
+  readonly dependencies: Dependencies;
+  readonly mask: Mask;
+  readonly leases: LeaseSettings;
+  /** Whether how system calls return is told. */
+  readonly syscalls: boolean;
+  /** Told at once: denied calls before they return, denied lookups before their answer leaves. */
+  readonly onDenied: (recorded: Recorded) => void;
+  /** Every event, when it is over; of a lookup, when its resolver is done. */
+  readonly onEvent: (recorded: Recorded) => void;
+}
+
+const HOSTS = '/etc/hosts';
+/** How long connections that end with the command are waited for, so that what they carried is known. */
+const LAST_OUTCOMES_MS = 30;
+
+/** One run in an engine: its policy in the kernel, what it knows of addresses, and its calls until they are events. */
+export class GuardedRun implements EngineRun {
+  readonly run: bigint;
+  readonly lookups: RunLookups;
+  readonly #engine: Engine;
+  readonly #options: GuardedRunOptions;
+  readonly #facts: Facts;
+  readonly #recorder: Recorder;
+  readonly #calls: Calls;
+  readonly #book: LookupBook;
+  readonly #stopLapsing: () => void;
+
+  /** Publishes the policy: from then on the kernel decides by it, for whoever is in the cgroup and guarded. */
+  constructor(engine: Engine, options: GuardedRunOptions) {
+    const { cgroup, policy, policyElsewhere, generation, processes } = options;
+    this.run = cgroup.id;
+    this.#engine = engine;
+    this.#options = options;
+    const { tables } = engine;
+    installPolicy(engine, options);
+    const of = { tables, policy, run: cgroup.id, generation };
+    this.#facts = new Facts({
+      table: new FactTable({ ...of, policyElsewhere }),
+      aliases: policy.mode === 'enforce' ? new AliasTable(of) : null,
+      policy,
+      run: cgroup.id,
+      connections: () => readConnections(engine.programs),
+      settings: options.leases,
+    });
+    knowHosts(this.#facts);
+    this.#stopLapsing = keepLapsing(() => this.#facts.lapse(), options.leases.every);
+    const lookups = new LookupCache(policy, (address) => this.#facts.chainsAt(address));
+    const { staged, dependencies, common, mask } = options;
+    this.#recorder = new Recorder({
+      ...{ policy, policyElsewhere, staged, clock: engine.clock, processes, facts: this.#facts },
+      ...{ lookups, dependencies, common, nextId: eventIds(), mask },
+    });
+    this.#calls = new Calls({
+      recorder: this.#recorder,
+      listeners: new Listeners({ cgroup: cgroup.path, own: policy.ownAddresses }),
+      syscalls: options.syscalls,
+      tell: options.onDenied,
+      record: options.onEvent,
+    });
+    this.#book = new LookupBook({
+      enforced: policy.mode === 'enforce',
+      say: (names) => {
+        const { answer, rule } = lookups.decide(names);
+        return { denied: answer === 'deny', byRule: rule.kind !== 'default' };
+      },
+      habits: readHabits,
+      mentions: ({ pid, time }, name) => mentions(processes.at(pid, time)?.argv ?? [], name),
+      event: (lookup, names) => this.#recorder.lookup(lookup, names),
+      catchUp: () => engine.stream.drainProcesses(),
+      tell: options.onDenied,
+      record: options.onEvent,
+    });
+    this.lookups = { id: common.run, policy, lookups, facts: this.#facts, book: this.#book };
+  }
+
+  take(record: KernelRecord): void {
+    const { processes, dependencies, onEvent } = this.#options;
+    const { words } = this.#engine;
+    switch (record.type) {
+      case 'fork':
+      case 'exec':
+        processes.apply(record);
+        if (record.type === 'exec') dependencies.executed(record.pid, record.time);
+        break;
+      case 'exit':
+        processes.apply(record);
+        this.#book.ended(record.pid);
+        break;
+      case 'escape':
+        onEvent(this.#recorder.escape(record));
+        break;
+      case 'closed':
+        onEvent(this.#recorder.closed(record));
+        break;
+      case 'dns-reply':
+        readReply(record, this.#facts, this.#book);
+        break;
+      case 'attempt':
+        // The kernel has marked the use, unless it had no fact yet, or was just being given another one.
+        if (record.decision !== 'deny') this.#facts.use(record.address, Number(record.time) / 1e6);
+        if (record.decision === 'deny') endSilentSocket(record);
+        this.#calls.take(record);
+        if (record.ticket !== 0) words.told(record.ticket);
+        break;
+      case 'opening':
+        this.#calls.take(record);
+        if (record.attempt.ticket !== 0) words.told(record.attempt.ticket);
+        // Not before: its caller holds it until then. Some clients do not look at what send() says, and would wait.
+        if (record.attempt.decision === 'deny') endSilentSocket(record.attempt);
+        break;
+      case 'opening-piece':
+      case 'return':
+      case 'outcome':
+        this.#calls.take(record);
+    }
+  }
+
+  beat(): void {
+    this.#calls.flush();
+  }
+
+  /** What could not be kept or agreed on, by cause. */
+  get lost(): Record<string, number> {
+    const { disagreements } = this.#recorder;
+    return {
+      ...this.#facts.lost,
+      ...(disagreements > 0 ? { 'kernel and policy disagree': disagreements } : {}),
+    };
+  }
+
+  /** The command has ended: what is still on its way is read, and what is open is recorded. */
+  async finish(): Promise<void> {
+    const until = performance.now() + LAST_OUTCOMES_MS;
+    this.#engine.stream.drainAll();
+    while (this.#calls.open > 0 && performance.now() < until) {
+      await sleep(2);
+      this.#engine.stream.drainAll();
+    }
+    this.#book.close();
+    this.#calls.close();
+  }
+
+  /** Stops what runs by the clock. Twice is no error. */
+  close(): void {
+    this.#stopLapsing();
+    this.#book.close();
+  }
+}
+
+function installPolicy({ tables }: Engine, options: GuardedRunOptions): void {
+  const { policy, policyElsewhere, generation, cgroup } = options;
+  if (policy.mode === 'enforce') {
+    tables.installPolicy(
+      generation,
+      addressTable(policy).map(({ prefix, segments, ownAddress }) => ({
+        prefix,
+        answers: segments,
+        elsewhere: ownAddress ? segmentsOfPrefix(policyElsewhere, prefix) : null,
+      })),
+    );
+    tables.installNames(generation, nameTable(policy));
+  }
+  tables.publish(cgroup.id, generation, {
+    mode: policy.mode,
+    errno: constants.errno[policy.onDeny],
+    defaultDeny: policy.fallback.answer === 'deny',
+    reads: policy.mode === 'enforce' && policy.denies,
+  });
+}
+
+/** A hosts file may have a hundred thousand names for one address: they are learned at one stroke. */
+function knowHosts(facts: Facts): void {
+  const lines = Map.groupBy(parseHosts(readIfThere(HOSTS)), ({ address }) => address);
+  for (const [address, of] of lines) {
+    const names = of.flatMap((line) => line.names);
+    facts.know(address, names);
+  }
+}
