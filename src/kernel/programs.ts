@@ -72,7 +72,8 @@ export interface Programs {
 }
 
 /**
- * Loads the object. `closes`: with the program that closes UNIX sockets, which not every kernel takes. Throws SetupFailure `no-object` or `load-refused` with the verifier's cause.
+ * Loads the object. `closes`: with the program that closes UNIX sockets. Throws SetupFailure `no-object` or
+ * `load-refused` with the verifier's cause.
  */
 export function loadPrograms(modes: readonly Mode[], { syscalls = false, closes = false } = {}): Programs {
   if (!existsSync(OBJECT_PATH))
