@@ -34,8 +34,8 @@ static long spell_byte(__u32 at, struct spelling *spelling)
 	return 0;
 }
 
-/* What the caller of connect() calls. Of length 0: it gives no address, and is bound to be refused. */
-static __always_inline void read_path(struct bpf_sock_addr *ctx, struct closed_key *key)
+/* What the caller of connect() calls; 0 where it cannot be read. */
+static __always_inline int read_path(struct bpf_sock_addr *ctx, struct closed_key *key)
 {
 	struct spelling spelling = {.key = key};
 	struct bpf_sock_addr_kern *call = (void *)ctx;
@@ -44,18 +44,19 @@ static __always_inline void read_path(struct bpf_sock_addr *ctx, struct closed_k
 
 	if (bpf_core_read(&address, sizeof(address), &call->uaddr) ||
 	    bpf_core_read(&length, sizeof(length), &call->uaddrlen) || length <= SUN_PATH)
-		return;
+		return 0;
 	length -= SUN_PATH;
 	if (length > UNIX_PATH_SIZE)
 		length = UNIX_PATH_SIZE;
 	if (bpf_probe_read_kernel(spelling.raw, length, address + SUN_PATH))
-		return;
+		return 0;
 	if (spelling.raw[0]) {
 		bpf_loop(UNIX_PATH_SIZE, spell_byte, &spelling, 0);
 	} else {
 		__builtin_memcpy(key->path, spelling.raw, sizeof(spelling.raw));
 		key->length = length;
 	}
+	return 1;
 }
 
 static __always_inline void tell_closed(const struct closed_key *key, __u32 errno)
@@ -84,8 +85,11 @@ int connect_unix(struct bpf_sock_addr *ctx)
 
 	if (!key.run)
 		return 1;
-	read_path(ctx, &key);
-	errno = key.length ? bpf_map_lookup_elem(&closed_sockets, &key) : NULL;
+	if (!read_path(ctx, &key)) {
+		count_loss(LOSS_EVENTS);
+		return 0;
+	}
+	errno = bpf_map_lookup_elem(&closed_sockets, &key);
 	if (!errno)
 		return 1;
 	tell_closed(&key, *errno);

