@@ -261,6 +261,8 @@ struct exec_event {
 	__u8 argv[ARGV_SIZE];
 };
 
+#define MAX_LEVELS 8
+
 /* Engine-wide words, mapped into user space; each is written whole. */
 struct engine {
 	__u64 heartbeat;
@@ -269,11 +271,11 @@ struct engine {
 	__u64 run;
 	__u32 proxy_port;
 	__u32 wakeup;
-	__u32 level;
+	/* Depths of the cgroups that are runs, the deepest first: of nested runs the innermost counts. 0: no more. */
+	__u8 levels[MAX_LEVELS];
 	/* Tickets handed out, and the latest that was told. */
 	__u32 tickets;
 	__u32 told;
-	__u32 pad;
 };
 
 /* runs: cgroup id → this. One 8-byte write publishes both. */

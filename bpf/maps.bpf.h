@@ -322,16 +322,18 @@ static __always_inline __u64 submit_flags(int urgent)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/* The run the current task is in: the cgroup at the level where runs live, if it is one. 0: none. */
+/* The run the current task is in: its ancestor at a level where runs live, if it is one. 0: none. */
 static __always_inline __u64 task_run(void)
 {
 	struct engine *words = the_engine();
-	__u64 cgroup;
 
-	if (!words)
-		return 0;
-	cgroup = bpf_get_current_ancestor_cgroup_id(words->level);
-	return cgroup && bpf_map_lookup_elem(&runs, &cgroup) ? cgroup : 0;
+	for (int i = 0; words && i < MAX_LEVELS && words->levels[i]; i++) {
+		__u64 cgroup = bpf_get_current_ancestor_cgroup_id(words->levels[i]);
+
+		if (cgroup && bpf_map_lookup_elem(&runs, &cgroup))
+			return cgroup;
+	}
+	return 0;
 }
 
 static __always_inline void fill_header(struct event_header *header, __u32 kind, __u64 run)

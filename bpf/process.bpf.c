@@ -16,16 +16,19 @@ static __always_inline void tag(struct task_struct *task, __u64 run)
 static __always_inline __u64 run_of(struct cgroup *cgroup)
 {
 	struct engine *words = the_engine();
-	__u64 id;
-	__u32 level;
+	int depth = BPF_CORE_READ(cgroup, level);
 
-	if (!words)
-		return 0;
-	level = words->level;
-	if (level > 64 || BPF_CORE_READ(cgroup, level) < (int)level)
-		return 0;
-	id = BPF_CORE_READ(cgroup, ancestors[level], kn, id);
-	return bpf_map_lookup_elem(&runs, &id) ? id : 0;
+	for (int i = 0; words && i < MAX_LEVELS && words->levels[i]; i++) {
+		__u32 level = words->levels[i];
+		__u64 id;
+
+		if (level > 64 || depth < (int)level)
+			continue;
+		id = BPF_CORE_READ(cgroup, ancestors[level], kn, id);
+		if (bpf_map_lookup_elem(&runs, &id))
+			return id;
+	}
+	return 0;
 }
 
 static __always_inline void tell_process(__u32 kind, __u64 run, struct task_struct *task, __u64 cgroup)

@@ -176,6 +176,19 @@ static __always_inline int answers_peer(const struct packet *packet, __u64 cooki
 	return bpf_map_lookup_elem(&peers, &key) != NULL;
 }
 
+/* The run whose cgroup the packet's socket is in; else what is at the deepest level, which is none. */
+static __always_inline __u64 packet_run(struct __sk_buff *skb, const struct engine *words)
+{
+	__u64 cgroup = 0;
+
+	for (int i = 0; i < MAX_LEVELS && words->levels[i]; i++) {
+		cgroup = bpf_skb_ancestor_cgroup_id(skb, words->levels[i]);
+		if (cgroup && bpf_map_lookup_elem(&runs, &cgroup))
+			break;
+	}
+	return cgroup;
+}
+
 /* What no call hook has spoken about: 1 lets it go, 0 drops it. */
 static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *sk, __u32 type)
 {
@@ -202,7 +215,7 @@ static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *
 				       : 1;
 	}
 	if (!run)
-		run = bpf_skb_ancestor_cgroup_id(skb, words->level);
+		run = packet_run(skb, words);
 	cookie = bpf_get_socket_cookie(skb);
 	if (protocol == IPPROTO_UDP && type == SOCK_DGRAM && answers_peer(&packet, cookie))
 		return 1;

@@ -19,6 +19,8 @@ import { lookupLosses, proxyHooks, type RunLookups } from './lookups.ts';
 export interface EngineRun {
   /** The id of its cgroup. */
   readonly run: bigint;
+  /** The depth of its cgroup. */
+  readonly level: number;
   /** Takes in what the kernel tells of it. */
   readonly take: TakeRecord;
   /** Called twice a second. */
@@ -42,15 +44,15 @@ export class Engine {
   readonly stream: RecordStream;
   readonly #clients: ClientTable;
   readonly #runs = new Map<bigint, EngineRun>();
+  #facts = 0;
+  #generations = 0;
   #proxy: DnsProxy | null = null;
   #heart: NodeJS.Timeout | null = null;
 
-  /** @param level depth of the cgroups that are runs */
-  constructor(programs: Programs, { level, clock }: { level: number; clock: Clock }) {
+  constructor(programs: Programs, clock: Clock) {
     this.programs = programs;
     this.clock = clock;
     this.words = new EngineWords(programs.map('engine'));
-    this.words.setLevel(level);
     this.words.setNetns(native().netnsCookie());
     this.tables = new Tables({
       addresses: programs.map('addresses'),
@@ -69,12 +71,19 @@ export class Engine {
     );
   }
 
-  add(run: EngineRun): void {
-    this.#runs.set(run.run, run);
+  /** A number that no fact of any run has. */
+  readonly nextFact = (): number => ++this.#facts;
+
+  /** A number that no tables of any run are under. */
+  nextGeneration(): number {
+    this.#generations += 1;
+    return this.#generations;
   }
 
-  remove({ run }: Pick<EngineRun, 'run'>): void {
-    this.#runs.delete(run);
+  /** Before its programs are attached. */
+  add(run: EngineRun): void {
+    this.#runs.set(run.run, run);
+    this.words.setLevels([...this.#runs.values()].map(({ level }) => level));
   }
 
   /** Begins to guard; nothing is turned to the DNS proxy before there is one. */

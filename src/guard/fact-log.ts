@@ -22,13 +22,18 @@ interface Retired {
 
 /**
  * What each fact said, by number: a set of chains that never changes, so that a record read a moment later
- * has the names that were known at the call. Numbers are not used twice in a run.
+ * has the names that were known at the call. Numbers are not used twice.
  */
 export class FactLog {
   readonly #facts = new Map<number, Snapshot>();
   readonly #retired = new Map<number, Retired>();
   readonly #atHand = new Map<number, readonly (readonly Name[])[]>();
-  #last = 0;
+  readonly #nextId: () => number;
+
+  /** @param nextId never the same twice; not 0 */
+  constructor(nextId: () => number) {
+    this.#nextId = nextId;
+  }
 
   /** Facts out of force that are still kept. */
   get retired(): number {
@@ -37,7 +42,7 @@ export class FactLog {
 
   /** A new fact: these chains, as they are now. */
   add(chains: ReadonlyMap<ChainText, number>): number {
-    const id = ++this.#last;
+    const id = this.#nextId();
     this.#facts.set(id, { chains, count: chains.size });
     return id;
   }

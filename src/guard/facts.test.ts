@@ -13,6 +13,7 @@ const options = { deployment: null, allow: [], deny: [], default: null, mode: nu
 const policy = compile(null, { ...options, ownAddresses: [] });
 
 let now = 0;
+let latestFact = 0;
 let connections: Connection[] = [];
 beforeEach(() => {
   now = 1_000_000;
@@ -27,6 +28,7 @@ function makeFacts(settings: Partial<LeaseSettings> = {}): Facts {
     policy,
     run: RUN,
     connections: () => connections,
+    nextFact: () => ++latestFact,
     now: () => now,
     settings: { ...LEASE_SETTINGS, ...settings },
   });

@@ -35,7 +35,7 @@ export class Facts {
   readonly #now: () => number;
   readonly #settings: LeaseSettings;
   readonly #leases = new Map<Address, Lease>();
-  readonly #log = new FactLog();
+  readonly #log: FactLog;
   readonly #calendar: Calendar<Lease>;
   readonly #lost = new Map<Lost, number>();
   #chains = 0;
@@ -50,6 +50,8 @@ export class Facts {
     run: bigint;
     /** Of all runs, now. */
     connections: () => readonly Connection[];
+    /** Numbers for facts: runs that share tables share them. Never the same twice, and not 0. */
+    nextFact: () => number;
     /** CLOCK_MONOTONIC, milliseconds. */
     now?: () => number;
     settings?: LeaseSettings;
@@ -62,6 +64,7 @@ export class Facts {
     this.#connections = options.connections;
     this.#now = options.now ?? monotonicMs;
     this.#settings = options.settings ?? LEASE_SETTINGS;
+    this.#log = new FactLog(options.nextFact);
     this.#calendar = new Calendar(this.#now());
   }
 

@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Mask } from '../audit/mask.ts';
+import type { Cgroup } from '../kernel/cgroup.ts';
 import { readConnections } from '../kernel/connections.ts';
 import type { KernelRecord } from '../kernel/records.ts';
 import type { AuditEvent } from '../model/event.ts';
@@ -29,13 +30,11 @@ import { endSilentSocket } from './silent-socket.ts';
 
 export interface GuardedRunOptions {
   /** Its cgroup. */
-  readonly cgroup: { readonly path: string; readonly id: bigint };
+  readonly cgroup: Cgroup;
   readonly common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'> & { readonly run: string };
   readonly policy: CompiledPolicy;
   /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
   readonly policyElsewhere: CompiledPolicy;
-  /** Indexes its tables in the kernel. */
-  readonly generation: number;
   readonly staged: StagedRun | null;
   readonly processes: ProcessTable;
   readonly dependencies: Dependencies;
@@ -56,6 +55,7 @@ const LAST_OUTCOMES_MS = 30;
 /** One run in an engine: its policy in the kernel, what it knows of addresses, and its calls until they are events. */
 export class GuardedRun implements EngineRun {
   readonly run: bigint;
+  readonly level: number;
   readonly lookups: RunLookups;
   readonly #engine: Engine;
   readonly #options: GuardedRunOptions;
@@ -67,12 +67,14 @@ export class GuardedRun implements EngineRun {
 
   /** Publishes the policy: from then on the kernel decides by it, for whoever is in the cgroup and guarded. */
   constructor(engine: Engine, options: GuardedRunOptions) {
-    const { cgroup, policy, policyElsewhere, generation, processes } = options;
+    const { cgroup, policy, policyElsewhere, processes } = options;
+    const generation = engine.nextGeneration();
     this.run = cgroup.id;
+    this.level = cgroup.level;
     this.#engine = engine;
     this.#options = options;
     const { tables } = engine;
-    installPolicy(engine, options);
+    installPolicy(engine, options, generation);
     const of = { tables, policy, run: cgroup.id, generation };
     this.#facts = new Facts({
       table: new FactTable({ ...of, policyElsewhere }),
@@ -81,6 +83,7 @@ export class GuardedRun implements EngineRun {
       run: cgroup.id,
       connections: () => readConnections(engine.programs),
       settings: options.leases,
+      nextFact: engine.nextFact,
     });
     knowHosts(this.#facts);
     this.#stopLapsing = keepLapsing(() => this.#facts.lapse(), options.leases.every);
@@ -187,8 +190,8 @@ export class GuardedRun implements EngineRun {
   }
 }
 
-function installPolicy({ tables }: Engine, options: GuardedRunOptions): void {
-  const { policy, policyElsewhere, generation, cgroup } = options;
+function installPolicy({ tables }: Engine, options: GuardedRunOptions, generation: number): void {
+  const { policy, policyElsewhere, cgroup } = options;
   if (policy.mode === 'enforce') {
     tables.installPolicy(
       generation,

@@ -82,8 +82,6 @@ export interface Finished {
 
 /** How often it is looked whether the guard is still in place. */
 const LOOK_MS = 500;
-/** A single policy is in force for the whole of an embedded run. */
-const GENERATION = 1;
 const NSSWITCH = '/etc/nsswitch.conf';
 
 /** Sets up the guard, all or nothing: what was done is undone when a step fails. Throws SetupFailure. */
@@ -116,14 +114,14 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const processes = new ProcessTable(clock, mask);
   const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
   undo.add('dependencies', () => dependencies.close());
-  const engine = new Engine(await programsFor(options, closed.length > 0), { level: cgroup.level, clock });
+  const engine = new Engine(await programsFor(options, closed.length > 0), clock);
   undo.add('engine', () => engine.close());
   engine.words.setRun(cgroup.id);
   closeSockets(engine.programs.map('closed_sockets'), cgroup.id, closed);
   const { host, deployment, policyId, policyElsewhere, staged, leases = LEASE_SETTINGS } = options;
   const run = new GuardedRun(engine, {
     ...{ cgroup, policy, policyElsewhere, staged, processes, dependencies, mask, leases },
-    ...{ generation: GENERATION, common: { host, run: id, deployment, policy: policyId } },
+    common: { host, run: id, deployment, policy: policyId },
     syscalls: options.syscalls,
     onDenied: options.onDenied,
     onEvent: options.onEvent,

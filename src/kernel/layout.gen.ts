@@ -123,9 +123,9 @@ export const engine = {
   run: { offset: 16, size: 8 },
   proxyPort: { offset: 24, size: 4 },
   wakeup: { offset: 28, size: 4 },
-  level: { offset: 32, size: 4 },
-  tickets: { offset: 36, size: 4 },
-  told: { offset: 40, size: 4 },
+  levels: { offset: 32, size: 8 },
+  tickets: { offset: 40, size: 4 },
+  told: { offset: 44, size: 4 },
 } as const;
 
 export const runState = {

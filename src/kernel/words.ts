@@ -2,6 +2,11 @@ import type { BpfMap } from './binding.ts';
 import * as layout from './layout.gen.ts';
 import { native } from './native.ts';
 
+/** Levels of the cgroup tree that runs can be at, all together. */
+const MOST_LEVELS = layout.engine.levels.size;
+/** The programs look no deeper (bpf/process.bpf.c). */
+const DEEPEST = 64;
+
 /** The words shared with the programs in mapped memory (bpf/event.h struct engine). Each is written whole. */
 export class EngineWords {
   readonly #longs: BigUint64Array;
@@ -32,9 +37,14 @@ export class EngineWords {
     this.#longs[layout.engine.run.offset >> 3] = run;
   }
 
-  /** Depth of the cgroups that are runs. */
-  setLevel(level: number): void {
-    this.#words[layout.engine.level.offset >> 2] = level;
+  /** Depths of the cgroups that are runs, the root's being 0; at most `MOST_LEVELS`. */
+  setLevels(levels: Iterable<number>): void {
+    const deepestFirst = [...new Set(levels)].sort((one, other) => other - one);
+    if (deepestFirst.length > MOST_LEVELS || deepestFirst.some((level) => level < 1 || level > DEEPEST))
+      throw new RangeError(`runs at levels ${deepestFirst.join(', ')} are more than the programs look at`);
+    const bytes = new Uint8Array(MOST_LEVELS);
+    bytes.set(deepestFirst);
+    this.#longs[layout.engine.levels.offset >> 3] = new DataView(bytes.buffer).getBigUint64(0, true);
   }
 
   /** The denial with this ticket is on the terminal: its caller may go on. */

@@ -32,7 +32,7 @@ function examine(script = 'exec "$1" doctor --json') {
 }
 
 function traces(pid: number): string[] {
-  const pins = '/sys/fs/bpf/acyclic/v2';
+  const pins = '/sys/fs/bpf/acyclic/v3';
   return [...readdirSync(findCgroup2()), ...(existsSync(pins) ? readdirSync(pins) : [])].filter((name) =>
     name.endsWith(`probe-${pid}`),
   );
@@ -141,7 +141,7 @@ test('a run whose Acyclic was killed stays guarded, whoever looks from where cgr
   try {
     engine.kill('SIGKILL');
     await once(engine, 'exit');
-    const pins = () => readdirSync(`/sys/fs/bpf/acyclic/v2/${entry.id}`).length;
+    const pins = () => readdirSync(`/sys/fs/bpf/acyclic/v3/${entry.id}`).length;
     const before = pins();
     expect(before).toBeGreaterThan(0);
     const { status } = examine('umount -a -t cgroup2; exec "$1" doctor --json');
@@ -151,6 +151,6 @@ test('a run whose Acyclic was killed stays guarded, whoever looks from where cgr
     await sleep(100);
     spawnSync(acyclic, ['doctor']);
   }
-  expect(existsSync(`/sys/fs/bpf/acyclic/v2/${entry.id}`)).toBe(false);
+  expect(existsSync(`/sys/fs/bpf/acyclic/v3/${entry.id}`)).toBe(false);
   expect(existsSync(entry.cgroup)).toBe(false);
 });

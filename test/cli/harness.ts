@@ -86,7 +86,7 @@ export function remains(): string[] {
   const list = (directory: string) => (existsSync(directory) ? readdirSync(directory) : []);
   const all = [
     ...stdout.split('\n'),
-    ...list('/sys/fs/bpf/acyclic/v2').map((name) => `pin ${name}`),
+    ...list('/sys/fs/bpf/acyclic/v3').map((name) => `pin ${name}`),
     ...list('/run/acyclic/runs').map((name) => `entry ${name}`),
   ];
   return all.filter((what) => {

@@ -4,7 +4,7 @@ import { openPlace, type Place, STRICT } from './harness.ts';
 
 const ID = '01ARZ3NDEKTSV4RRFFQ69G5FAV';
 const entry = `/run/acyclic/runs/${ID}.json`;
-const pins = `/sys/fs/bpf/acyclic/v2/${ID}`;
+const pins = `/sys/fs/bpf/acyclic/v3/${ID}`;
 let place: Place;
 beforeAll(() => {
   place = openPlace();

@@ -72,6 +72,7 @@ export class Harness {
   #hurried = false;
   readonly #undo: (() => void | Promise<void>)[];
   #generation = 0;
+  #latestFact = 0;
   #facts: Facts | null = null;
   #recorder: Recorder | null = null;
 
@@ -116,7 +117,7 @@ export class Harness {
       const programs = await loadPrograms(['enforce']);
       undo.push(() => programs.close());
       const words = new EngineWords(programs.map('engine'));
-      words.setLevel(run.level);
+      words.setLevels([run.level]);
       words.beat();
       programs.watch();
       programs.attach(run, name, { modes: ['enforce'], closes: false });
@@ -152,6 +153,7 @@ export class Harness {
       policy,
       run,
       connections: () => readConnections(this.#programs),
+      nextFact: () => ++this.#latestFact,
       ...(leases && { settings: leases }),
     });
     this.#facts = facts;

@@ -26,6 +26,7 @@ const collect = runInNewContext('gc') as () => void;
 let programs: Programs;
 let now = 1_000_000;
 let runs = 0n;
+let latestFact = 0;
 beforeAll(async () => {
   programs = await loadPrograms(['enforce']);
 });
@@ -48,6 +49,7 @@ function makeFacts(): Facts {
     policy,
     run,
     connections: () => readConnections(programs),
+    nextFact: () => ++latestFact,
     now: () => now,
     settings: SETTINGS,
   });

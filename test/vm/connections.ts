@@ -21,7 +21,7 @@ ensureBpffs();
 const programs = await loadPrograms(['enforce']);
 const run = createCgroup(ownCgroup(), 'acyclic-connections');
 const words = new EngineWords(programs.map('engine'));
-words.setLevel(run.level);
+words.setLevels([run.level]);
 words.setNetns(native().netnsCookie());
 const map = (name: string) => programs.map(name);
 const tables = new Tables({
