@@ -63,6 +63,16 @@ export class AliasTable {
     }
   }
 
+  /** Removes all: its generation is over. */
+  clear(): void {
+    const [generation, run] = [this.#generation, this.#run];
+    for (const key of this.#chains.keys()) {
+      const [address = '', name = ''] = key.split(' ');
+      this.#tables.removeChainAnswers({ generation, run, address, name });
+    }
+    this.#chains.clear();
+  }
+
   #write(address: Address, name: Name, chains: readonly (readonly Name[])[]): void {
     const [generation, run] = [this.#generation, this.#run];
     const answers = chainSegments(this.#policy, address, name, chains);

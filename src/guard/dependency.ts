@@ -33,7 +33,7 @@ const PATIENCE_MS = 250;
  * call has to be told, or not at all.
  */
 export class Dependencies {
-  readonly #policy: CompiledPolicy;
+  #policy: CompiledPolicy;
   readonly #processes: ProcessTable;
   readonly #naming: Naming | null;
   readonly #packages = new Packages();
@@ -60,6 +60,11 @@ export class Dependencies {
     });
     await Promise.race([this.#packages.settled(), patience]);
     clearTimeout(timer);
+  }
+
+  /** Another policy is in force. */
+  judgeBy(policy: CompiledPolicy): void {
+    this.#policy = policy;
   }
 
   /** A process began to run another program. */

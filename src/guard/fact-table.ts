@@ -23,6 +23,7 @@ export class FactTable {
   readonly #generation: number;
   /** The latest: the names of a crowded address come one by one, and most of them change nothing. */
   #latest: Answers | null = null;
+  readonly #written = new Set<number>();
 
   constructor(options: {
     tables: Tables;
@@ -44,12 +45,24 @@ export class FactTable {
    * changed.
    */
   set(address: Address, fact: number, chains: Chains): boolean {
+    if (!this.judge(address, fact, chains)) return false;
     try {
-      if (this.#policy.mode === 'enforce') {
-        const { here, elsewhere } = this.#judge(address, chains);
-        this.#tables.setFactAnswers(this.#generation, fact, here, elsewhere);
-      }
       this.#tables.setFact(this.#run, address, fact);
+      return true;
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      this.forget(fact);
+      return false;
+    }
+  }
+
+  /** Writes what the policy says of a fact, by these chains. False: the table is full, and nothing has changed. */
+  judge(address: Address, fact: number, chains: Chains): boolean {
+    if (this.#policy.mode !== 'enforce') return true;
+    try {
+      const { here, elsewhere } = this.#judge(address, chains);
+      this.#tables.setFactAnswers(this.#generation, fact, here, elsewhere);
+      this.#written.add(fact);
       return true;
     } catch (error) {
       if (!isFull(error)) throw error;
@@ -71,6 +84,12 @@ export class FactTable {
   /** Removes what the policy says of a fact that is not in force. */
   forget(fact: number): void {
     this.#tables.removeFactAnswers(this.#generation, fact);
+    this.#written.delete(fact);
+  }
+
+  /** Removes what the policy says of all facts: its generation is over. */
+  clear(): void {
+    for (const fact of this.#written) this.forget(fact);
   }
 
   #judge(address: Address, chains: Chains): Answers {

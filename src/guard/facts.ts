@@ -19,6 +19,22 @@ const GO = 250;
 const CROWD = 256;
 const CROWD_MS = 20_000;
 
+type KindOf = (address: Address, chain: readonly Name[]) => string;
+
+interface Means {
+  readonly table: FactTable | null;
+  readonly aliases: AliasTable | null;
+  readonly kindOf: KindOf;
+}
+
+/** Who judges what is known, in one generation. */
+interface Judges {
+  readonly table: FactTable;
+  /** Null where first bytes are not judged. */
+  readonly aliases: AliasTable | null;
+  readonly policy: CompiledPolicy;
+}
+
 type Lost = 'learned addresses full' | 'too many names of one address' | 'leases not looked at';
 
 /**
@@ -27,9 +43,9 @@ type Lost = 'learned addresses full' | 'too many names of one address' | 'leases
  * kernel has it before `learn` returns, and has it no more when it is forgotten here.
  */
 export class Facts {
-  readonly #table: FactTable | null;
-  readonly #aliases: AliasTable | null;
-  readonly #kindOf: (address: Address, chain: readonly Name[]) => string;
+  #table: FactTable | null;
+  #aliases: AliasTable | null;
+  #kindOf: KindOf;
   readonly #connections: () => readonly Connection[];
   readonly #run: bigint;
   readonly #now: () => number;
@@ -121,6 +137,26 @@ export class Facts {
     return Object.fromEntries(this.#lost);
   }
 
+  /**
+   * Judges what is known by another policy too, under its own generation; what is learned from then on, by that alone.
+   * Facts keep their numbers. Nothing reads the new tables yet. False: they have no room, and all is as it was.
+   */
+  rejudge({ table, aliases, policy }: Judges): boolean {
+    const before = { table: this.#table, aliases: this.#aliases, kindOf: this.#kindOf };
+    this.#judgeBy({ table, aliases, kindOf: (address, chain) => kindOf(policy, address, chain) });
+    for (const lease of this.#leases.values()) {
+      const chains = [...lease.chains.keys()];
+      // Aliases first, as in #add.
+      if (this.#putAliases(lease, chains) && table.judge(lease.address, lease.fact, lease.examples()))
+        continue;
+      table.clear();
+      aliases?.clear();
+      this.#judgeBy(before);
+      return this.#lose('learned addresses full');
+    }
+    return true;
+  }
+
   /** Forgets what has lapsed, as much as one go allows. True: there is more. */
   lapse(): boolean {
     const now = this.#now();
@@ -175,6 +211,13 @@ export class Facts {
       this.#calendar.put(lease, end + this.#settings.grace);
     }
     return true;
+  }
+
+  #judgeBy({ table, aliases, kindOf: of }: Means): void {
+    this.#table = table;
+    this.#aliases = aliases;
+    this.#kindOf = of;
+    for (const lease of this.#leases.values()) lease.sortBy(of);
   }
 
   #putAliases({ address }: Lease, texts: readonly ChainText[]): boolean {

@@ -4,6 +4,7 @@ import type { Mask } from '../audit/mask.ts';
 import type { Cgroup } from '../kernel/cgroup.ts';
 import { readConnections } from '../kernel/connections.ts';
 import type { KernelRecord } from '../kernel/records.ts';
+import type { Tables } from '../kernel/tables.ts';
 import type { AuditEvent } from '../model/event.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
@@ -25,17 +26,23 @@ import { LookupBook } from './lookup-book.ts';
 import { type RunLookups, readReply } from './lookups.ts';
 import type { ProcessTable } from './processes.ts';
 import { readIfThere } from './readable.ts';
-import { type Recorded, Recorder, type StagedRun } from './recorder.ts';
+import { type Era, type Recorded, Recorder, type StagedRun } from './recorder.ts';
 import { endSilentSocket } from './silent-socket.ts';
+import { isFull } from './table-full.ts';
 
-export interface GuardedRunOptions {
-  /** Its cgroup. */
-  readonly cgroup: Cgroup;
-  readonly common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'> & { readonly run: string };
+/** A policy for a run, compiled. */
+export interface RunPolicy {
   readonly policy: CompiledPolicy;
   /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
   readonly policyElsewhere: CompiledPolicy;
+  /** Null: there is none, the run is observed. */
+  readonly policyId: string | null;
   readonly staged: StagedRun | null;
+}
+
+export interface GuardedRunOptions extends RunPolicy {
+  readonly cgroup: Cgroup;
+  readonly common: Pick<AuditEvent, 'host' | 'deployment'> & { readonly run: string };
   readonly processes: ProcessTable;
   readonly dependencies: Dependencies;
   readonly mask: Mask;
@@ -48,15 +55,22 @@ export interface GuardedRunOptions {
   readonly onEvent: (recorded: Recorded) => void;
 }
 
+/** A policy in force, with its tables. */
+interface Reign extends Era {
+  readonly table: FactTable;
+  readonly aliases: AliasTable | null;
+}
+
 const HOSTS = '/etc/hosts';
 /** How long connections that end with the command are waited for, so that what they carried is known. */
 const LAST_OUTCOMES_MS = 30;
+/** A program that read the number of a policy has long looked up its tables; records of it have been read, too. */
+const PAST_MS = 10_000;
 
 /** One run in an engine: its policy in the kernel, what it knows of addresses, and its calls until they are events. */
 export class GuardedRun implements EngineRun {
   readonly run: bigint;
   readonly level: number;
-  readonly lookups: RunLookups;
   readonly #engine: Engine;
   readonly #options: GuardedRunOptions;
   readonly #facts: Facts;
@@ -64,34 +78,30 @@ export class GuardedRun implements EngineRun {
   readonly #calls: Calls;
   readonly #book: LookupBook;
   readonly #stopLapsing: () => void;
+  #reign: Reign;
+  /** Policies that were in force, and may still be read by a program or meant by a record. */
+  readonly #past: { readonly reign: Reign; readonly until: number }[] = [];
 
   /** Publishes the policy: from then on the kernel decides by it, for whoever is in the cgroup and guarded. */
   constructor(engine: Engine, options: GuardedRunOptions) {
-    const { cgroup, policy, policyElsewhere, processes } = options;
-    const generation = engine.nextGeneration();
+    const { cgroup, policy, processes, dependencies, common, mask, leases } = options;
     this.run = cgroup.id;
     this.level = cgroup.level;
     this.#engine = engine;
     this.#options = options;
-    const { tables } = engine;
-    installPolicy(engine, options, generation);
-    const of = { tables, policy, run: cgroup.id, generation };
+    this.#reign = this.#install(options);
     this.#facts = new Facts({
-      table: new FactTable({ ...of, policyElsewhere }),
-      aliases: policy.mode === 'enforce' ? new AliasTable(of) : null,
-      policy,
-      run: cgroup.id,
+      ...{ table: this.#reign.table, aliases: this.#reign.aliases, policy, run: cgroup.id },
       connections: () => readConnections(engine.programs),
-      settings: options.leases,
+      settings: leases,
       nextFact: engine.nextFact,
     });
     knowHosts(this.#facts);
-    this.#stopLapsing = keepLapsing(() => this.#facts.lapse(), options.leases.every);
-    const lookups = new LookupCache(policy, (address) => this.#facts.chainsAt(address));
-    const { staged, dependencies, common, mask } = options;
+    this.#publish();
+    this.#stopLapsing = keepLapsing(() => this.#facts.lapse(), leases.every);
     this.#recorder = new Recorder({
-      ...{ policy, policyElsewhere, staged, clock: engine.clock, processes, facts: this.#facts },
-      ...{ lookups, dependencies, common, nextId: eventIds(), mask },
+      ...{ era: this.#reign, clock: engine.clock, processes, facts: this.#facts },
+      ...{ dependencies, common, nextId: eventIds(), mask },
     });
     this.#calls = new Calls({
       recorder: this.#recorder,
@@ -103,7 +113,7 @@ export class GuardedRun implements EngineRun {
     this.#book = new LookupBook({
       enforced: policy.mode === 'enforce',
       say: (names) => {
-        const { answer, rule } = lookups.decide(names);
+        const { answer, rule } = this.#reign.lookups.decide(names);
         return { denied: answer === 'deny', byRule: rule.kind !== 'default' };
       },
       habits: readHabits,
@@ -113,7 +123,37 @@ export class GuardedRun implements EngineRun {
       tell: options.onDenied,
       record: options.onEvent,
     });
-    this.lookups = { id: common.run, policy, lookups, facts: this.#facts, book: this.#book };
+  }
+
+  get lookups(): RunLookups {
+    const { policy, lookups } = this.#reign;
+    return { id: this.#options.common.run, policy, lookups, facts: this.#facts, book: this.#book };
+  }
+
+  /**
+   * Puts another policy of the same mode in force, in one step: a call is judged by the one before or by this one. What
+   * was learned of addresses stays. False: the tables have no room for it, and the one before stays in force.
+   */
+  swap(next: RunPolicy): boolean {
+    const before = this.#reign;
+    if (next.policy.mode !== before.policy.mode) throw new RangeError('the mode of a run does not change');
+    let reign: Reign | null = null;
+    try {
+      reign = this.#install(next);
+      if (!this.#facts.rejudge(reign)) {
+        this.#clear(reign);
+        return false;
+      }
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      return false;
+    }
+    this.#reign = reign;
+    this.#recorder.begin(reign);
+    this.#options.dependencies.judgeBy(reign.policy);
+    this.#publish();
+    this.#past.push({ reign: before, until: performance.now() + PAST_MS });
+    return true;
   }
 
   take(record: KernelRecord): void {
@@ -160,6 +200,11 @@ export class GuardedRun implements EngineRun {
 
   beat(): void {
     this.#calls.flush();
+    for (let [first] = this.#past; first && first.until <= performance.now(); [first] = this.#past) {
+      this.#past.shift();
+      this.#clear(first.reign);
+      this.#recorder.forget(first.reign.generation);
+    }
   }
 
   /** What could not be kept or agreed on, by cause. */
@@ -188,27 +233,59 @@ export class GuardedRun implements EngineRun {
     this.#stopLapsing();
     this.#book.close();
   }
+
+  /** Writes a policy's tables, which nothing reads yet. */
+  #install({ policy, policyElsewhere, policyId, staged }: RunPolicy): Reign {
+    const { tables } = this.#engine;
+    const generation = this.#engine.nextGeneration();
+    if (policy.mode === 'enforce') {
+      try {
+        installTables(tables, generation, { policy, policyElsewhere });
+      } catch (error) {
+        tables.removePolicy(generation);
+        throw error;
+      }
+    }
+    const of = { tables, policy, run: this.run, generation };
+    return {
+      ...{ policy, elsewhere: policyElsewhere, policyId, staged, generation },
+      lookups: new LookupCache(policy, (address) => this.#facts.chainsAt(address)),
+      table: new FactTable({ ...of, policyElsewhere }),
+      aliases: policy.mode === 'enforce' ? new AliasTable(of) : null,
+    };
+  }
+
+  #publish(): void {
+    const { policy, generation } = this.#reign;
+    this.#engine.tables.publish(this.run, generation, {
+      mode: policy.mode,
+      errno: constants.errno[policy.onDeny],
+      defaultDeny: policy.fallback.answer === 'deny',
+      reads: policy.mode === 'enforce' && policy.denies,
+    });
+  }
+
+  #clear({ generation, table, aliases }: Reign): void {
+    this.#engine.tables.removePolicy(generation);
+    table.clear();
+    aliases?.clear();
+  }
 }
 
-function installPolicy({ tables }: Engine, options: GuardedRunOptions, generation: number): void {
-  const { policy, policyElsewhere, cgroup } = options;
-  if (policy.mode === 'enforce') {
-    tables.installPolicy(
-      generation,
-      addressTable(policy).map(({ prefix, segments, ownAddress }) => ({
-        prefix,
-        answers: segments,
-        elsewhere: ownAddress ? segmentsOfPrefix(policyElsewhere, prefix) : null,
-      })),
-    );
-    tables.installNames(generation, nameTable(policy));
-  }
-  tables.publish(cgroup.id, generation, {
-    mode: policy.mode,
-    errno: constants.errno[policy.onDeny],
-    defaultDeny: policy.fallback.answer === 'deny',
-    reads: policy.mode === 'enforce' && policy.denies,
-  });
+function installTables(
+  tables: Tables,
+  generation: number,
+  { policy, policyElsewhere }: Pick<RunPolicy, 'policy' | 'policyElsewhere'>,
+): void {
+  tables.installPolicy(
+    generation,
+    addressTable(policy).map(({ prefix, segments, ownAddress }) => ({
+      prefix,
+      answers: segments,
+      elsewhere: ownAddress ? segmentsOfPrefix(policyElsewhere, prefix) : null,
+    })),
+  );
+  tables.installNames(generation, nameTable(policy));
 }
 
 /** A hosts file may have a hundred thousand names for one address: they are learned at one stroke. */

@@ -24,7 +24,7 @@ interface Kind {
  */
 export class Lease {
   readonly address: Address;
-  readonly #kindOf: (address: Address, chain: readonly Name[]) => string;
+  #kindOf: (address: Address, chain: readonly Name[]) => string;
   /** By chain, when its TTL ends; Infinity: never. Facts count on the order: it is only ever added to. */
   #chains = new Map<ChainText, number>();
   /** How many of its chains never lapse. */
@@ -42,6 +42,13 @@ export class Lease {
   constructor(address: Address, kindOf: (address: Address, chain: readonly Name[]) => string) {
     this.address = address;
     this.#kindOf = kindOf;
+  }
+
+  /** Which chains are judged alike is for another policy to say. */
+  sortBy(kindOf: (address: Address, chain: readonly Name[]) => string): void {
+    this.#kindOf = kindOf;
+    this.#kinds = null;
+    this.#examples = null;
   }
 
   get chains(): ReadonlyMap<ChainText, number> {

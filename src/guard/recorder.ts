@@ -63,6 +63,16 @@ export interface StagedRun extends Placed {
   readonly id: string;
 }
 
+/** A policy in force, from when it was put there until another was. */
+export interface Era extends Placed {
+  /** What the kernel has its tables under. */
+  readonly generation: number;
+  readonly policyId: string | null;
+  /** What it says of names. */
+  readonly lookups: LookupCache;
+  readonly staged: StagedRun | null;
+}
+
 /** IP protocol numbers, IANA; those not here go by number. */
 const PROTOCOL_NAMES: Record<number, string> = {
   1: 'icmp',
@@ -98,15 +108,14 @@ function transportOf(protocol: number): Transport {
 
 /** Makes events of what the kernel and the DNS proxy tell. */
 export class Recorder {
-  readonly #policy: CompiledPolicy;
-  readonly #policyElsewhere: CompiledPolicy;
-  readonly #staged: StagedRun | null;
-  readonly #lookups: LookupCache;
+  /** Policies by the generation the kernel has them under: a record read late is judged by what was in force. */
+  readonly #eras = new Map<number, Era>();
+  #era: Era;
   readonly #clock: Clock;
   readonly #processes: ProcessTable;
   readonly #facts: Facts;
   readonly #dependencies: Dependencies;
-  readonly #common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
+  readonly #common: Pick<AuditEvent, 'host' | 'run' | 'deployment'>;
   readonly #nextId: () => string;
   readonly #remembered = new LatestCall();
   readonly #mask: Mask;
@@ -114,23 +123,17 @@ export class Recorder {
   disagreements = 0;
 
   constructor(options: {
-    policy: CompiledPolicy;
-    /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
-    policyElsewhere: CompiledPolicy;
-    staged: StagedRun | null;
+    era: Era;
     clock: Clock;
     processes: ProcessTable;
     facts: Facts;
-    lookups: LookupCache;
     dependencies: Dependencies;
-    common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
+    common: Pick<AuditEvent, 'host' | 'run' | 'deployment'>;
     nextId: () => string;
     mask?: Mask;
   }) {
-    this.#policy = options.policy;
-    this.#policyElsewhere = options.policyElsewhere;
-    this.#staged = options.staged;
-    this.#lookups = options.lookups;
+    this.#era = options.era;
+    this.#eras.set(options.era.generation, options.era);
     this.#clock = options.clock;
     this.#processes = options.processes;
     this.#facts = options.facts;
@@ -138,6 +141,17 @@ export class Recorder {
     this.#common = options.common;
     this.#nextId = options.nextId;
     this.#mask = options.mask ?? createMask();
+  }
+
+  /** Another policy is in force from now on. */
+  begin(era: Era): void {
+    this.#era = era;
+    this.#eras.set(era.generation, era);
+  }
+
+  /** No record of this generation is to come any more. */
+  forget(generation: number): void {
+    this.#eras.delete(generation);
   }
 
   /** A call as it was made. `chains`: what was known of its address then. */
@@ -157,7 +171,10 @@ export class Recorder {
     const call = { address, port, chains };
     const by = (policy: CompiledPolicy) => evaluateOpening(policy, call, says, chainsAt);
     // What a declared proxy is told to reach is the destination.
-    const { opening } = this.#remembered.of(inNamespace(record, this.#inForce), { ...call, protocol: 'tcp' });
+    const { opening } = this.#remembered.of(inNamespace(record, this.#eraOf(record)), {
+      ...call,
+      protocol: 'tcp',
+    });
     const inner = opening === 'proxy' && (says.name !== null || says.address !== null);
     const known = inner ? [] : chains.flat().sort();
     const names = [...new Set([...(says.name === null ? [] : [says.name]), ...known])];
@@ -167,12 +184,13 @@ export class Recorder {
 
   /** What is known of a call's address: by the kernel when it decided, in audit mode now. */
   known(record: AttemptRecord): Chains {
-    const enforced = this.#policy.mode === 'enforce';
+    const enforced = this.#era.policy.mode === 'enforce';
     return enforced ? this.#facts.chainsOf(record.fact) : this.#facts.chainsAt(record.address);
   }
 
-  get #inForce(): Placed {
-    return { policy: this.#policy, elsewhere: this.#policyElsewhere };
+  /** Whose tables decided; of a call that none did, what is in force. */
+  #eraOf({ generation }: { readonly generation?: number }): Era {
+    return this.#eras.get(generation ?? 0) ?? this.#era;
   }
 
   #attempted(
@@ -181,8 +199,9 @@ export class Recorder {
     destination: Pick<EventDestination, 'address' | 'names'> & { readonly port?: number },
     opening: AttemptRecord['opening'],
   ): Recorded {
-    const decision = by(inNamespace(record, this.#inForce));
-    const caused = record.cause ? causeDecision(decision, record.cause) : this.#asEnforced(record, decision);
+    const era = this.#eraOf(record);
+    const decision = by(inNamespace(record, era));
+    const caused = record.cause ? causeDecision(decision, record.cause) : asEnforced(era, record, decision);
     const verdict = this.#settle(record, caused, opening);
     const errno = errnoName(record.errno);
     const call = record.hook === 'sk_msg' || record.kind === 'send' ? 'send' : 'connect';
@@ -201,7 +220,7 @@ export class Recorder {
       uid: record.uid,
       count: record.count,
       // What the guard could not do is no verdict of either policy.
-      ...(record.cause === null ? this.#stagedWord((staged) => by(inNamespace(record, staged))) : {}),
+      ...(record.cause === null ? stagedWord(era, (staged) => by(inNamespace(record, staged))) : {}),
     });
     const ambiguous = decision.ambiguous || decision.opening === 'wait';
     if (ambiguous && verdict !== 'allow')
@@ -251,17 +270,9 @@ export class Recorder {
     });
   }
 
-  /** Where names are asked is nobody's rule: enforce turns the call to the proxy, and so judges only the names. */
-  #asEnforced({ port, protocol }: AttemptRecord, decision: CallDecision): CallDecision {
-    if (this.#policy.mode === 'enforce' || port !== DNS_PORT || transportOf(protocol) === 'other')
-      return decision;
-    const rule = { ...this.#policy.fallback.rule, source: null, reason: 'a lookup, judged by its name' };
-    return { ...decision, verdict: 'allow', answer: 'allow', rule, cycle: null };
-  }
-
   /** @param names what is known of the attempt it belongs to, the name asked for first */
   lookup(seen: ObservedLookup, names: readonly string[]): Recorded {
-    const decision = this.#lookups.decide(seen.names);
+    const decision = this.#era.lookups.decide(seen.names);
     const verdict: Verdict = decision.answer === 'allow' ? 'allow' : seen.denied ? 'deny' : 'would-deny';
     return this.#recorded('dns', seen, decision, verdict, {
       destination: {
@@ -277,7 +288,7 @@ export class Recorder {
       comm: null,
       uid: null,
       count: 1,
-      ...this.#stagedWord((staged) =>
+      ...stagedWord(this.#era, (staged) =>
         evaluateLookup(staged.policy, seen.names, (address) => this.#facts.chainsAt(address)),
       ),
     });
@@ -295,15 +306,9 @@ export class Recorder {
     });
   }
 
-  #stagedWord(judge: (staged: StagedRun) => Decision): Pick<AuditEvent, 'staged'> {
-    if (!this.#staged) return {};
-    const { verdict, rule } = judge(this.#staged);
-    return { staged: { policy: this.#staged.id, verdict, rule: eventRule(rule) } };
-  }
-
   /** What happened is what the kernel did; where the policy says otherwise, that is counted. */
   #settle(record: AttemptRecord, decision: CallDecision, opening: AttemptRecord['opening']): Verdict {
-    if (this.#policy.mode === 'audit') return decision.verdict;
+    if (this.#era.policy.mode === 'audit') return decision.verdict;
     // A connection that waits for its first bytes is let through so far; a packet has none.
     const packet = record.hook === EGRESS;
     const answer = decision.opening === 'wait' && !packet ? 'allow' : decision.answer;
@@ -315,7 +320,7 @@ export class Recorder {
 
   #recorded(
     kind: EventKind,
-    at: { pid: number; time: bigint },
+    at: { pid: number; time: bigint; generation?: number },
     decision: Decision | null,
     verdict: Verdict | null,
     detail: Pick<AuditEvent, 'destination' | 'outcome' | 'hook' | 'staged'> & {
@@ -338,6 +343,7 @@ export class Recorder {
         id: this.#nextId(),
         time: this.#clock.wall(at.time),
         ...this.#common,
+        policy: this.#eraOf(at).policyId,
         kind,
         process: at.pid === 0 ? null : process,
         verdict,
@@ -355,6 +361,23 @@ export class Recorder {
       saw,
     };
   }
+}
+
+/** Where names are asked is nobody's rule: enforce turns the call to the proxy, and so judges only the names. */
+function asEnforced(
+  { policy }: Era,
+  { port, protocol }: AttemptRecord,
+  decision: CallDecision,
+): CallDecision {
+  if (policy.mode === 'enforce' || port !== DNS_PORT || transportOf(protocol) === 'other') return decision;
+  const rule = { ...policy.fallback.rule, source: null, reason: 'a lookup, judged by its name' };
+  return { ...decision, verdict: 'allow', answer: 'allow', rule, cycle: null };
+}
+
+function stagedWord({ staged }: Era, judge: (staged: StagedRun) => Decision): Pick<AuditEvent, 'staged'> {
+  if (!staged) return {};
+  const { verdict, rule } = judge(staged);
+  return { staged: { policy: staged.id, verdict, rule: eventRule(rule) } };
 }
 
 function inNamespace({ elsewhere }: AttemptRecord, placed: Placed): CompiledPolicy {

@@ -120,8 +120,8 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   closeSockets(engine.programs.map('closed_sockets'), cgroup.id, closed);
   const { host, deployment, policyId, policyElsewhere, staged, leases = LEASE_SETTINGS } = options;
   const run = new GuardedRun(engine, {
-    ...{ cgroup, policy, policyElsewhere, staged, processes, dependencies, mask, leases },
-    common: { host, run: id, deployment, policy: policyId },
+    ...{ cgroup, policy, policyElsewhere, policyId, staged, processes, dependencies, mask, leases },
+    common: { host, run: id, deployment },
     syscalls: options.syscalls,
     onDenied: options.onDenied,
     onEvent: options.onEvent,

@@ -112,6 +112,8 @@ export class Tables {
   readonly #chains: BpfMap;
   readonly #profiles = new Map<string, number>();
   #placeTables = 0;
+  /** Keys written for each generation, by which they are removed when it is over. */
+  readonly #written = new Map<number, { map: BpfMap; keys: Buffer; count: number }[]>();
 
   constructor(maps: {
     addresses: BpfMap;
@@ -139,6 +141,7 @@ export class Tables {
       return elsewhere ? [here, { prefix, where: 1, entry: this.#entry(elsewhere, 0) }] : [here];
     });
     this.#writeAddresses(
+      generation,
       rows.map(({ prefix, where, entry }) => ({
         prefix,
         table: (generation << 2) | (where << 1) | familyBit(prefix),
@@ -156,10 +159,22 @@ export class Tables {
     rows.forEach(({ pattern, places, unplaced }, i) => {
       writeNameKey(keys.subarray(i * layout.nameKey.size), generation, pattern);
       const at = i * layout.nameEntry.size;
-      values.set(this.#places(places), at + layout.nameEntry.atAddress.offset);
+      values.set(this.#places(generation, places), at + layout.nameEntry.atAddress.offset);
       values.set(this.#entry(unplaced, 0), at + layout.nameEntry.unplaced.offset);
     });
-    native().mapUpdateBatch(this.#names, keys, values, rows.length);
+    this.#write(generation, this.#names, { keys, values, count: rows.length });
+  }
+
+  /** Removes a generation's prefixes and names. No program may still be reading them. */
+  removePolicy(generation: number): void {
+    for (const { map, keys, count } of this.#written.get(generation) ?? [])
+      native().mapDeleteBatch(map, keys, count);
+    this.#written.delete(generation);
+  }
+
+  /** Takes a run off: what is left of it is in none. */
+  withdraw(run: bigint): void {
+    native().mapDelete(this.#runs, runKey(run));
   }
 
   /** Points a run at a generation, in one write. */
@@ -229,7 +244,19 @@ export class Tables {
     return usedMs(native().mapTake(this.#facts, factKey(run, address)));
   }
 
-  #writeAddresses(rows: readonly { prefix: Prefix; table: number; entry: Buffer }[]): void {
+  /** What is written in part, where the table is full, is removed with the rest. */
+  #write(generation: number, map: BpfMap, rows: { keys: Buffer; values: Buffer; count: number }): void {
+    const { keys, values, count } = rows;
+    const written = this.#written.get(generation) ?? [];
+    written.push({ map, keys, count });
+    this.#written.set(generation, written);
+    native().mapUpdateBatch(map, keys, values, count);
+  }
+
+  #writeAddresses(
+    generation: number,
+    rows: readonly { prefix: Prefix; table: number; entry: Buffer }[],
+  ): void {
     const keys = Buffer.alloc(rows.length * layout.addressKey.size);
     rows.forEach(({ prefix, table }, i) => {
       const at = i * layout.addressKey.size;
@@ -237,16 +264,12 @@ export class Tables {
       keys.writeUInt32LE(table >>> 0, at + layout.addressKey.table.offset);
       keys.set(prefix.bytes, at + layout.addressKey.address.offset);
     });
-    native().mapUpdateBatch(
-      this.#addresses,
-      keys,
-      Buffer.concat(rows.map(({ entry }) => entry)),
-      rows.length,
-    );
+    const values = Buffer.concat(rows.map(({ entry }) => entry));
+    this.#write(generation, this.#addresses, { keys, values, count: rows.length });
   }
 
   /** The entry of a name by address: its own answers where the address is all one, else a table of places. */
-  #places(places: NameAnswers['places']): Buffer {
+  #places(generation: number, places: NameAnswers['places']): Buffer {
     const [first] = places;
     if (!first) throw new RangeError('a name needs answers for its roots');
     const alike =
@@ -254,6 +277,7 @@ export class Tables {
     if (alike) return this.#entry(first.answers, 0);
     const table = ++this.#placeTables;
     this.#writeAddresses(
+      generation,
       places.map(({ prefix, answers }) => ({
         prefix,
         table: PLACES + table * 2 + familyBit(prefix),

@@ -159,15 +159,15 @@ export class Harness {
     this.#facts = facts;
     for (const [address, chain] of learned) facts.learn(address, chain, 60);
     this.#recorder = new Recorder({
-      policy,
-      policyElsewhere,
-      staged: null,
+      era: {
+        ...{ generation, policy, elsewhere: policyElsewhere, policyId: null, staged: null },
+        lookups: new LookupCache(policy, (address) => facts.chainsAt(address)),
+      },
       clock: this.#clock,
       processes: this.#processes,
       facts,
-      lookups: new LookupCache(policy, (address) => facts.chainsAt(address)),
       dependencies: new Dependencies({ policy, processes: this.#processes, command: null }),
-      common: { host: 'test', run: 'test', deployment: policy.deployment, policy: null },
+      common: { host: 'test', run: 'test', deployment: policy.deployment },
       nextId: () => '',
     });
     this.#publish(policy);
