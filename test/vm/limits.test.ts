@@ -59,7 +59,7 @@ in_box acyclic run --memory 64MiB --report /off -- bash -c 'echo max > $(own)/me
 cat /off
 left
 in_box acyclic run --quiet --memory 64MiB -- bash -c 'echo > /started; busybox sleep 4; busybox sleep 300 & exit' &
-while [ ! -e /started ]; do busybox sleep 0.1; done
+tries=0; while [ ! -e /started ] && [ $tries -lt 300 ]; do busybox sleep 0.1; tries=$((tries+1)); done
 kill -9 $(cat $box/acyclic-aside-*/cgroup.procs); busybox sleep 1
 echo "orphan has $(cat $box/acyclic-[0-9]*/memory.max)"
 busybox sleep 5
