@@ -209,7 +209,8 @@ static __always_inline int judge_packet(struct __sk_buff *skb, struct bpf_sock *
 		run = socket->run;
 		pid = socket->pid;
 		netns = socket->netns;
-		if (!by_link && on_record(socket, &packet.to))
+		// The first packet of a connection goes by what was decided at connect(), if another policy came since.
+		if (!by_link && (type == SOCK_STREAM ? was_allowed(socket, &packet.to) : on_record(socket, &packet.to)))
 			return socket->redirected && packet.to.port == words->proxy_port
 				       ? note_client(socket, &packet)
 				       : 1;

@@ -248,14 +248,20 @@ static __always_inline void judge(__u64 run, const struct run_state *state, cons
 	*verdict = j.verdict;
 }
 
-/* Whether the socket has this destination on record as allowed under the policy in force. */
+/* Whether the socket has this destination on record as allowed, under whichever policy. */
+static __always_inline int was_allowed(const struct socket *socket, const struct destination *to)
+{
+	return socket->port == to->port && socket->protocol == to->protocol &&
+	       same_address(socket->address, to->address) && socket->generation;
+}
+
+/* Whether it was allowed under the policy in force. */
 static __always_inline int on_record(const struct socket *socket, const struct destination *to)
 {
 	struct run_state *state;
 	__u64 run = socket->run;
 
-	if (socket->port != to->port || socket->protocol != to->protocol ||
-	    !same_address(socket->address, to->address))
+	if (!was_allowed(socket, to))
 		return 0;
 	state = bpf_map_lookup_elem(&runs, &run);
 	return state && state->generation == socket->generation;
