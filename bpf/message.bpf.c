@@ -22,6 +22,7 @@ static __always_inline enum reading read_skipped(struct opening *o)
 	return o->head[3] || o->head[4] > TLS_MAX_SKIPPED ? READING_NOTHING : READING_UNREADABLE;
 }
 
+/* A global function: verified once, and not once more for each way that leads to it. */
 __weak __noinline int read_http(struct opening *o)
 {
 	struct http_context context = {.opening = o};
@@ -142,16 +143,12 @@ static __always_inline void note_source(struct sk_msg_md *msg, struct opening *o
 	words[3] = msg->local_ip6[3];
 }
 
-/* A global function, as are those that read: verified once, and not once more for each way that leads to it. */
-__weak __noinline int decide_opening(struct opening *o, struct socket *socket, enum reading reading)
+static __noinline int decide_opening(struct opening *o, struct socket *socket, enum reading reading)
 {
 	struct hearing h = {.opening = o, .socket = socket, .reading = reading};
 	struct judgement verdict = {};
-	__u64 run;
+	__u64 run = socket->run;
 
-	if (!o || !socket)
-		return 0;
-	run = socket->run;
 	h.state = bpf_map_lookup_elem(&runs, &run);
 	copy_address(h.to.address, socket->address);
 	h.to.port = socket->port;
