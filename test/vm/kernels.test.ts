@@ -45,7 +45,7 @@ mkdir -p /run/nscd /var
 until [ -e /run/nscd/socket ]; do /bin/busybox sleep 0.1; done
 acyclic run --quiet --report /report -p /policy.yaml -- curl -sS -m 5 http://github.com/ 2>&1; echo "outside-resolver $?"
 [ -e /report ] && cat /report
-acyclic run --quiet --audit -p /policy.yaml -- true; echo "only-watched $?"
+acyclic run --quiet --audit -p /policy.yaml -- bash -c true; echo "only-watched $?"
 acyclic doctor
 ls /sys/fs/cgroup /sys/fs/bpf; echo end`;
 
