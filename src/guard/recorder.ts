@@ -106,7 +106,7 @@ export class Recorder {
   readonly #processes: ProcessTable;
   readonly #facts: Facts;
   readonly #dependencies: Dependencies;
-  readonly #common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
+  readonly #common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'attached' | 'policy'>;
   readonly #nextId: () => string;
   readonly #remembered = new LatestCall();
   readonly #mask: Mask;
@@ -123,7 +123,7 @@ export class Recorder {
     facts: Facts;
     lookups: LookupCache;
     dependencies: Dependencies;
-    common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'policy'>;
+    common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'attached' | 'policy'>;
     nextId: () => string;
     mask?: Mask;
   }) {

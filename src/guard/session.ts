@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createMask, type Mask } from '../audit/mask.ts';
 import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
-import { type Cgroup, createCgroup, ownCgroup, processesIn } from '../kernel/cgroup.ts';
+import { type Cgroup, createCgroup, isThere, ownCgroup, processesIn } from '../kernel/cgroup.ts';
 import { ClientTable } from '../kernel/clients.ts';
 import { readConnections } from '../kernel/connections.ts';
 import { openDatagrams } from '../kernel/datagrams.ts';
@@ -25,6 +25,7 @@ import { nameTable } from '../policy/flatten-names.ts';
 import { LookupCache } from '../policy/lookup-cache.ts';
 import { AliasTable } from './alias-table.ts';
 import { mentions, readHabits } from './asker.ts';
+import { type Attachment, Residents } from './attachment.ts';
 import { Calls } from './calls.ts';
 import { Clock } from './clock.ts';
 import { Dependencies } from './dependency.ts';
@@ -58,6 +59,8 @@ export interface SessionOptions {
   /** Evaluated beside the policy, and recorded. */
   readonly staged: StagedRun | null;
   readonly leftover: 'release' | 'kill';
+  /** An existing cgroup, which is left as it is; without, the run has one of its own. */
+  readonly attach?: Attachment;
   /** What is going to run, so that what it names can be read before; without, that is not known. */
   readonly command?: GivenCommand;
   /** Takes secrets out of command lines and names; without, those that are known by themselves. */
@@ -119,7 +122,7 @@ export async function startSession(options: SessionOptions): Promise<Session> {
 }
 
 async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> {
-  const { policy, id, mask = createMask() } = options;
+  const { policy, id, attach, mask = createMask() } = options;
   preflight();
   if (policy.mode === 'enforce') await refuseOutsideResolver();
   const origin = ownCgroup();
@@ -129,10 +132,12 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const processes = new ProcessTable(clock, mask);
   const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
   undo.add('dependencies', () => dependencies.close());
-  const cgroup = createCgroup(origin, `acyclic-${id}`);
-  undo.add('cgroup', async () => {
-    if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
-  });
+  const residents = attach && new Residents(attach.cgroup, processes, dependencies);
+  const cgroup = attach?.cgroup ?? createCgroup(origin, `acyclic-${id}`);
+  if (!attach)
+    undo.add('cgroup', async () => {
+      if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
+    });
   const programs = loadPrograms([policy.mode], { syscalls: options.syscalls });
   undo.add('eBPF programs', () => programs.close());
   const words = new EngineWords(programs.map('engine'));
@@ -168,7 +173,10 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     facts,
     lookups,
     dependencies,
-    common: { host: options.host, run: id, deployment: options.deployment, policy: options.policyId },
+    common: {
+      ...{ host: options.host, run: id, deployment: options.deployment, policy: options.policyId },
+      ...(attach?.service == null ? {} : { attached: attach.service }),
+    },
     nextId: eventIds(),
     mask,
   });
@@ -182,17 +190,11 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const stream = new RecordStream(
     { events: programs.map('events'), processes: programs.map('processes') },
     words,
-    (record) =>
-      dispatch(record, {
-        words,
-        processes,
-        dependencies,
-        facts,
-        book,
-        recorder,
-        calls,
-        onEvent: options.onEvent,
-      }),
+    (record) => {
+      if (residents?.admit(record) === false) return;
+      const { onEvent } = options;
+      dispatch(record, { words, processes, dependencies, facts, book, recorder, calls, onEvent });
+    },
   );
   const book = new LookupBook({
     enforced: policy.mode === 'enforce',
@@ -226,8 +228,13 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   }
   words.beat();
   let lost = false;
+  let gone = false;
   const checkGuard = () => {
-    if (lost || programs.intact()) return;
+    if (attach && !gone && !isThere(cgroup)) {
+      gone = true;
+      attach.onGone();
+    }
+    if (lost || gone || programs.intact()) return;
     lost = true;
     options.onLost();
   };
@@ -239,6 +246,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   }, HEARTBEAT_MS);
   undo.add('heartbeat', () => clearInterval(heart));
   programs.attach(cgroup, id);
+  residents?.adoptAll(cgroup.path);
   if (options.syscalls && !programs.attachSyscalls())
     options.onUnwatched(
       'how system calls return, and UNIX, packet and vsock sockets: tracefs cannot be mounted',
@@ -253,8 +261,9 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     async finish() {
       checkGuard();
       stream.drainAll();
-      const leftover = processesIn(cgroup.path).map((pid) => describeLeft(pid, mask));
-      if (options.leftover === 'kill') await kill(cgroup.path);
+      const left = attach ? [] : processesIn(cgroup.path);
+      const leftover = left.map((pid) => describeLeft(pid, mask));
+      if (!attach && options.leftover === 'kill') await kill(cgroup.path);
       await lastOutcomes(stream, calls);
       book.close();
       calls.close();
@@ -264,9 +273,10 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       };
       // The guard goes before what it guards is let go: a released process is not half guarded.
       programs.detach();
-      undo.add('leftover processes', async () => {
-        await release(cgroup.path, origin.path);
-      });
+      if (!attach)
+        undo.add('leftover processes', async () => {
+          await release(cgroup.path, origin.path);
+        });
       return { leftover, lost: losses, guardLost: lost, failures: await undo.run() };
     },
   };
@@ -285,6 +295,7 @@ async function lastOutcomes(stream: RecordStream, calls: Calls): Promise<void> {
 }
 
 function registerRun(options: SessionOptions, origin: Cgroup): RunEntry {
+  const { attach, deployment, policy } = options;
   const engine = identify(process.pid);
   if (!engine) throw new SetupFailure('state', 'cannot read /proc/self/stat', 'check that /proc is mounted');
   const entry: RunEntry = {
@@ -292,9 +303,12 @@ function registerRun(options: SessionOptions, origin: Cgroup): RunEntry {
     id: options.id,
     engine,
     command: null,
-    cgroup: `${origin.path}/acyclic-${options.id}`,
+    cgroup: attach?.cgroup.path ?? `${origin.path}/acyclic-${options.id}`,
     origin: origin.path,
     leftover: options.leftover,
+    ...(attach && {
+      attached: { id: String(attach.cgroup.id), service: attach.service, deployment, mode: policy.mode },
+    }),
   };
   writeEntry(entry);
   return entry;

@@ -5,7 +5,7 @@ import type { Mode } from '../model/verdict.ts';
 import type { BpfLink, BpfMap, BpfObject } from './binding.ts';
 import { type Cgroup, withCgroupFd } from './cgroup.ts';
 import { SetupFailure } from './failure.ts';
-import { describeForeign, foreignPrograms } from './foreign-programs.ts';
+import { describeForeign, type ForeignProgram, foreignPrograms } from './foreign-programs.ts';
 import { BPFFS, ensureTracefs } from './mounts.ts';
 import { native } from './native.ts';
 
@@ -173,12 +173,13 @@ function attachCgroup(object: BpfObject, name: string, cgroup: Cgroup): BpfLink 
     return withCgroupFd(cgroup, (fd) => native().linkAttachCgroup(object, name, fd));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    const foreign =
-      code === 'EPERM' ? foreignPrograms(cgroup, name).find(({ effect }) => effect === 'forbids') : undefined;
+    // On one and the same cgroup none of another kind is let in beside it, whatever it allows below.
+    const forbids = ({ effect, cgroup: on }: ForeignProgram) => effect === 'forbids' || on === cgroup.path;
+    const foreign = code === 'EPERM' ? foreignPrograms(cgroup, name).find(forbids) : undefined;
     throw new SetupFailure(
       'attach-refused',
       foreign
-        ? `cannot attach ${name} to ${cgroup.path}: ${describeForeign(foreign)} forbids others below it`
+        ? `cannot attach ${name} to ${cgroup.path}: ${describeForeign(foreign)} forbids others there and below`
         : `cannot attach ${name} to ${cgroup.path}: ${message}`,
       foreign
         ? 'have its owner attach it with BPF_F_ALLOW_MULTI, or run acyclic in a cgroup that is not below it'
