@@ -179,7 +179,7 @@ function attachCgroup(object: BpfObject, name: string, cgroup: Cgroup): BpfLink 
     throw new SetupFailure(
       'attach-refused',
       foreign
-        ? `cannot attach ${name} to ${cgroup.path}: ${describeForeign(foreign)} forbids others there and below`
+        ? `cannot attach ${name} to ${cgroup.path}: ${describeForeign(foreign)} forbids others ${foreign.cgroup === cgroup.path ? 'there' : 'below it'}`
         : `cannot attach ${name} to ${cgroup.path}: ${message}`,
       foreign
         ? 'have its owner attach it with BPF_F_ALLOW_MULTI, or run acyclic in a cgroup that is not below it'
