@@ -58,8 +58,9 @@ export async function guardExisting(options: AttachOptions): Promise<number> {
     const finished = await session.finish();
     const ended = finished.guardLost ? 'lost' : why;
     await trail.flushed();
+    const lost = trail.lost === 0 ? finished.lost : { ...finished.lost, 'store full': trail.lost };
     const summary = summarize(plan, options, teller.tally, finished, {
-      attached: { ...place, ended },
+      ...{ attached: { ...place, ended }, lost },
       duration_ms: Math.round(performance.now() - started),
     });
     trail.record(summary);
@@ -74,6 +75,11 @@ export async function guardExisting(options: AttachOptions): Promise<number> {
     });
     output.say('info', lines, summary);
     report?.write(summary);
+    report?.close();
+    if (report && report.lost > 0)
+      output.say('error', [
+        `acyclic: ${report.lost} lines of the report ${report.path} were lost: ${report.fault}`,
+      ]);
     for (const failure of finished.failures) output.say('error', [`acyclic: left behind: ${failure}`]);
     return summary.exit.acyclic;
   } finally {
@@ -206,7 +212,7 @@ function summarize(
   { labels }: AttachOptions,
   tally: Tally,
   finished: Finished,
-  end: { readonly attached: AttachedCgroup; readonly duration_ms: number },
+  end: Pick<RunSummary, 'lost' | 'duration_ms'> & { readonly attached: AttachedCgroup },
 ): RunSummary {
   return {
     v: 1,
@@ -224,7 +230,6 @@ function summarize(
     denials: tally.denials,
     would_deny: tally.wouldDeny,
     cycles: tally.cycles,
-    lost: finished.lost,
     waiting: tally.waiting,
     traffic: tally.traffic,
     staged: tally.staged,

@@ -57,11 +57,16 @@ export class ProcessTable {
    * moved under it. True: it was not known.
    */
   adopt(pid: number, time: bigint, read: (pid: number) => FoundProcess | null): boolean {
-    return this.#lifeAt(pid, time) === null && this.#find(pid, time, read, MAX_ANCESTRY) !== null;
+    return this.#living(pid, time) === null && this.#find(pid, time, read, MAX_ANCESTRY) !== null;
+  }
+
+  #living(pid: number, time: bigint): Life | null {
+    const life = this.#lifeAt(pid, time);
+    return life && (life.exit === null || life.exit >= time) ? life : null;
   }
 
   #find(pid: number, time: bigint, read: (pid: number) => FoundProcess | null, most: number): Life | null {
-    const known = this.#lifeAt(pid, time);
+    const known = this.#living(pid, time);
     if (known || most === 0) return known;
     const found = read(pid);
     // One that started later has the pid of the one that is meant.
