@@ -24,7 +24,8 @@ static __always_inline void heard(struct bpf_sock_addr *ctx, const __u8 *from, _
 
 	if (!sk)
 		return;
-	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	// One that was there before the guard has no storage yet, and what it answers is no call either.
+	socket = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!socket || (socket->port == port && same_address(socket->address, from)))
 		return;
 	key.cookie = bpf_get_socket_cookie(ctx);

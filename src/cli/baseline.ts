@@ -36,7 +36,8 @@ async function readEarlier(
   let runs = 0;
   try {
     for await (const run of past.runs(query)) if (run.deployment === deployment) runs++;
-    for await (const event of past.events(query)) if (event.deployment === deployment) seen.add(event);
+    for await (const event of past.events(query))
+      if (event.attached === undefined && event.deployment === deployment) seen.add(event);
   } catch (error) {
     if (!(error instanceof AuditFailure) || error.code !== 'no-store') throw error;
   }

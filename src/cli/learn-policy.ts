@@ -49,8 +49,7 @@ export async function learnPolicy(options: LearnOptions, output: Output): Promis
     caller: callerOf,
     target: formatTarget,
   });
-  for await (const event of past.events(query))
-    if (event.deployment === null || event.deployment === deployment) suggester.add(event);
+  for await (const event of past.events(query)) if (ofDeployment(event, deployment)) suggester.add(event);
   const suggestion = suggester.result();
   if (suggestion.calls === 0)
     output.say('warning', ['acyclic: no call was found, so there is nothing to allow']);
@@ -60,6 +59,11 @@ export async function learnPolicy(options: LearnOptions, output: Output): Promis
     printResult(
       JSON.stringify({ v: 1, deployment, policy: loaded?.id ?? null, text, ...asJson(suggestion) }),
     );
+}
+
+/** A run that named none may have been of it; what an attached service called is not. */
+function ofDeployment({ attached, deployment }: AuditEvent, asked: string): boolean {
+  return attached === undefined && (deployment === null || deployment === asked);
 }
 
 function diffText(

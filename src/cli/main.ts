@@ -2,8 +2,9 @@ import { type Command, CommanderError } from 'commander';
 import { createOutput, Failure, harmless } from './output.ts';
 import { allOf, createProgram } from './program.ts';
 
-/** Failed before the command started (design §2). */
+/** Failed before there was a guard (design §2). */
 const RUN_FAILED = 125;
+const GUARDING: readonly string[] = ['run', 'attach'];
 const ERROR = 2;
 
 /** Runs one command line and gives its exit status. */
@@ -27,7 +28,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (failure.remedy !== null && lines.length > 1) lines.push(failure.remedy);
     else if (failure.remedy !== null) lines[0] += `; ${failure.remedy}`;
     output.say('error', lines, { code: failure.code });
-    return failure.exit ?? (active.name() === 'run' ? RUN_FAILED : ERROR);
+    return failure.exit ?? (GUARDING.includes(active.name()) ? RUN_FAILED : ERROR);
   }
 }
 

@@ -67,7 +67,9 @@ export function policyReplayCommand(): Command {
       const replayer = new Replayer({ policyFor, target: formatTarget });
       for await (const event of past.events({ run: null, deployment: null, since }))
         if (deployment === null || event.deployment === null || event.deployment === deployment)
-          replayer.add(event);
+          if (event.attached === undefined)
+            // What an attached service called is of no deployment.
+            replayer.add(event);
       const replay = replayer.result();
       if (json) printResult(JSON.stringify({ v: 1, policy: loaded.id, ...text.replayAsJson(replay) }));
       else printResult(text.formatReplay(replay, { path, id: loaded.id }).map(harmless).join('\n'));

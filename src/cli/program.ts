@@ -1,8 +1,10 @@
 import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
+import { attachCommand } from './attach.ts';
 import { auditCommand } from './audit.ts';
 import { demoCommand } from './demo.ts';
+import { detachCommand } from './detach.ts';
 import { doctorCommand } from './doctor.ts';
 import { graphCommand } from './graph.ts';
 import { lintCommand } from './lint.ts';
@@ -18,13 +20,15 @@ const COMMANDS = [
   policyCommand,
   graphCommand,
   lintCommand,
+  attachCommand,
+  detachCommand,
   auditCommand,
   doctorCommand,
   demoCommand,
 ];
 
 /** Named in the design and still to come: refused by name, and not in `--help`. */
-const NOT_BUILT = ['daemon', 'status', 'allow', 'deny', 'attach', 'detach'] as const;
+const NOT_BUILT = ['daemon', 'status', 'allow', 'deny'] as const;
 
 const EXAMPLES = `
 Examples:
@@ -34,6 +38,7 @@ Examples:
   acyclic lint -p acyclic.yaml ./deploy.sh       what it names, before it runs
   acyclic policy check -p acyclic.yaml           find the mistakes in a policy
   acyclic graph -p acyclic.yaml                  what needs what, and where it goes in a circle
+  sudo acyclic attach --service migrations --unit migrations   watch what a service calls
   sudo acyclic audit list --verdict deny         what was denied, in any run
   sudo acyclic doctor                            what this host can do`;
 

@@ -154,7 +154,7 @@ export function readRunOptions(command: Command): RunOptions {
       memory: readLimit('--memory', raw.memory, readMemory),
       tasks: readLimit('--tasks', raw.tasks, readTasks),
     },
-    timeoutMs: raw.timeout === undefined ? null : readTimeout(raw.timeout),
+    timeoutMs: raw.timeout === undefined ? null : readTime('--timeout', raw.timeout),
     leftover: oneOf('--leftover', raw.leftover, ['release', 'kill']),
     report: text('--report', raw.report, 'a file'),
     state: text('--state', raw.state, 'a directory'),
@@ -190,11 +190,12 @@ export function parseDuration(text: string): number | null {
 
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-function readTimeout(given: string): number {
+/** A time that a timer can wait, in milliseconds. Throws Failure. */
+export function readTime(option: string, given: string): number {
   const ms = parseDuration(given);
-  if (ms === null) throw badValue('--timeout', given, 'a time, such as 30s, 10m or 2h');
-  if (ms < 1) throw badValue('--timeout', given, 'a time above zero; leave it out for no timeout');
-  if (ms > LONGEST_TIMEOUT_MS) throw badValue('--timeout', given, 'a time of at most 24 days');
+  if (ms === null) throw badValue(option, given, 'a time, such as 30s, 10m or 2h');
+  if (ms < 1) throw badValue(option, given, 'a time above zero; leave it out for no limit');
+  if (ms > LONGEST_TIMEOUT_MS) throw badValue(option, given, 'a time of at most 24 days');
   return ms;
 }
 
@@ -232,7 +233,8 @@ function oneOf<const Choice extends string>(
   return found;
 }
 
-function text(option: string, given: string | undefined, meant: string): string | null {
+/** A text that says something; null where it was not given. Throws Failure. */
+export function text(option: string, given: string | undefined, meant: string): string | null {
   if (given === undefined) return null;
   if (given.trim() === '') throw badValue(option, given, meant);
   return given;
@@ -242,6 +244,6 @@ function badValue(option: string, given: string, meant: string): Failure {
   return new Failure('bad-value', `${option} cannot be \`${harmless(given)}\``, `give it ${meant}`);
 }
 
-function contradiction(one: string, other: string): Failure {
+export function contradiction(one: string, other: string): Failure {
   return new Failure('contradiction', `${one} and ${other} contradict each other`, 'leave one out');
 }

@@ -1,4 +1,10 @@
-import type { RunLimits, RunSummary, StagedTotals } from '../model/summary.ts';
+import type {
+  AttachedCgroup,
+  EstablishedConnection,
+  RunLimits,
+  RunSummary,
+  StagedTotals,
+} from '../model/summary.ts';
 import type { Mode } from '../model/verdict.ts';
 import { writtenLimits } from '../policy/limits.ts';
 import type { FoldTotal } from './fold.ts';
@@ -12,6 +18,25 @@ export interface Opening {
   /** Short id; null when there is no policy, and the run is only observed. */
   readonly policy: string | null;
   readonly run: string;
+}
+
+/** What an attach opens with: `observing migrations · audit · policy 3f9c2a1 · attach 01J…`, and where. */
+export function formatAttachOpening(
+  opening: Opening,
+  { cgroup, service, established }: Omit<AttachedCgroup, 'ended'>,
+): string[] {
+  const first =
+    service === null
+      ? formatOpening(opening)
+      : formatOpening(opening).replace(/^acyclic: \w+/, `acyclic: observing ${service}`);
+  const left = established.map((one) => `left alone  ${formatEstablished(one)}`);
+  return [first.replace(/ run (\w+)$/, ' attach $1'), `in ${cgroup}`, ...left];
+}
+
+/** `python3[4242] → 192.0.2.7:443/tcp   github`. */
+function formatEstablished({ pid, comm, address, port, protocol, service }: EstablishedConnection): string {
+  const place = address.includes(':') ? `[${address}]` : address;
+  return `${comm ?? 'process'}[${pid}] → ${place}:${port}/${protocol}${service === null ? '' : `   ${service}`}`;
 }
 
 /** `guarding mysql · enforce · policy 3f9c2a1 · run 01J…`, or `observing · audit · no policy · run 01J…`. */
@@ -80,6 +105,7 @@ export function formatSummary(summary: RunSummary, context: SummaryContext): str
       return `${label} ${fate}${argv}`;
     }),
   );
+  add('left alone', (summary.attached?.established ?? []).map(formatEstablished));
   add('report', context.report === null ? [] : [context.report]);
   if (summary.policy === null && summary.mode === 'audit') add('next', [formatNext(context)]);
   return lines;
@@ -87,14 +113,22 @@ export function formatSummary(summary: RunSummary, context: SummaryContext): str
 
 function formatEnd(summary: RunSummary): string {
   const parts = [
-    `run ${summary.run}`,
+    `${summary.attached ? 'attach' : 'run'} ${summary.run}`,
     `${plural(summary.calls, 'call')} to ${plural(summary.destinations, 'destination')}`,
     summary.mode === 'unguarded' ? 'unguarded' : `${summary.denials} denied`,
   ];
   if (summary.would_deny > 0) parts.push(`${summary.would_deny} would be denied`);
-  parts.push(formatExit(summary.exit), formatDuration(summary.duration_ms));
+  const end = summary.attached ? ENDED[summary.attached.ended] : formatExit(summary.exit);
+  parts.push(end, formatDuration(summary.duration_ms));
   return `acyclic: ${parts.join(' · ')}`;
 }
+
+const ENDED: Readonly<Record<AttachedCgroup['ended'], string>> = {
+  asked: 'ended',
+  time: 'its time is over',
+  gone: 'its cgroup is gone',
+  lost: 'the guard was lost',
+};
 
 function formatExit({ command, acyclic }: RunSummary['exit']): string {
   if (command === null) return `exit ${acyclic}, command not started`;

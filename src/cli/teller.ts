@@ -121,12 +121,14 @@ export class Teller {
 }
 
 /** What was found of runs whose Acyclic was killed. */
-export function tellSwept(output: Output, { id, state, processes }: Swept): void {
+export function tellSwept(output: Output, { id, state, processes, attached }: Swept): void {
   const pids = processes.join(', ');
+  const what = attached ? 'attach' : 'run';
+  const lift = attached ? `; acyclic detach ${id} lifts it` : '';
   const said = {
-    cleared: `cleared what run ${id} left when Acyclic was killed${pids ? `; it left running: ${pids}` : ''}`,
-    guarded: `run ${id} lost Acyclic and goes on under its last policy, without names: ${pids}`,
-    stuck: `run ${id} lost Acyclic, and its cgroup cannot be cleared: ${pids}`,
+    cleared: `cleared what ${what} ${id} left when Acyclic was killed${pids ? `; it left running: ${pids}` : ''}`,
+    guarded: `${what} ${id} lost Acyclic and goes on under its last policy, without names: ${pids}${lift}`,
+    stuck: `${what} ${id} lost Acyclic, and its cgroup cannot be cleared: ${pids}`,
   }[state];
   output.say(state === 'cleared' ? 'info' : 'warning', [`acyclic: ${said}`]);
 }

@@ -95,7 +95,12 @@ export class Dependencies {
       const evidence = `argv of ${programName(named.image)}[${named.image.pid}]`;
       return { kind: 'direct', evidence, path: [...path] };
     }
-    return { kind: 'hidden', evidence: this.#program(steps, names, address), path: [...path] };
+    // Without a command nothing was given that could name it, and neither of the two can be told.
+    return {
+      kind: this.#naming ? 'hidden' : null,
+      evidence: this.#program(steps, names, address),
+      path: [...path],
+    };
   }
 
   close(): void {

@@ -42,11 +42,13 @@ export interface RunPolicy {
 
 export interface GuardedRunOptions extends RunPolicy {
   readonly cgroup: Cgroup;
-  readonly common: Pick<AuditEvent, 'host' | 'deployment'> & { readonly run: string };
+  readonly common: Pick<AuditEvent, 'host' | 'deployment' | 'attached'> & { readonly run: string };
   readonly processes: ProcessTable;
   readonly dependencies: Dependencies;
   readonly mask: Mask;
   readonly leases: LeaseSettings;
+  /** False: a record is to be passed over. */
+  readonly admit: (record: KernelRecord) => boolean;
   /** Whether how system calls return is told. */
   readonly syscalls: boolean;
   /** Told at once: denied calls before they return, denied lookups before their answer leaves. */
@@ -157,8 +159,9 @@ export class GuardedRun implements EngineRun {
   }
 
   take(record: KernelRecord): void {
-    const { processes, dependencies, onEvent } = this.#options;
+    const { processes, dependencies, onEvent, admit } = this.#options;
     const { words } = this.#engine;
+    if (!admit(record)) return;
     switch (record.type) {
       case 'fork':
       case 'exec':

@@ -72,7 +72,8 @@ export class Listeners {
   }
 
   #describe(pid: number): EventListener | null {
-    if (text(`/proc/${pid}/cgroup`).includes(`/${this.#cgroup}`)) return null;
+    const places = text(`/proc/${pid}/cgroup`).split('\n');
+    if (places.some((place) => `${place}/`.includes(`/${this.#cgroup}/`))) return null;
     return { pid, comm: text(`/proc/${pid}/comm`).trimEnd() || null, exe: link(`/proc/${pid}/exe`) };
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ExecRecord } from '../kernel/records.ts';
 import { Clock } from './clock.ts';
+import type { FoundProcess } from './found-process.ts';
 import { ProcessTable } from './processes.ts';
 
 const clock = new Clock(() => ({ monotonic: 0n, realtime: 1_000_000_000_000_000_000n }));
@@ -77,6 +78,52 @@ describe('ProcessTable', () => {
     expect(programs(101, 4n)).toEqual(before.slice(0, 2));
     expect(programs(100, 6n)).toEqual(['/bin/bash deploy.sh', '/bin/later']);
     expect(programs(99, 9n)).toEqual([]);
+  });
+
+  test('one that was there before is taken up with those that led to it, and what it is told to run later is its own', () => {
+    const table = new ProcessTable(clock);
+    const found: Record<number, FoundProcess> = {
+      30: {
+        parent: 1,
+        start: 1n,
+        uid: 7,
+        comm: 'nginx',
+        exe: '/bin/nginx',
+        argv: ['nginx', '--token=s3cret'],
+      },
+      31: {
+        parent: 30,
+        start: 2n,
+        uid: 7,
+        comm: 'nginx',
+        exe: '/bin/nginx',
+        argv: ['nginx', '--token=s3cret'],
+      },
+      32: { parent: 31, start: 3n, uid: 8, comm: 'hook', exe: '/bin/hook', argv: ['hook'] },
+    };
+    const read = (pid: number) => found[pid] ?? null;
+    expect(table.adopt(32, 9n, read)).toBe(true);
+    expect(table.adopt(32, 9n, read)).toBe(false);
+    expect(table.at(32, 9n)).toMatchObject({
+      ...{ exe: '/bin/hook', uid: 8, start: '2001-09-09T01:46:40.000000003Z' },
+      ancestry: [{ pid: 31 }, { pid: 30, argv: ['nginx', '--token=***'] }],
+    });
+    expect(table.lineage(32, 9n).map(({ comm }) => comm)).toEqual(['nginx', 'hook']);
+    table.apply(fork(10, 33, 32));
+    table.apply(exec(11, 33, ['/bin/curl']));
+    expect(table.at(33, 12n)?.ancestry).toMatchObject([{ pid: 32 }, { pid: 31 }, { pid: 30 }]);
+  });
+
+  test('a process that started after the call is not the one that called, nor is one that had ended', () => {
+    const table = new ProcessTable(clock);
+    const born = (start: bigint) => () => ({
+      ...{ parent: 0, start, uid: 0, comm: 'later', exe: '/bin/later', argv: null },
+    });
+    expect(table.adopt(40, 5n, born(6n))).toBe(false);
+    table.apply(fork(1, 41, 1));
+    table.apply({ type: 'exit', time: 3n, pid: 41 });
+    expect(table.adopt(41, 9n, born(4n))).toBe(true);
+    expect(table.at(41, 9n)?.comm).toBe('later');
   });
 
   test('who was never seen is unknown', () => {

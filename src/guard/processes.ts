@@ -3,6 +3,7 @@ import { createMask, type Mask } from '../audit/mask.ts';
 import type { ExecRecord, ExitRecord, ForkRecord } from '../kernel/records.ts';
 import type { ProcessImage, ProcessWithAncestry } from '../model/process.ts';
 import type { Clock } from './clock.ts';
+import type { FoundProcess } from './found-process.ts';
 
 /** A program image a process ran, from `time` on. */
 interface Image {
@@ -49,6 +50,37 @@ export class ProcessTable {
     if (record.type === 'fork') this.#fork(record);
     else if (record.type === 'exec') this.#exec(record);
     else this.#exit(record);
+  }
+
+  /**
+   * Takes up a process that no record speaks of, with those that led to it: it was there before the guard, or was
+   * moved under it. True: it was not known.
+   */
+  adopt(pid: number, time: bigint, read: (pid: number) => FoundProcess | null): boolean {
+    return this.#living(pid, time) === null && this.#find(pid, time, read, MAX_ANCESTRY) !== null;
+  }
+
+  #living(pid: number, time: bigint): Life | null {
+    const life = this.#lifeAt(pid, time);
+    return life && (life.exit === null || life.exit >= time) ? life : null;
+  }
+
+  #find(pid: number, time: bigint, read: (pid: number) => FoundProcess | null, most: number): Life | null {
+    const known = this.#living(pid, time);
+    if (known || most === 0) return known;
+    const found = read(pid);
+    // One that started later has the pid of the one that is meant.
+    if (!found || found.start > time) return null;
+    const parent = this.#find(found.parent, time, read, most - 1);
+    const { start, uid, comm, exe } = found;
+    const argv = found.argv && this.#mask.argv(found.argv);
+    const image: Image = { time: start, uid, comm, exe, argv };
+    const born = parent && imageAt(parent, start);
+    const forked = born?.exe === exe && String(born?.argv) === String(argv);
+    const images = forked ? [image] : [{ ...image, exe: born?.exe ?? null, argv: born?.argv ?? null }, image];
+    const life: Life = { pid, start, startText: null, parent, exit: null, images };
+    this.#add(life);
+    return life;
   }
 
   /** The process that had the pid at that time; null when no record speaks of it. */

@@ -115,7 +115,7 @@ export class Recorder {
   readonly #processes: ProcessTable;
   readonly #facts: Facts;
   readonly #dependencies: Dependencies;
-  readonly #common: Pick<AuditEvent, 'host' | 'run' | 'deployment'>;
+  readonly #common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'attached'>;
   readonly #nextId: () => string;
   readonly #remembered = new LatestCall();
   readonly #mask: Mask;
@@ -128,7 +128,7 @@ export class Recorder {
     processes: ProcessTable;
     facts: Facts;
     dependencies: Dependencies;
-    common: Pick<AuditEvent, 'host' | 'run' | 'deployment'>;
+    common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'attached'>;
     nextId: () => string;
     mask?: Mask;
   }) {

@@ -18,6 +18,16 @@ const runEntry = z.object({
   /** The cgroup the run was started from, where leftover processes go back to. */
   origin: z.string(),
   leftover: z.enum(['release', 'kill']),
+  /** An existing cgroup, which is left as it is; otherwise the field is not there. */
+  attached: z
+    .object({
+      /** The cgroup's id: a later one of its path is another. */
+      id: z.string().regex(/^\d{1,20}$/),
+      service: z.string().nullable(),
+      deployment: z.string().nullable(),
+      mode: z.enum(['audit', 'enforce']),
+    })
+    .optional(),
 });
 
 /** A process for sure: pid and the start time of /proc/PID/stat, in clock ticks since boot. */

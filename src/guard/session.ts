@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createMask, type Mask } from '../audit/mask.ts';
-import { type Cgroup, createCgroup, ownCgroup, processesIn } from '../kernel/cgroup.ts';
+import { type Cgroup, createCgroup, isThere, ownCgroup, processesIn } from '../kernel/cgroup.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import { native } from '../kernel/native.ts';
 import { preflight } from '../kernel/preflight.ts';
@@ -9,6 +9,7 @@ import { closeSockets } from '../kernel/unix-connect.ts';
 import { type Limits, NO_LIMITS } from '../model/limits.ts';
 import type { LeftProcess, RunLimits } from '../model/summary.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
+import { type Attachment, Residents } from './attachment.ts';
 import { Clock } from './clock.ts';
 import { Dependencies } from './dependency.ts';
 import { Engine } from './engine.ts';
@@ -37,6 +38,8 @@ export interface SessionOptions {
   /** Evaluated beside the policy, and recorded. */
   readonly staged: StagedRun | null;
   readonly leftover: 'release' | 'kill';
+  /** An existing cgroup, which is left as it is; without, the run has one of its own. */
+  readonly attach?: Attachment;
   /** What is going to run, so that what it names can be read before; without, that is not known. */
   readonly command?: GivenCommand;
   /** Takes secrets out of command lines and names; without, those that are known by themselves. */
@@ -96,16 +99,17 @@ export async function startSession(options: SessionOptions): Promise<Session> {
 }
 
 async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> {
-  const { policy, id, mask = createMask() } = options;
+  const { policy, id, attach, mask = createMask() } = options;
   preflight();
   const closed = policy.mode === 'enforce' ? await socketsToClose(readIfThere(NSSWITCH)) : [];
   const origin = ownCgroup();
   const entry = registerRun(options, origin);
   undo.add('run entry', () => removeEntry(id));
-  const cgroup = createCgroup(origin, `acyclic-${id}`);
-  undo.add('cgroup', async () => {
-    if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
-  });
+  const cgroup = attach?.cgroup ?? createCgroup(origin, `acyclic-${id}`);
+  if (!attach)
+    undo.add('cgroup', async () => {
+      if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
+    });
   // Before any child is started that would be in the way in the cgroup this process leaves.
   const { limits = NO_LIMITS } = options;
   const limited = await imposeLimits({ id, origin, cgroup, limits, mover: process.pid });
@@ -114,6 +118,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const processes = new ProcessTable(clock, mask);
   const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
   undo.add('dependencies', () => dependencies.close());
+  const residents = attach && new Residents(attach.cgroup, processes, dependencies);
   const engine = new Engine(await programsFor(options, closed.length > 0), clock);
   undo.add('engine', () => engine.close());
   engine.words.setRun(cgroup.id);
@@ -121,7 +126,8 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const { host, deployment, policyId, policyElsewhere, staged, leases = LEASE_SETTINGS } = options;
   const run = new GuardedRun(engine, {
     ...{ cgroup, policy, policyElsewhere, policyId, staged, processes, dependencies, mask, leases },
-    common: { host, run: id, deployment },
+    common: { host, run: id, deployment, ...(attach?.service == null ? {} : { attached: attach.service }) },
+    admit: (record) => residents?.admit(record) ?? true,
     syscalls: options.syscalls,
     onDenied: options.onDenied,
     onEvent: options.onEvent,
@@ -132,7 +138,13 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   engine.start();
   const needs = { modes: [policy.mode], closes: closed.length > 0 };
   const attachment = engine.programs.attach(cgroup, id, needs);
-  const watch = watchGuard(() => attachment.intact() && engine.programs.intact(), options.onLost);
+  residents?.adoptAll(cgroup.path);
+  const watch = watchGuard({
+    intact: () => attachment.intact() && engine.programs.intact(),
+    onLost: options.onLost,
+    gone: () => attach !== undefined && !isThere(cgroup),
+    onGone: () => attach?.onGone(),
+  });
   undo.add('watch over the guard', () => watch.close());
   if (options.syscalls && !engine.programs.watchSyscalls(id))
     options.onUnwatched(
@@ -148,30 +160,41 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     async finish() {
       watch.look();
       engine.stream.drainAll();
-      const leftover = processesIn(cgroup.path).map((pid) => describeLeft(pid, mask));
-      if (options.leftover === 'kill') await kill(cgroup.path);
+      const left = attach ? [] : processesIn(cgroup.path);
+      const leftover = left.map((pid) => describeLeft(pid, mask));
+      if (!attach && options.leftover === 'kill') await kill(cgroup.path);
       await run.finish();
       const losses = { ...engine.lost, ...run.lost };
       // The guard goes before what it guards is let go: a released process is not half guarded.
       engine.programs.unwatchSyscalls();
       attachment.detach();
       const used = limited.read();
-      undo.add('leftover processes', async () => {
-        await limited.lift();
-        await release(cgroup.path, origin.path);
-      });
+      if (!attach)
+        undo.add('leftover processes', async () => {
+          await limited.lift();
+          await release(cgroup.path, origin.path);
+        });
       return { leftover, limits: used, lost: losses, guardLost: watch.lost, failures: await undo.run() };
     },
   };
 }
 
-/** Looks now and then whether the guard is still in place, and tells once when it is not. */
-function watchGuard(intact: () => boolean, onLost: () => void) {
-  let lost = false;
+/** Looks now and then whether the guard is still in place, and tells once when it is not, or what it guards is gone. */
+function watchGuard(of: {
+  intact: () => boolean;
+  onLost: () => void;
+  gone: () => boolean;
+  onGone: () => void;
+}) {
+  let [lost, gone] = [false, false];
   const look = () => {
-    if (lost || intact()) return;
+    if (!gone && of.gone()) {
+      gone = true;
+      of.onGone();
+    }
+    if (lost || gone || of.intact()) return;
     lost = true;
-    onLost();
+    of.onLost();
   };
   const timer = setInterval(look, LOOK_MS);
   return {
@@ -195,6 +218,7 @@ async function programsFor(
 }
 
 function registerRun(options: SessionOptions, origin: Cgroup): RunEntry {
+  const { attach, deployment, policy } = options;
   const engine = identify(process.pid);
   if (!engine) throw new SetupFailure('state', 'cannot read /proc/self/stat', 'check that /proc is mounted');
   const entry: RunEntry = {
@@ -202,9 +226,12 @@ function registerRun(options: SessionOptions, origin: Cgroup): RunEntry {
     id: options.id,
     engine,
     command: null,
-    cgroup: `${origin.path}/acyclic-${options.id}`,
+    cgroup: attach?.cgroup.path ?? `${origin.path}/acyclic-${options.id}`,
     origin: origin.path,
     leftover: options.leftover,
+    ...(attach && {
+      attached: { id: String(attach.cgroup.id), service: attach.service, deployment, mode: policy.mode },
+    }),
   };
   writeEntry(entry);
   return entry;

@@ -1,4 +1,4 @@
-import { processesIn } from '../kernel/cgroup.ts';
+import { isThere, processesIn } from '../kernel/cgroup.ts';
 import { findCgroup2 } from '../kernel/mounts.ts';
 import { removeLeftPins } from '../kernel/programs.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
@@ -11,6 +11,8 @@ export interface Swept {
   /** `guarded`: its command still runs, and stays under its last policy; lookups fail until it ends. */
   readonly state: 'cleared' | 'guarded' | 'stuck';
   readonly processes: readonly number[];
+  /** It was no run: Acyclic was attached to a cgroup that is not its own. */
+  readonly attached: boolean;
 }
 
 /**
@@ -29,15 +31,29 @@ export async function sweep(): Promise<Swept[]> {
 
 /** One that cannot be cleared is told, and is in nobody's way. */
 async function clear(entry: RunEntry): Promise<Swept> {
+  const about = { id: entry.id, attached: entry.attached !== undefined };
   const inside = processesIn(entry.cgroup);
-  if (mayBeRunning(entry, inside)) return { id: entry.id, state: 'guarded', processes: inside };
+  if (entry.attached ? isGuarding(entry) : mayBeRunning(entry, inside))
+    return { ...about, state: 'guarded', processes: inside };
   try {
-    const processes = await clearRun(entry);
-    if (processes) return { id: entry.id, state: 'cleared', processes };
+    const processes = entry.attached ? lift(entry) : await clearRun(entry);
+    if (processes) return { ...about, state: 'cleared', processes };
   } catch {
     // Told by its state: what stopped it is found where its cgroup and pins are.
   }
-  return { id: entry.id, state: 'stuck', processes: inside };
+  return { ...about, state: 'stuck', processes: inside };
+}
+
+/** What was only watched is let go; what was guarded stays so until its cgroup is gone, or somebody lifts it. */
+function isGuarding({ cgroup, attached }: RunEntry): boolean {
+  return attached?.mode === 'enforce' && isThere({ path: cgroup, id: BigInt(attached.id) });
+}
+
+/** Takes the programs of an attach off whose engine is gone. */
+export function lift({ id }: RunEntry): number[] {
+  removeLeftPins(id);
+  removeEntry(id);
+  return [];
 }
 
 /** A command that was started and not yet put on file when the engine was killed may be any process inside. */

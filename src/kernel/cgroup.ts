@@ -25,23 +25,29 @@ export interface Cgroup {
   readonly level: number;
 }
 
+/** Where in the cgroup v2 tree a process is, from its root, as `/system.slice/x.service`. Throws as node:fs does. */
+export function cgroupOf(pid: number | 'self'): string {
+  const line = readFileSync(`/proc/${pid}/cgroup`, 'utf8')
+    .split('\n')
+    .find((entry) => entry.startsWith('0::'));
+  return line?.slice(3) ?? '/';
+}
+
 /** The cgroup this process is in. */
 export function ownCgroup(): Cgroup {
   const mount = findCgroup2();
-  const line = readFileSync('/proc/self/cgroup', 'utf8')
-    .split('\n')
-    .find((entry) => entry.startsWith('0::'));
-  const inside = line?.slice(3) ?? '/';
+  const inside = cgroupOf('self');
   if (readlinkSync('/proc/self/ns/cgroup') !== INITIAL_CGROUP_NAMESPACE)
     throw new SetupFailure(
       'cgroup-namespace',
       'this process is in a cgroup namespace of its own, where cgroup depths cannot be told',
       'run acyclic on the host, or start the container with --cgroupns=host',
     );
-  return describe(mount, inside);
+  return cgroupAt(mount, inside);
 }
 
-function describe(mount: string, inside: string): Cgroup {
+/** The cgroup at a path from the root of the tree. Throws as node:fs does where there is none. */
+export function cgroupAt(mount: string, inside: string): Cgroup {
   const path = inside === '/' ? mount : join(mount, inside);
   return {
     path,
@@ -64,6 +70,11 @@ export function createCgroup(parent: Cgroup, name: string): Cgroup {
       { cause: error },
     );
   }
+}
+
+/** Whether it is there still, and no later one of its path is. */
+export function isThere({ path, id }: Pick<Cgroup, 'path' | 'id'>): boolean {
+  return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino === id;
 }
 
 /** Calls `use` with a file descriptor of the cgroup's directory, which is closed after. */

@@ -30,4 +30,8 @@ export type SetupFailureCode =
   | 'dns-proxy'
   | 'inherited-socket'
   | 'outside-resolver'
-  | 'state';
+  | 'state'
+  | 'no-target'
+  | 'unfit-target'
+  | 'attached-already'
+  | 'not-attached';

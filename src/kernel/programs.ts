@@ -5,7 +5,7 @@ import type { Mode } from '../model/verdict.ts';
 import type { BpfLink, BpfMap, BpfObject } from './binding.ts';
 import { type Cgroup, withCgroupFd } from './cgroup.ts';
 import { SetupFailure } from './failure.ts';
-import { describeForeign, foreignPrograms } from './foreign-programs.ts';
+import { describeForeign, type ForeignProgram, foreignPrograms } from './foreign-programs.ts';
 import { BPFFS, ensureTracefs } from './mounts.ts';
 import { native } from './native.ts';
 
@@ -70,7 +70,7 @@ export interface Programs {
   /** Takes those off again. Twice is no error. */
   unwatchSyscalls(): void;
   /** Attaches what runs of these modes need to a cgroup and pins the links, so that they outlive this process. */
-  attach(cgroup: Cgroup, pinName: string, needs: Needs): Attachment;
+  attach(cgroup: Cgroup, pinName: string, needs: Needs): AttachedPrograms;
   /** Whether every program on a tracepoint is still attached. */
   intact(): boolean;
   /** Takes all programs off, and their pins away, and unloads. */
@@ -85,7 +85,7 @@ export interface Needs {
 }
 
 /** Programs on one cgroup. */
-export interface Attachment {
+export interface AttachedPrograms {
   /** Whether every program is still where it was put. */
   intact(): boolean;
   /** Takes the programs off the cgroup, and their pins away. Twice is no error. */
@@ -119,7 +119,7 @@ export async function loadPrograms(
   const links: BpfLink[] = [];
   const onSyscalls: BpfLink[] = [];
   const onSyscallsPinned: string[] = [];
-  const attachments = new Set<Attachment>();
+  const attachments = new Set<AttachedPrograms>();
   try {
     if (reads) attachMessage(object, openMap(MESSAGE_PROGRAM.map));
   } catch (error) {
@@ -178,7 +178,7 @@ function attachPinned(
   object: BpfObject,
   cgroup: Cgroup,
   { pinName, names }: { pinName: string; names: readonly string[] },
-): Attachment {
+): AttachedPrograms {
   const pins = makePinDirectory(pinName);
   const links: BpfLink[] = [];
   const detach = () => {
@@ -242,12 +242,13 @@ function attachCgroup(object: BpfObject, name: string, cgroup: Cgroup): BpfLink 
     return withCgroupFd(cgroup, (fd) => native().linkAttachCgroup(object, name, fd));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    const foreign =
-      code === 'EPERM' ? foreignPrograms(cgroup, name).find(({ effect }) => effect === 'forbids') : undefined;
+    // On one and the same cgroup none of another kind is let in beside it, whatever it allows below.
+    const forbids = ({ effect, cgroup: on }: ForeignProgram) => effect === 'forbids' || on === cgroup.path;
+    const foreign = code === 'EPERM' ? foreignPrograms(cgroup, name).find(forbids) : undefined;
     throw new SetupFailure(
       'attach-refused',
       foreign
-        ? `cannot attach ${name} to ${cgroup.path}: ${describeForeign(foreign)} forbids others below it`
+        ? `cannot attach ${name} to ${cgroup.path}: ${describeForeign(foreign)} forbids others ${foreign.cgroup === cgroup.path ? 'there' : 'below it'}`
         : `cannot attach ${name} to ${cgroup.path}: ${message}`,
       foreign
         ? 'have its owner attach it with BPF_F_ALLOW_MULTI, or run acyclic in a cgroup that is not below it'

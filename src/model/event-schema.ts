@@ -160,6 +160,23 @@ function shapes(object: typeof z.strictObject | typeof z.object) {
     leftover: z
       .array(object({ pid: z.int().min(1), comm: text, argv }))
       .describe('what still ran when the command exited'),
+    attached: object({
+      cgroup: z.string(),
+      service: text,
+      ended: z.enum(['asked', 'time', 'gone', 'lost']),
+      established: z.array(
+        object({
+          pid: z.int().min(1),
+          comm: text,
+          address: z.string(),
+          port: z.int().min(0).max(65535),
+          protocol: z.enum(['tcp', 'udp']),
+          service: text,
+        }),
+      ),
+    })
+      .optional()
+      .describe('where it was no run but an existing cgroup'),
   }).describe('what a run came to; the last of its objects');
 
   return { event, summary };
@@ -179,7 +196,7 @@ type Exact<T> = { [Key in keyof T]: undefined extends T[Key] ? Exclude<T[Key], u
 /** Cannot be compiled unless the shapes and the types say the same: a field in one alone is an error here. */
 export const inStep: readonly [
   Same<Frozen<Exact<z.infer<typeof strict.event>>>, Omit<AuditEvent, 'kind'> & { readonly kind: Kind }>,
-  Same<Frozen<z.infer<typeof strict.summary>>, RunSummary>,
+  Same<Frozen<Exact<z.infer<typeof strict.summary>>>, RunSummary>,
 ] = [true, true];
 
 /** The published JSON Schema (docs/events.schema.json). It admits fields it does not describe. */

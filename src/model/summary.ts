@@ -46,6 +46,30 @@ export interface RunSummary {
   readonly limits: RunLimits | null;
   /** What still ran in the run when its command exited. */
   readonly leftover: readonly LeftProcess[];
+  /** What was watched or guarded where it was no run but an existing cgroup; otherwise the field is not there. */
+  readonly attached?: AttachedCgroup;
+}
+
+/** An existing cgroup that Acyclic was attached to. */
+export interface AttachedCgroup {
+  readonly cgroup: string;
+  /** The service its processes are; null where they were guarded under a deployment, or only watched. */
+  readonly service: string | null;
+  /** Why it ended: somebody asked for it, its time was over, the cgroup is gone, the guard was lost. */
+  readonly ended: 'asked' | 'time' | 'gone' | 'lost';
+  /** Calls made before, which were left alone. */
+  readonly established: readonly EstablishedConnection[];
+}
+
+/** A connection that was there before the guard. */
+export interface EstablishedConnection {
+  readonly pid: number;
+  readonly comm: string | null;
+  readonly address: string;
+  readonly port: number;
+  readonly protocol: 'tcp' | 'udp';
+  /** By its address. */
+  readonly service: string | null;
 }
 
 /** What a run was limited to, and what became of that. Counts are null where its cgroup has no such controller. */

@@ -12,6 +12,7 @@ test('options and commands are completed with what they mean', () => {
   expect(say('complete', '--', 'audit', 'list', '--fo')).toContain('--follow\t');
   expect(say('complete', '--', 'audit', 'list', '--verdict', '')).toContain('would-deny');
   expect(say('complete', '--', 'runs', '--st')).toContain('--state\t');
+  expect(say('complete', '--', 'attach', '--con')).toContain('--container\t');
 });
 
 test('the script for bash is one that bash can read', () => {

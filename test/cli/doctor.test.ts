@@ -1,20 +1,17 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { findCgroup2 } from '../../src/kernel/mounts.ts';
-import { makePlaces } from '../kernel/fixtures/fixture.ts';
+import { foreignProgram } from './foreign-program.ts';
 
 const acyclic = fileURLToPath(new URL('../../bin/acyclic', import.meta.url));
 
-const places = makePlaces();
-/** Its connect4 lets all but one port through. */
-const foreign = places.compile('native');
-
-afterAll(() => places.remove());
+const { withForeignProgram, remove } = foreignProgram();
+afterAll(remove);
 
 interface Said {
   readonly able: boolean;
@@ -81,24 +78,6 @@ test('where lo is down a run can be guarded, and that is said', () => {
   expect({ status, proxy: states['DNS proxy'] }).toEqual({ status: 0, proxy: 'optional' });
   expect(said.cost).toMatchObject({ call: null });
 });
-
-/** A cgroup with a program of somebody else's on it, attached with `flags`; `use` may run commands in it. */
-function withForeignProgram(flags: readonly string[], use: (enter: string, cgroup: string) => void): void {
-  const name = `acyclic-foreign-${process.pid}`;
-  const cgroup = join(findCgroup2(), name);
-  const pin = join('/sys/fs/bpf', name);
-  const bpftool = (...args: string[]) =>
-    execFileSync('bpftool', args, { env: { PATH: `${process.env.PATH}:/usr/sbin` }, encoding: 'utf8' });
-  mkdirSync(cgroup);
-  try {
-    bpftool('prog', 'loadall', foreign, pin);
-    bpftool('cgroup', 'attach', cgroup, 'cgroup_inet4_connect', 'pinned', join(pin, 'connect4'), ...flags);
-    use(`echo $$ > ${join(cgroup, 'cgroup.procs')}; `, cgroup);
-  } finally {
-    execFileSync('rm', ['-rf', pin]);
-    rmdirSync(cgroup);
-  }
-}
 
 test('a program above that forbids others is named by the run it stops, and by doctor', () => {
   withForeignProgram([], (enter, cgroup) => {

@@ -61,6 +61,7 @@ beforeAll(async () => {
     ...{ ...POLICIES[0], cgroup, processes, mask: createMask(), leases: LEASE_SETTINGS, syscalls: false },
     common: { host: 'test', run: 'test', deployment: 'd' },
     dependencies: new Dependencies({ policy: POLICIES[0].policy, processes, command: null }),
+    admit: () => true,
     onDenied: () => {},
     onEvent: ({ event }) => events.push(event),
   });

@@ -1,0 +1,242 @@
+import { readlinkSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { ulid } from 'ulid';
+import { establishedIn } from '../guard/established.ts';
+import { isAlive, readEntries } from '../guard/registry.ts';
+import { type Finished, type Session, startSession } from '../guard/session.ts';
+import { sweep } from '../guard/sweep.ts';
+import { Tally } from '../guard/tally.ts';
+import { resolveTarget } from '../guard/target.ts';
+import { type Cgroup, processesIn } from '../kernel/cgroup.ts';
+import { SetupFailure } from '../kernel/failure.ts';
+import { describeForeign, foreignPrograms } from '../kernel/foreign-programs.ts';
+import { preflight } from '../kernel/preflight.ts';
+import type { AttachedCgroup, EstablishedConnection, RunSummary } from '../model/summary.ts';
+import { presentTime } from '../model/time.ts';
+import { locate } from '../policy/evaluate.ts';
+import type { AttachOptions } from './attach-options.ts';
+import { planAttach } from './attach-plan.ts';
+import { shellQuote } from './message.ts';
+import { createOutput, type Output } from './output.ts';
+import { openReport, type Plan } from './plan.ts';
+import type { RunOptions } from './run-options.ts';
+import { formatAttachOpening, formatSummary } from './summary.ts';
+import { Teller, tellSwept } from './teller.ts';
+import { closeTrail, openTrail, recordStart, showCommand, suggestCommand } from './trail.ts';
+
+const GUARD_LOST = 125;
+const REPEATS_EVERY_MS = 1000;
+
+/** Guards or observes an existing cgroup until its end; gives the exit status. Throws what happens before. */
+export async function guardExisting(options: AttachOptions): Promise<number> {
+  const output = createOutput(options);
+  preflight();
+  const cgroup = resolveTarget(options.target);
+  for (const swept of await sweep()) tellSwept(output, swept);
+  refuseSecond(cgroup, options);
+  const asRun: RunOptions = { ...options, command: commandOf(options, cgroup) };
+  const plan = planAttach(options, asRun, output);
+  warnOf(cgroup, plan, output);
+  const report = options.report === null ? null : openReport(options.report);
+  const trail = openTrail(asRun, output);
+  const ending = new Ending(options.forMs);
+  try {
+    const teller = new Teller({
+      ...{ output, report, trail },
+      tally: new Tally({ staged: plan.staged?.id ?? null, seen: null }),
+      more: (id) => showCommand(asRun, id),
+    });
+    const session = await attach(cgroup, options, plan, teller, output, ending);
+    recordStart(trail, asRun, plan, plan.policy.mode);
+    const place = { cgroup: cgroup.path, service: options.service, established: leftAlone(cgroup, plan) };
+    teller.warm();
+    tellOpening(plan, place, output);
+    const started = performance.now();
+    const repeats = setInterval(() => teller.tellRepeats(), REPEATS_EVERY_MS);
+    const why = await ending.came;
+    clearInterval(repeats);
+    const finished = await session.finish();
+    const ended = finished.guardLost ? 'lost' : why;
+    await trail.flushed();
+    const lost = trail.lost === 0 ? finished.lost : { ...finished.lost, 'store full': trail.lost };
+    const summary = summarize(plan, options, teller.tally, finished, {
+      ...{ attached: { ...place, ended }, lost },
+      duration_ms: Math.round(performance.now() - started),
+    });
+    trail.record(summary);
+    const lines = formatSummary(summary, {
+      denied: teller.fold.totals(),
+      wouldDeny: teller.wouldDeny.totals(),
+      seen: teller.tally.byDestination,
+      leftover: 'release',
+      report: options.report,
+      suggest: suggestCommand(asRun, plan.id),
+      width: output.width,
+    });
+    output.say('info', lines, summary);
+    report?.write(summary);
+    report?.close();
+    if (report && report.lost > 0)
+      output.say('error', [
+        `acyclic: ${report.lost} lines of the report ${report.path} were lost: ${report.fault}`,
+      ]);
+    for (const failure of finished.failures) output.say('error', [`acyclic: left behind: ${failure}`]);
+    return summary.exit.acyclic;
+  } finally {
+    report?.close();
+    await closeTrail(trail, output);
+    ending.release();
+  }
+}
+
+async function attach(
+  cgroup: Cgroup,
+  options: AttachOptions,
+  plan: Plan,
+  teller: Teller,
+  output: Output,
+  ending: Ending,
+): Promise<Session> {
+  return await startSession({
+    id: plan.id,
+    host: hostname(),
+    deployment: plan.deployment,
+    policy: plan.policy,
+    policyElsewhere: plan.elsewhere,
+    policyId: plan.policyId,
+    staged: plan.staged,
+    leftover: 'release',
+    attach: { cgroup, service: options.service, onGone: () => ending.end('gone') },
+    mask: plan.mask,
+    syscalls: options.syscalls,
+    onDenied: (recorded) => teller.tell(recorded),
+    onEvent: (recorded) => teller.record(recorded),
+    onUnwatched: (what) => output.say('warning', [`acyclic: not watched: ${what}`]),
+    onLost: () => {
+      output.say('error', ['acyclic: the guard is lost: somebody took its programs off the cgroup']);
+      ending.end('lost');
+    },
+  });
+}
+
+/** When it is over: what comes first. Until released, no signal ends this process before its guard is taken off. */
+class Ending {
+  readonly came: Promise<AttachedCgroup['ended']>;
+  readonly #signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+  readonly #timer: NodeJS.Timeout | null;
+  readonly #asked = () => this.end('asked');
+  #resolve: (why: AttachedCgroup['ended']) => void = () => {};
+
+  constructor(forMs: number | null) {
+    this.came = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    for (const signal of this.#signals) process.on(signal, this.#asked);
+    this.#timer = forMs === null ? null : setTimeout(() => this.end('time'), forMs);
+  }
+
+  end(why: AttachedCgroup['ended']): void {
+    this.#resolve(why);
+  }
+
+  release(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    for (const signal of this.#signals) process.off(signal, this.#asked);
+  }
+}
+
+/** Calls would be counted, or judged, twice. */
+function refuseSecond({ path, id }: Cgroup, { service }: AttachOptions): void {
+  const same = readEntries().find(
+    ({ cgroup, attached, engine }) =>
+      cgroup === path &&
+      attached?.id === String(id) &&
+      (attached.service === null) === (service === null) &&
+      isAlive(engine),
+  );
+  if (!same) return;
+  throw new SetupFailure(
+    'attached-already',
+    `process ${same.engine.pid} is attached to ${path} already, as attach ${same.id}`,
+    `end that one first: acyclic detach ${same.id}`,
+  );
+}
+
+/** What the record says it was started as: the cgroup that was found, however it was named. */
+function commandOf({ service, target }: AttachOptions, { path }: Cgroup): [string, ...string[]] {
+  const named = target.by === 'cgroup' ? [] : [`--${target.by}`, target.text];
+  const as = service === null ? [] : ['--service', service];
+  return ['acyclic', 'attach', ...as, ...(named.length > 0 ? named : ['--cgroup', path])];
+}
+
+/** What the operator would not expect of such a cgroup. */
+function warnOf(cgroup: Cgroup, { policy }: Plan, output: Output): void {
+  for (const foreign of foreignPrograms(cgroup).filter(({ effect }) => effect === 'yields'))
+    output.say('warning', [
+      `acyclic: ${describeForeign(foreign)} does not see ${foreign.hook} there while Acyclic is attached (BPF_F_ALLOW_OVERRIDE)`,
+    ]);
+  const own = link('/proc/self/ns/net');
+  const others = processesIn(cgroup.path).some((pid) => ![own, null].includes(link(`/proc/${pid}/ns/net`)));
+  if (others && policy.mode === 'enforce')
+    output.say('warning', [
+      'acyclic: processes there are in another network namespace, where no name can be answered: their lookups will fail',
+      `attach from within it: nsenter --net=/proc/${processesIn(cgroup.path)[0]}/ns/net ${shellQuote('acyclic')} attach …`,
+    ]);
+}
+
+function link(path: string): string | null {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return null;
+  }
+}
+
+function leftAlone(cgroup: Cgroup, { policy }: Plan): EstablishedConnection[] {
+  return establishedIn(cgroup.path).map((one) => {
+    const identities = { address: locate(one.address), names: [] };
+    return { ...one, service: policy.services.select(identities)[0]?.[0]?.[0]?.rule.service ?? null };
+  });
+}
+
+function tellOpening(plan: Plan, place: Omit<AttachedCgroup, 'ended'>, output: Output): void {
+  const { id, deployment, policy, policyId } = plan;
+  const opening = { run: id, deployment, mode: policy.mode, policy: policyId };
+  output.say('info', formatAttachOpening(opening, place), {
+    ...{ kind: 'opening', ...opening, attached: place },
+  });
+}
+
+function summarize(
+  plan: Plan,
+  { labels }: AttachOptions,
+  tally: Tally,
+  finished: Finished,
+  end: Pick<RunSummary, 'lost' | 'duration_ms'> & { readonly attached: AttachedCgroup },
+): RunSummary {
+  return {
+    v: 1,
+    kind: 'summary',
+    id: ulid(),
+    time: presentTime(),
+    host: hostname(),
+    run: plan.id,
+    deployment: plan.deployment,
+    policy: plan.policyId,
+    mode: plan.policy.mode,
+    labels,
+    calls: tally.calls,
+    destinations: tally.destinations,
+    denials: tally.denials,
+    would_deny: tally.wouldDeny,
+    cycles: tally.cycles,
+    waiting: tally.waiting,
+    traffic: tally.traffic,
+    staged: tally.staged,
+    new_destinations: null,
+    exit: { command: null, acyclic: finished.guardLost ? GUARD_LOST : 0 },
+    limits: null,
+    leftover: [],
+    ...end,
+  };
+}
