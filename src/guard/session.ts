@@ -206,12 +206,15 @@ function watchGuard(of: {
   };
 }
 
-/** Those that were loaded ahead, if they can do what the run needs. */
+/**
+ * Those that were loaded ahead, if they can do what the run needs. They may be more than it needs: where those were
+ * refused, less may not be, and where it is, that is told.
+ */
 async function programsFor(
   { policy, programs, syscalls }: SessionOptions,
   closes: boolean,
 ): Promise<Programs> {
-  const ready = await programs;
+  const ready = await programs?.catch(() => null);
   if (ready?.modes.includes(policy.mode) && (ready.closes || !closes)) return ready;
   ready?.close();
   return loadPrograms([policy.mode], { syscalls, closes });
