@@ -242,6 +242,13 @@ function attachCgroup(object: BpfObject, name: string, cgroup: Cgroup): BpfLink 
     return withCgroupFd(cgroup, (fd) => native().linkAttachCgroup(object, name, fd));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT')
+      throw new SetupFailure(
+        'attach-refused',
+        `cannot attach to ${cgroup.path}: it was removed meanwhile`,
+        'try again when what is meant runs',
+        { cause: error },
+      );
     // On one and the same cgroup none of another kind is let in beside it, whatever it allows below.
     const forbids = ({ effect, cgroup: on }: ForeignProgram) => effect === 'forbids' || on === cgroup.path;
     const foreign = code === 'EPERM' ? foreignPrograms(cgroup, name).find(forbids) : undefined;
