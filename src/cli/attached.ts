@@ -47,6 +47,13 @@ export async function guardExisting(options: AttachOptions): Promise<number> {
       more: (id) => showCommand(asRun, id),
     });
     const session = await attach(cgroup, options, plan, teller, output, ending);
+    try {
+      // One that began at the same time was not on file before: of two, the later goes.
+      refuseSecond(cgroup, options, plan.id);
+    } catch (error) {
+      await session.finish();
+      throw error;
+    }
     recordStart(trail, asRun, plan, plan.policy.mode);
     const place = { cgroup: cgroup.path, service: options.service, established: leftAlone(cgroup, plan) };
     teller.warm();
@@ -145,11 +152,12 @@ class Ending {
   }
 }
 
-/** Calls would be counted, or judged, twice. */
-function refuseSecond({ path, id }: Cgroup, { service }: AttachOptions): void {
+/** Calls would be counted, or judged, twice. `own`: the id of this one, once it is on file. */
+function refuseSecond({ path, id }: Cgroup, { service }: AttachOptions, own?: string): void {
   const same = readEntries().find(
-    ({ cgroup, attached, engine }) =>
+    ({ id: other, cgroup, attached, engine }) =>
       cgroup === path &&
+      (own === undefined || other < own) &&
       attached?.id === String(id) &&
       (attached.service === null) === (service === null) &&
       isAlive(engine),

@@ -254,3 +254,22 @@ test('a program of somebody else that forbids ours is named, with its cgroup', (
     });
   expect(existsSync('/run/acyclic/runs') ? remains() : []).toEqual([]);
 });
+
+test('of two that attach to one cgroup at the same time, one does', async () => {
+  const service = await startResident(place);
+  const args = ['attach', '--cgroup', service.cgroup, '--for', '1s'];
+  const both = [0, 1].map(async () => {
+    const child = place.start([acyclic, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    child.stderr?.on('data', (chunk) => {
+      said += chunk;
+    });
+    const status = await new Promise((resolve) => child.once('close', resolve));
+    return { status, said };
+  });
+  const [one, other] = (await Promise.all(both)).sort((a, b) => Number(a.status) - Number(b.status));
+  await service.stop();
+  expect(one?.status).toBe(0);
+  expect(other?.status).toBe(125);
+  expect(other?.said).toContain(`is attached to ${service.cgroup} already, as attach `);
+});
