@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createMask, type Mask } from '../audit/mask.ts';
 import { type Cgroup, createCgroup, ownCgroup, processesIn } from '../kernel/cgroup.ts';
-import { SetupFailure } from '../kernel/failure.ts';
 import { native } from '../kernel/native.ts';
 import { preflight } from '../kernel/preflight.ts';
 import { loadPrograms, type Programs } from '../kernel/programs.ts';
@@ -16,12 +15,13 @@ import { GuardedRun } from './guarded-run.ts';
 import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
 import { imposeLimits } from './limits.ts';
+import { LiveEntry } from './live-entry.ts';
 import type { GivenCommand } from './naming.ts';
 import { socketsToClose } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
 import { readIfThere } from './readable.ts';
 import type { Recorded, StagedRun } from './recorder.ts';
-import { identify, type RunEntry, removeEntry, writeEntry } from './registry.ts';
+import type { RunCounts } from './registry.ts';
 import { UndoList } from './undo.ts';
 
 /** One guarded run, from the outside. */
@@ -55,6 +55,8 @@ export interface SessionOptions {
   readonly onEvent: (recorded: Recorded) => void;
   /** Part of what was asked for cannot be watched here. */
   readonly onUnwatched: (what: string) => void;
+  /** What the run comes to so far, and what its caller lost of it; put on file for others to see. */
+  readonly counts?: () => RunCounts;
   /** The programs were taken off by somebody else: what the run calls from now on is not guarded. */
   readonly onLost: () => void;
 }
@@ -102,8 +104,12 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   preflight();
   const closed = policy.mode === 'enforce' ? await socketsToClose(readIfThere(NSSWITCH)) : [];
   const origin = ownCgroup();
-  const entry = registerRun(options, origin);
-  undo.add('run entry', () => removeEntry(id));
+  const entry = new LiveEntry({
+    ...{ id, cgroup: `${origin.path}/acyclic-${id}`, origin: origin.path, leftover: options.leftover },
+    ...{ deployment: options.deployment, mode: policy.mode, policy: options.policyId },
+    argv: options.command ? mask.argv(options.command.argv) : null,
+  });
+  undo.add('run entry', () => entry.remove());
   const cgroup = createCgroup(origin, `acyclic-${id}`);
   undo.add('cgroup', async () => {
     if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
@@ -136,6 +142,10 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   const attachment = engine.programs.attach(cgroup, id, needs);
   const watch = watchGuard(() => attachment.intact() && engine.programs.intact(), options.onLost);
   undo.add('watch over the guard', () => watch.close());
+  const losses = () => ({ ...engine.lost, ...run.lost });
+  const { counts } = options;
+  if (counts) entry.follow(counts, losses);
+  undo.add('counts on file', () => entry.unfollow());
   if (options.syscalls && !engine.programs.watchSyscalls(id))
     options.onUnwatched(
       'how system calls return, and UNIX, packet and vsock sockets: tracefs cannot be mounted',
@@ -145,7 +155,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   return {
     cgroup,
     commandStarted(pid) {
-      writeEntry({ ...entry, command: identify(pid) });
+      entry.commandStarted(pid);
     },
     async finish() {
       watch.look();
@@ -153,7 +163,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       const leftover = processesIn(cgroup.path).map((pid) => describeLeft(pid, mask));
       if (options.leftover === 'kill') await kill(cgroup.path);
       await run.finish();
-      const losses = { ...engine.lost, ...run.lost };
+      const lost = losses();
       // The guard goes before what it guards is let go: a released process is not half guarded.
       engine.programs.unwatchSyscalls();
       attachment.detach();
@@ -162,7 +172,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
         await limited.lift();
         await release(cgroup.path, origin.path);
       });
-      return { leftover, limits: used, lost: losses, guardLost: watch.lost, failures: await undo.run() };
+      return { leftover, limits: used, lost, guardLost: watch.lost, failures: await undo.run() };
     },
   };
 }
@@ -194,22 +204,6 @@ async function programsFor(
   if (ready?.modes.includes(policy.mode) && (ready.closes || !closes)) return ready;
   ready?.close();
   return loadPrograms([policy.mode], { syscalls, closes });
-}
-
-function registerRun(options: SessionOptions, origin: Cgroup): RunEntry {
-  const engine = identify(process.pid);
-  if (!engine) throw new SetupFailure('state', 'cannot read /proc/self/stat', 'check that /proc is mounted');
-  const entry: RunEntry = {
-    v: 1,
-    id: options.id,
-    engine,
-    command: null,
-    cgroup: `${origin.path}/acyclic-${options.id}`,
-    origin: origin.path,
-    leftover: options.leftover,
-  };
-  writeEntry(entry);
-  return entry;
 }
 
 /** A process that still runs, as /proc has it now: it may have been forked or have run another program since. */

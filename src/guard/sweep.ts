@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { processesIn } from '../kernel/cgroup.ts';
 import { findCgroup2 } from '../kernel/mounts.ts';
 import { removeLeftPins } from '../kernel/programs.ts';
@@ -25,6 +26,16 @@ export async function sweep(): Promise<Swept[]> {
   for (const entry of readEntries())
     if (entry.cgroup.startsWith(visible) && !isAlive(entry.engine)) swept.push(await clear(entry));
   return swept;
+}
+
+/**
+ * A run on file as it is at this moment, left as it is. `engine`: by the engine that started it; `guarded`: as above;
+ * `ended`: only its remains are there, for the next sweep; null: that cannot be told from here.
+ */
+export function standingOf(entry: RunEntry): 'engine' | 'guarded' | 'ended' | null {
+  if (isAlive(entry.engine)) return 'engine';
+  if (!existsSync(entry.origin)) return null;
+  return mayBeRunning(entry, processesIn(entry.cgroup)) ? 'guarded' : 'ended';
 }
 
 /** One that cannot be cleared is told, and is in nobody's way. */

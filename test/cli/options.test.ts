@@ -32,18 +32,26 @@ describe('acyclic', () => {
   it('shows no command in its help that is not built', () => {
     const { stdout } = acyclic('--help');
     const commands = [...stdout.matchAll(/^ {2}([a-z]+)( \[| {2})/gm)].map(([, name]) => name);
-    expect(commands).toEqual(['run', 'runs', 'policy', 'graph', 'lint', 'audit', 'doctor', 'demo', 'help']);
+    expect(commands).toEqual([
+      'run',
+      'runs',
+      'status',
+      'policy',
+      'graph',
+      'lint',
+      'audit',
+      'doctor',
+      'demo',
+      'help',
+    ]);
   });
 
-  it.each(['daemon', 'status', 'allow', 'deny', 'attach', 'detach'])(
-    'says that %s is not built yet',
-    (name) => {
-      expect(refusal(name, 'check', '--help', '-x')).toEqual({
-        status: 2,
-        said: `'${name}' is not built yet`,
-      });
-    },
-  );
+  it.each(['daemon', 'allow', 'deny', 'attach', 'detach'])('says that %s is not built yet', (name) => {
+    expect(refusal(name, 'check', '--help', '-x')).toEqual({
+      status: 2,
+      said: `'${name}' is not built yet`,
+    });
+  });
 
   it('asks for a command', () => {
     expect(refusal()).toEqual({ status: 2, said: 'no command given; try: acyclic --help' });
