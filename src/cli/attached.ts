@@ -1,6 +1,7 @@
 import { readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { ulid } from 'ulid';
+import type { AuditTrail } from '../audit/trail.ts';
 import { establishedIn } from '../guard/established.ts';
 import { isAlive, readEntries } from '../guard/registry.ts';
 import { type Finished, type Session, startSession } from '../guard/session.ts';
@@ -22,7 +23,15 @@ import { openReport, type Plan } from './plan.ts';
 import type { RunOptions } from './run-options.ts';
 import { formatAttachOpening, formatSummary } from './summary.ts';
 import { Teller, tellSwept } from './teller.ts';
-import { closeTrail, openTrail, recordStart, showCommand, suggestCommand } from './trail.ts';
+import {
+  closeTrail,
+  countsOf,
+  lostTo,
+  openTrail,
+  recordStart,
+  showCommand,
+  suggestCommand,
+} from './trail.ts';
 
 const GUARD_LOST = 125;
 const REPEATS_EVERY_MS = 1000;
@@ -46,7 +55,7 @@ export async function guardExisting(options: AttachOptions): Promise<number> {
       tally: new Tally({ staged: plan.staged?.id ?? null, seen: null }),
       more: (id) => showCommand(asRun, id),
     });
-    const session = await attach(cgroup, options, plan, teller, output, ending);
+    const session = await attach(cgroup, options, plan, { teller, output, trail, ending });
     recordStart(trail, asRun, plan, plan.policy.mode);
     const place = { cgroup: cgroup.path, service: options.service, established: leftAlone(cgroup, plan) };
     teller.warm();
@@ -58,7 +67,7 @@ export async function guardExisting(options: AttachOptions): Promise<number> {
     const finished = await session.finish();
     const ended = finished.guardLost ? 'lost' : why;
     await trail.flushed();
-    const lost = trail.lost === 0 ? finished.lost : { ...finished.lost, 'store full': trail.lost };
+    const lost = { ...finished.lost, ...lostTo(trail) };
     const summary = summarize(plan, options, teller.tally, finished, {
       ...{ attached: { ...place, ended }, lost },
       duration_ms: Math.round(performance.now() - started),
@@ -93,9 +102,7 @@ async function attach(
   cgroup: Cgroup,
   options: AttachOptions,
   plan: Plan,
-  teller: Teller,
-  output: Output,
-  ending: Ending,
+  { teller, output, trail, ending }: { teller: Teller; output: Output; trail: AuditTrail; ending: Ending },
 ): Promise<Session> {
   return await startSession({
     id: plan.id,
@@ -109,6 +116,7 @@ async function attach(
     attach: { cgroup, service: options.service, onGone: () => ending.end('gone') },
     mask: plan.mask,
     syscalls: options.syscalls,
+    counts: () => countsOf(teller.tally, trail),
     onDenied: (recorded) => teller.tell(recorded),
     onEvent: (recorded) => teller.record(recorded),
     onUnwatched: (what) => output.say('warning', [`acyclic: not watched: ${what}`]),

@@ -20,7 +20,15 @@ import { checkInherited, commandSpec, givenCommand, makePlan, openReport, type P
 import type { RunOptions } from './run-options.ts';
 import { formatOpening, formatSummary } from './summary.ts';
 import { Teller, tellSwept } from './teller.ts';
-import { closeTrail, openTrail, recordStart, showCommand, suggestCommand } from './trail.ts';
+import {
+  closeTrail,
+  countsOf,
+  lostTo,
+  openTrail,
+  recordStart,
+  showCommand,
+  suggestCommand,
+} from './trail.ts';
 
 const TIMED_OUT = 124;
 const GUARD_LOST = 125;
@@ -46,7 +54,7 @@ export async function guardCommand(options: RunOptions, programs: Promise<Progra
       tally: new Tally({ staged: plan.staged?.id ?? null, seen }),
       more: (id) => showCommand(options, id),
     });
-    const session = await guard(options, plan, givenCommand(spec, file), { teller, output, programs });
+    const session = await guard(options, plan, givenCommand(spec, file), { teller, output, trail, programs });
     const run = { options, plan, session, teller, output, report, trail, held };
     if (held.exit === null && !session && !canSpawn()) return await conductBare(run);
     if (held.exit === null) return await conduct(run);
@@ -64,8 +72,9 @@ async function guard(
   options: RunOptions,
   plan: Plan,
   command: GivenCommand,
-  { teller, output, programs }: { teller: Teller; output: Output; programs: Promise<Programs> | null },
+  told: { teller: Teller; output: Output; trail: AuditTrail; programs: Promise<Programs> | null },
 ): Promise<Session | null> {
+  const { teller, output, trail, programs } = told;
   try {
     for (const swept of await sweep()) tellSwept(output, swept);
     return await startSession({
@@ -84,6 +93,7 @@ async function guard(
       limits: plan.limits,
       onDenied: (recorded) => teller.tell(recorded),
       onEvent: (recorded) => teller.record(recorded),
+      counts: () => countsOf(teller.tally, trail),
       onUnwatched: (what) => output.say('warning', [`acyclic: not watched: ${what}`]),
       onLost: () =>
         output.say('error', [
@@ -96,7 +106,7 @@ async function guard(
     const reason = error instanceof Error ? error.message : String(error);
     if (error instanceof SetupFailure && error.code === 'no-limits') {
       output.say('error', ['acyclic: UNLIMITED: the glass is broken, and no limits can be had', reason]);
-      return guard(options, { ...plan, limits: NO_LIMITS }, command, { teller, output, programs });
+      return guard(options, { ...plan, limits: NO_LIMITS }, command, told);
     }
     output.say('error', ['acyclic: UNGUARDED: the glass is broken, and no guard can be had', reason]);
     return null;
@@ -232,7 +242,7 @@ function summarize(
     denials: tally.denials,
     would_deny: tally.wouldDeny,
     cycles: tally.cycles,
-    lost: trail.lost === 0 ? finished.lost : { ...finished.lost, 'store full': trail.lost },
+    lost: { ...finished.lost, ...lostTo(trail) },
     waiting: tally.waiting,
     traffic: tally.traffic,
     staged: tally.staged,
