@@ -90,8 +90,9 @@ acyclic: attach ${attach.id} · 2 calls to 1 destination · 0 denied · its cgro
   expect(cycles.stdout).toMatch(/mysql → migrations → github → mysql {3}stands/);
   expect(cycles.stdout).toMatch(/seen .*deployment mysql → migrations .*seen 1 time on/);
   expect(cycles.stdout).toMatch(/seen .*migrations → github {3}seen 2 times on/);
-  const exported = graph('export', '--observed')
-    .stdout.trim()
+  const { stdout: edges } = place.run(['graph', 'export', '--observed', '-p', policy, '--state', state]);
+  const exported = edges
+    .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
   expect(exported).toContainEqual(
