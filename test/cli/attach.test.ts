@@ -121,6 +121,7 @@ test('in enforce what is established goes on, what is new is judged, and a serve
   expect(await service.ask('connect 127.3.0.1')).toBe('ok');
   expect(await service.ask('talk 0')).toBe('ok');
   // Leaving is no escape: the cgroup is not one that Acyclic put anybody into.
+  expect(await service.ask(`part ${findCgroup2()}`)).toBe('ok');
   expect(await service.ask(`leave ${findCgroup2()}`)).toBe('ok');
   expect(await service.ask('connect 127.2.0.4')).toBe('ok');
   attach.child.kill('SIGINT');
