@@ -64,6 +64,7 @@ describe('a run', () => {
     await until(() => now()?.counts !== null, 'a first count');
     expect(now()).toEqual({
       ...{ run: id, deployment: 'mysql', mode: 'enforce', policy: expect.stringMatching(/^[0-9a-f]{7}$/) },
+      attached: null,
       ...{ guarded_by: 'engine', since: expect.stringMatching(/^\d{4}-.*Z$/), pid: expect.any(Number) },
       command: ['/usr/bin/bash', '-c', OBEY, 'deploy', expect.not.stringContaining('hunter2')],
       counts: { calls: 0, denials: 0, would_deny: 0, lost: {} },
