@@ -53,6 +53,13 @@ test('a cycle through what a service was seen to call, on the cgroup it is attac
   const attach = await startAttach(place, [...where, '-p', policy, '--state', state, '--report', report]);
   expect(await service.ask('connect 127.2.0.7')).toBe('ok');
   expect(await service.ask('child 127.2.0.7')).toBe('ok');
+  const { runs } = JSON.parse(place.run(['status', '--json', '--state', state]).stdout);
+  expect(runs).toContainEqual(
+    expect.objectContaining({
+      ...{ run: attach.id, mode: 'audit', guarded_by: 'engine' },
+      attached: { cgroup: service.cgroup, service: 'migrations' },
+    }),
+  );
   await service.stop();
   expect(await attach.ended).toBe(0);
   expect(attach.said()).toMatch(
