@@ -17,9 +17,11 @@ struct spelling {
 /* Leaves out what a path may have more of and be the same: `//` and `/./`. */
 static long spell_byte(__u32 at, struct spelling *spelling)
 {
-	__u32 to = spelling->key->length;
+	__u32 to = UNIX_PATH_SIZE;
 	char c, next;
 
+	// Read so, it is any number to the verifier, which would else go through every length there can be.
+	bpf_probe_read_kernel(&to, sizeof(to), &spelling->key->length);
 	if (at >= UNIX_PATH_SIZE || to >= UNIX_PATH_SIZE)
 		return 1;
 	c = spelling->raw[at];

@@ -1,9 +1,9 @@
 import { readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { ulid } from 'ulid';
+import type { AuditTrail } from '../audit/trail.ts';
 import { establishedIn } from '../guard/established.ts';
 import { isAlive, readEntries } from '../guard/registry.ts';
-import { type Finished, type Session, startSession } from '../guard/session.ts';
+import { type Session, startSession } from '../guard/session.ts';
 import { sweep } from '../guard/sweep.ts';
 import { Tally } from '../guard/tally.ts';
 import { resolveTarget } from '../guard/target.ts';
@@ -11,18 +11,18 @@ import { type Cgroup, processesIn } from '../kernel/cgroup.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import { describeForeign, foreignPrograms } from '../kernel/foreign-programs.ts';
 import { preflight } from '../kernel/preflight.ts';
-import type { AttachedCgroup, EstablishedConnection, RunSummary } from '../model/summary.ts';
-import { presentTime } from '../model/time.ts';
+import type { AttachedCgroup, EstablishedConnection } from '../model/summary.ts';
 import { locate } from '../policy/evaluate.ts';
 import type { AttachOptions } from './attach-options.ts';
 import { planAttach } from './attach-plan.ts';
 import { shellQuote } from './message.ts';
 import { createOutput, type Output } from './output.ts';
 import { openReport, type Plan } from './plan.ts';
+import { summarize, tellEnd } from './run-end.ts';
 import type { RunOptions } from './run-options.ts';
-import { formatAttachOpening, formatSummary } from './summary.ts';
+import { formatAttachOpening } from './summary.ts';
 import { Teller, tellSwept } from './teller.ts';
-import { closeTrail, openTrail, recordStart, showCommand, suggestCommand } from './trail.ts';
+import { closeTrail, countsOf, openTrail, recordStart, showCommand } from './trail.ts';
 
 const GUARD_LOST = 125;
 const REPEATS_EVERY_MS = 1000;
@@ -46,7 +46,7 @@ export async function guardExisting(options: AttachOptions): Promise<number> {
       tally: new Tally({ staged: plan.staged?.id ?? null, seen: null }),
       more: (id) => showCommand(asRun, id),
     });
-    const session = await attach(cgroup, options, plan, teller, output, ending);
+    const session = await attach(cgroup, options, plan, { teller, output, trail, ending });
     try {
       // One that began at the same time was not on file before: of two, the later goes.
       refuseSecond(cgroup, options, plan.id);
@@ -65,29 +65,12 @@ export async function guardExisting(options: AttachOptions): Promise<number> {
     const finished = await session.finish();
     const ended = finished.guardLost ? 'lost' : why;
     await trail.flushed();
-    const lost = trail.lost === 0 ? finished.lost : { ...finished.lost, 'store full': trail.lost };
-    const summary = summarize(plan, options, teller.tally, finished, {
-      ...{ attached: { ...place, ended }, lost },
-      duration_ms: Math.round(performance.now() - started),
+    const summary = summarize(plan, teller.tally, trail, {
+      ...{ mode: plan.policy.mode, labels: options.labels, finished, attached: { ...place, ended } },
+      exit: { command: null, acyclic: finished.guardLost ? GUARD_LOST : 0 },
+      durationMs: performance.now() - started,
     });
-    trail.record(summary);
-    const lines = formatSummary(summary, {
-      denied: teller.fold.totals(),
-      wouldDeny: teller.wouldDeny.totals(),
-      seen: teller.tally.byDestination,
-      leftover: 'release',
-      report: options.report,
-      suggest: suggestCommand(asRun, plan.id),
-      width: output.width,
-    });
-    output.say('info', lines, summary);
-    report?.write(summary);
-    report?.close();
-    if (report && report.lost > 0)
-      output.say('error', [
-        `acyclic: ${report.lost} lines of the report ${report.path} were lost: ${report.fault}`,
-      ]);
-    for (const failure of finished.failures) output.say('error', [`acyclic: left behind: ${failure}`]);
+    tellEnd({ output, report, trail, teller }, asRun, summary, finished);
     return summary.exit.acyclic;
   } finally {
     report?.close();
@@ -100,9 +83,7 @@ async function attach(
   cgroup: Cgroup,
   options: AttachOptions,
   plan: Plan,
-  teller: Teller,
-  output: Output,
-  ending: Ending,
+  { teller, output, trail, ending }: { teller: Teller; output: Output; trail: AuditTrail; ending: Ending },
 ): Promise<Session> {
   return await startSession({
     id: plan.id,
@@ -116,6 +97,7 @@ async function attach(
     attach: { cgroup, service: options.service, onGone: () => ending.end('gone') },
     mask: plan.mask,
     syscalls: options.syscalls,
+    counts: () => countsOf(teller.tally, trail),
     onDenied: (recorded) => teller.tell(recorded),
     onEvent: (recorded) => teller.record(recorded),
     onUnwatched: (what) => output.say('warning', [`acyclic: not watched: ${what}`]),
@@ -213,38 +195,4 @@ function tellOpening(plan: Plan, place: Omit<AttachedCgroup, 'ended'>, output: O
   output.say('info', formatAttachOpening(opening, place), {
     ...{ kind: 'opening', ...opening, attached: place },
   });
-}
-
-function summarize(
-  plan: Plan,
-  { labels }: AttachOptions,
-  tally: Tally,
-  finished: Finished,
-  end: Pick<RunSummary, 'lost' | 'duration_ms'> & { readonly attached: AttachedCgroup },
-): RunSummary {
-  return {
-    v: 1,
-    kind: 'summary',
-    id: ulid(),
-    time: presentTime(),
-    host: hostname(),
-    run: plan.id,
-    deployment: plan.deployment,
-    policy: plan.policyId,
-    mode: plan.policy.mode,
-    labels,
-    calls: tally.calls,
-    destinations: tally.destinations,
-    denials: tally.denials,
-    would_deny: tally.wouldDeny,
-    cycles: tally.cycles,
-    waiting: tally.waiting,
-    traffic: tally.traffic,
-    staged: tally.staged,
-    new_destinations: null,
-    exit: { command: null, acyclic: finished.guardLost ? GUARD_LOST : 0 },
-    limits: null,
-    leftover: [],
-    ...end,
-  };
 }

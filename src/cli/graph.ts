@@ -68,7 +68,22 @@ export function graphCommand(): Command {
     });
   for (const create of [graphImportCommand, graphExportCommand, graphMergeCommand])
     command.addCommand(create());
-  return command;
+  return command.hook('preSubcommand', handDown);
+}
+
+/** Options may be given before the name of a subcommand, too: what it knows is its own, and the rest is a mistake. */
+function handDown(command: Command, subcommand: Command): void {
+  for (const option of command.options) {
+    const name = option.attributeName();
+    if (command.getOptionValueSource(name) !== 'cli') continue;
+    if (!subcommand.options.some((own) => own.long === option.long && own.required === option.required))
+      throw new Failure(
+        'usage',
+        `${option.long} is no option of 'acyclic graph ${subcommand.name()}'`,
+        `try: acyclic graph ${subcommand.name()} --help`,
+      );
+    subcommand.setOptionValueWithSource(name, command.getOptionValue(name), 'cli');
+  }
 }
 
 function readLimit(text: string): number {

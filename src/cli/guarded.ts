@@ -1,5 +1,4 @@
 import { hostname } from 'node:os';
-import { ulid } from 'ulid';
 import type { AuditTrail } from '../audit/trail.ts';
 import { pathOf, type Running, resolveCommand, startCommand } from '../guard/command.ts';
 import { HeldSignals } from '../guard/held-signals.ts';
@@ -11,16 +10,15 @@ import { Tally } from '../guard/tally.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import type { Programs } from '../kernel/programs.ts';
 import { NO_LIMITS } from '../model/limits.ts';
-import type { RunSummary } from '../model/summary.ts';
-import { presentTime } from '../model/time.ts';
 import { earlierDestinations } from './baseline.ts';
 import { breakGlass, canSpawn, runBare } from './break-glass.ts';
 import { createOutput, type Output } from './output.ts';
 import { checkInherited, commandSpec, givenCommand, makePlan, openReport, type Plan } from './plan.ts';
+import { type Outcome, summarize, tellEnd } from './run-end.ts';
 import type { RunOptions } from './run-options.ts';
-import { formatOpening, formatSummary } from './summary.ts';
+import { formatOpening } from './summary.ts';
 import { Teller, tellSwept } from './teller.ts';
-import { closeTrail, openTrail, recordStart, showCommand, suggestCommand } from './trail.ts';
+import { closeTrail, countsOf, openTrail, recordStart, showCommand } from './trail.ts';
 
 const TIMED_OUT = 124;
 const GUARD_LOST = 125;
@@ -46,7 +44,7 @@ export async function guardCommand(options: RunOptions, programs: Promise<Progra
       tally: new Tally({ staged: plan.staged?.id ?? null, seen }),
       more: (id) => showCommand(options, id),
     });
-    const session = await guard(options, plan, givenCommand(spec, file), { teller, output, programs });
+    const session = await guard(options, plan, givenCommand(spec, file), { teller, output, trail, programs });
     const run = { options, plan, session, teller, output, report, trail, held };
     if (held.exit === null && !session && !canSpawn()) return await conductBare(run);
     if (held.exit === null) return await conduct(run);
@@ -64,8 +62,9 @@ async function guard(
   options: RunOptions,
   plan: Plan,
   command: GivenCommand,
-  { teller, output, programs }: { teller: Teller; output: Output; programs: Promise<Programs> | null },
+  told: { teller: Teller; output: Output; trail: AuditTrail; programs: Promise<Programs> | null },
 ): Promise<Session | null> {
+  const { teller, output, trail, programs } = told;
   try {
     for (const swept of await sweep()) tellSwept(output, swept);
     return await startSession({
@@ -84,6 +83,7 @@ async function guard(
       limits: plan.limits,
       onDenied: (recorded) => teller.tell(recorded),
       onEvent: (recorded) => teller.record(recorded),
+      counts: () => countsOf(teller.tally, trail),
       onUnwatched: (what) => output.say('warning', [`acyclic: not watched: ${what}`]),
       onLost: () =>
         output.say('error', [
@@ -96,7 +96,7 @@ async function guard(
     const reason = error instanceof Error ? error.message : String(error);
     if (error instanceof SetupFailure && error.code === 'no-limits') {
       output.say('error', ['acyclic: UNLIMITED: the glass is broken, and no limits can be had', reason]);
-      return guard(options, { ...plan, limits: NO_LIMITS }, command, { teller, output, programs });
+      return guard(options, { ...plan, limits: NO_LIMITS }, command, told);
     }
     output.say('error', ['acyclic: UNGUARDED: the glass is broken, and no guard can be had', reason]);
     return null;
@@ -142,9 +142,10 @@ async function conduct(run: Conducted): Promise<number> {
   if (timedOut)
     output.say('error', [`acyclic: the command timed out after ${(options.timeoutMs ?? 0) / 1000} s`]);
   const acyclic = finished.guardLost ? GUARD_LOST : exitStatus(options, status, timedOut, teller.tally);
-  const duration = performance.now() - started;
+  const durationMs = performance.now() - started;
   await trail.flushed();
-  tellEnd(run, finished, summarize(run, finished, { command: status, acyclic }, duration));
+  const outcome = { ...endOf(run, finished), exit: { command: status, acyclic }, durationMs };
+  tellEnd(run, options, summarize(plan, teller.tally, trail, outcome), finished);
   return acyclic;
 }
 
@@ -154,8 +155,11 @@ async function conductBare(run: Conducted): Promise<number> {
   recordStart(trail, options, plan, 'unguarded');
   const started = performance.now();
   const status = await runBare(commandSpec(options), held);
-  const exit = { command: status, acyclic: status };
-  const summary = summarize(run, UNGUARDED, exit, performance.now() - started);
+  const summary = summarize(plan, run.teller.tally, trail, {
+    ...endOf(run, UNGUARDED),
+    exit: { command: status, acyclic: status },
+    durationMs: performance.now() - started,
+  });
   trail.record(summary);
   report?.write(summary);
   report?.close();
@@ -172,31 +176,11 @@ function tellOpening(plan: Plan, output: Output): void {
   output.say('info', [formatOpening(opening)], { kind: 'opening', ...opening });
 }
 
-function tellEnd(
-  { options, teller, output, report, trail }: Conducted,
+function endOf(
+  { plan, options, session }: Conducted,
   finished: Finished,
-  summary: RunSummary,
-): void {
-  trail.record(summary);
-  const lines = formatSummary(summary, {
-    denied: teller.fold.totals(),
-    wouldDeny: teller.wouldDeny.totals(),
-    seen: teller.tally.byDestination,
-    leftover: options.leftover,
-    report: options.report,
-    suggest: suggestCommand(options, summary.run),
-    width: output.width,
-  });
-  output.say('info', lines, summary);
-  report?.write(summary);
-  report?.close();
-  if (report && report.lost > 0)
-    output.say('error', [
-      `acyclic: ${report.lost} lines of the report ${report.path} were lost: ${report.fault}`,
-    ]);
-  if (summary.limits?.in_force === false)
-    output.say('error', ['acyclic: a limit was changed or taken off while the run went on']);
-  for (const failure of finished.failures) output.say('error', [`acyclic: left behind: ${failure}`]);
+): Omit<Outcome, 'exit' | 'durationMs'> {
+  return { mode: session ? plan.policy.mode : 'unguarded', labels: options.labels, finished };
 }
 
 /** The command's own status, unless it timed out, or succeeded and `--fail-on` found something. */
@@ -207,39 +191,4 @@ function exitStatus(options: RunOptions, status: number, timedOut: boolean, tall
     (options.failOn === 'cycle' && tally.cycles.length > 0) ||
     (options.failOn === 'new' && (tally.newDestinations?.length ?? 0) > 0);
   return status === 0 && found ? FOUND : status;
-}
-
-function summarize(
-  { plan, teller, options, session, trail }: Conducted,
-  finished: Finished,
-  exit: RunSummary['exit'],
-  duration: number,
-): RunSummary {
-  const { tally } = teller;
-  return {
-    v: 1,
-    kind: 'summary',
-    id: ulid(),
-    time: presentTime(),
-    host: hostname(),
-    run: plan.id,
-    deployment: plan.deployment,
-    policy: plan.policyId,
-    mode: session ? plan.policy.mode : 'unguarded',
-    labels: options.labels,
-    calls: tally.calls,
-    destinations: tally.destinations,
-    denials: tally.denials,
-    would_deny: tally.wouldDeny,
-    cycles: tally.cycles,
-    lost: trail.lost === 0 ? finished.lost : { ...finished.lost, 'store full': trail.lost },
-    waiting: tally.waiting,
-    traffic: tally.traffic,
-    staged: tally.staged,
-    new_destinations: tally.newDestinations,
-    exit,
-    duration_ms: Math.round(duration),
-    limits: finished.limits,
-    leftover: finished.leftover,
-  };
 }

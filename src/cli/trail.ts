@@ -4,6 +4,8 @@ import { LIMITS, type Limits } from '../audit/retention.ts';
 import { stateDirectory } from '../audit/state-directory.ts';
 import { AuditTrail } from '../audit/trail.ts';
 import type { Notice } from '../audit/writer.ts';
+import type { RunCounts } from '../guard/registry.ts';
+import type { Tally } from '../guard/tally.ts';
 import type { RunSummary } from '../model/summary.ts';
 import { presentTime } from '../model/time.ts';
 import { readMemory } from '../policy/limits.ts';
@@ -131,4 +133,14 @@ function readLimits(env: Environment, output: Output): Limits {
     ageMs: ageMs || LIMITS.ageMs,
     bytes: isFault(bytes) || bytes < LEAST_BYTES ? LIMITS.bytes : bytes,
   };
+}
+
+/** What a run has counted so far, for `acyclic status`. */
+export function countsOf({ calls, denials, wouldDeny }: Tally, trail: AuditTrail): RunCounts {
+  return { calls, denials, would_deny: wouldDeny, lost: lostTo(trail) };
+}
+
+/** Records that are lost to the trail, as a cause. */
+export function lostTo({ lost }: AuditTrail): Record<string, number> {
+  return lost === 0 ? {} : { 'store full': lost };
 }

@@ -18,6 +18,7 @@ let connections: Connection[] = [];
 beforeEach(() => {
   now = 1_000_000;
   connections = [];
+  latestFact = 0;
 });
 
 /** The bookkeeping alone: what is in the kernel is for test/kernel/leases.test.ts. */
@@ -256,6 +257,7 @@ test('when it cannot be seen who is connected, nothing lapses, and that is count
   expect(facts.namesAt(A)).toEqual(['a.example']);
   expect(facts.lost).toEqual({ 'leases not looked at': 2 });
   connections = [];
+  latestFact = 0;
   wait(facts, 1);
   expect(facts.namesAt(A)).toEqual([]);
 });

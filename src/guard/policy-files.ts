@@ -53,7 +53,7 @@ export interface StagedPolicy {
 }
 
 /** A policy that cannot be read or does not hold; nothing was run. */
-class PolicyFailure extends Error {
+export class PolicyFailure extends Error {
   readonly code = 'policy';
   readonly remedy: string | null;
 

@@ -1,14 +1,25 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { startOf } from '../audit/liveness.ts';
 import { SetupFailure } from '../kernel/failure.ts';
+import { mayRead } from './readable.ts';
 
 /** Runs in progress, one file each, so that what a killed engine leaves can be found. Root's alone. */
 const DIRECTORY = '/run/acyclic/runs';
 
 const processIdentity = z.object({ pid: z.number().int().positive(), start: z.string() });
 
+const count = z.number().int().nonnegative();
+const runCounts = z.object({
+  calls: count,
+  denials: count,
+  would_deny: count,
+  /** Records lost, by cause; causes that never struck are left out. */
+  lost: z.record(z.string(), count),
+});
+
+/** What an entry has since it was first written comes with a default: entries of earlier versions are read too. */
 const runEntry = z.object({
   v: z.literal(1),
   id: z.string().regex(/^[0-9A-HJKMNP-TV-Z]{26}$/),
@@ -28,11 +39,21 @@ const runEntry = z.object({
       mode: z.enum(['audit', 'enforce']),
     })
     .optional(),
+  deployment: z.string().nullable().default(null),
+  mode: z.enum(['enforce', 'audit']).nullable().default(null),
+  /** Id of its policy; null when there is none. */
+  policy: z.string().nullable().default(null),
+  /** The command as it was given, without its secrets. */
+  argv: z.array(z.string()).nullable().default(null),
+  /** As of half a second ago; null when nobody has counted yet. */
+  counts: runCounts.nullable().default(null),
 });
 
 /** A process for sure: pid and the start time of /proc/PID/stat, in clock ticks since boot. */
 export type ProcessIdentity = z.infer<typeof processIdentity>;
 export type RunEntry = z.infer<typeof runEntry>;
+/** What a run's events come to so far. */
+export type RunCounts = z.infer<typeof runCounts>;
 
 /** Identity of a live process; null when there is none with that pid, or only its zombie. */
 export function identify(pid: number): ProcessIdentity | null {
@@ -46,12 +67,13 @@ export function isAlive(process: ProcessIdentity): boolean {
 
 /** Writes a run's entry whole or not at all. Throws SetupFailure `state`. */
 export function writeEntry(entry: RunEntry): void {
+  const temporary = temporaryOf(entry.id);
   try {
     mkdirSync(DIRECTORY, { recursive: true, mode: 0o700 });
-    const temporary = join(DIRECTORY, `.${entry.id}.${process.pid}`);
     writeFileSync(temporary, JSON.stringify(entry), { mode: 0o600 });
     renameSync(temporary, join(DIRECTORY, `${entry.id}.json`));
   } catch (error) {
+    removeIfCan(temporary);
     throw new SetupFailure(
       'state',
       `cannot write the run's entry in ${DIRECTORY}: ${(error as Error).message}`,
@@ -61,12 +83,28 @@ export function writeEntry(entry: RunEntry): void {
   }
 }
 
+/** Takes a run off the file, with what a killed engine was just writing of it. */
 export function removeEntry(id: string): void {
+  rmSync(temporaryOf(id), { force: true });
+  rmSync(join(DIRECTORY, `${id}.json`), { force: true });
+}
+
+/** Only a run's engine writes its entry. */
+function temporaryOf(id: string): string {
+  return join(DIRECTORY, `.${id}`);
+}
+
+function removeIfCan(path: string): void {
   try {
-    unlinkSync(join(DIRECTORY, `${id}.json`));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    rmSync(path, { force: true });
+  } catch {
+    // What kept the entry from being written is told already.
   }
+}
+
+/** Whether this process may see which runs there are. */
+export function seesEntries(): boolean {
+  return mayRead(DIRECTORY);
 }
 
 /** Every readable entry. A file that is not one is passed over. */

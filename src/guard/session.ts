@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createMask, type Mask } from '../audit/mask.ts';
 import { type Cgroup, createCgroup, isThere, ownCgroup, processesIn } from '../kernel/cgroup.ts';
-import { SetupFailure } from '../kernel/failure.ts';
 import { native } from '../kernel/native.ts';
 import { preflight } from '../kernel/preflight.ts';
 import { loadPrograms, type Programs } from '../kernel/programs.ts';
@@ -17,12 +16,13 @@ import { GuardedRun } from './guarded-run.ts';
 import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
 import { imposeLimits } from './limits.ts';
+import { LiveEntry } from './live-entry.ts';
 import type { GivenCommand } from './naming.ts';
 import { socketsToClose } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
 import { readIfThere } from './readable.ts';
 import type { Recorded, StagedRun } from './recorder.ts';
-import { identify, type RunEntry, removeEntry, writeEntry } from './registry.ts';
+import type { RunCounts } from './registry.ts';
 import { UndoList } from './undo.ts';
 
 /** One guarded run, from the outside. */
@@ -58,6 +58,8 @@ export interface SessionOptions {
   readonly onEvent: (recorded: Recorded) => void;
   /** Part of what was asked for cannot be watched here. */
   readonly onUnwatched: (what: string) => void;
+  /** What the run comes to so far, and what its caller lost of it; put on file for others to see. */
+  readonly counts?: () => RunCounts;
   /** The programs were taken off by somebody else: what the run calls from now on is not guarded. */
   readonly onLost: () => void;
 }
@@ -103,8 +105,18 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   preflight();
   const closed = policy.mode === 'enforce' ? await socketsToClose(readIfThere(NSSWITCH)) : [];
   const origin = ownCgroup();
-  const entry = registerRun(options, origin);
-  undo.add('run entry', () => removeEntry(id));
+  const entry = new LiveEntry({
+    ...{ id, cgroup: attach?.cgroup.path ?? `${origin.path}/acyclic-${id}`, origin: origin.path },
+    ...{ leftover: options.leftover, deployment: options.deployment, mode: policy.mode },
+    ...{ policy: options.policyId, argv: options.command ? mask.argv(options.command.argv) : null },
+    ...(attach && {
+      attached: {
+        ...{ id: String(attach.cgroup.id), service: attach.service },
+        ...{ deployment: options.deployment, mode: policy.mode },
+      },
+    }),
+  });
+  undo.add('run entry', () => entry.remove());
   const cgroup = attach?.cgroup ?? createCgroup(origin, `acyclic-${id}`);
   if (!attach)
     undo.add('cgroup', async () => {
@@ -146,6 +158,10 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     onGone: () => attach?.onGone(),
   });
   undo.add('watch over the guard', () => watch.close());
+  const losses = () => ({ ...engine.lost, ...run.lost });
+  const { counts } = options;
+  if (counts) entry.follow(counts, losses);
+  undo.add('counts on file', () => entry.unfollow());
   if (options.syscalls && !engine.programs.watchSyscalls(id))
     options.onUnwatched(
       'how system calls return, and UNIX, packet and vsock sockets: tracefs cannot be mounted',
@@ -155,7 +171,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
   return {
     cgroup,
     commandStarted(pid) {
-      writeEntry({ ...entry, command: identify(pid) });
+      entry.commandStarted(pid);
     },
     async finish() {
       watch.look();
@@ -164,7 +180,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       const leftover = left.map((pid) => describeLeft(pid, mask));
       if (!attach && options.leftover === 'kill') await kill(cgroup.path);
       await run.finish();
-      const losses = { ...engine.lost, ...run.lost };
+      const lost = losses();
       // The guard goes before what it guards is let go: a released process is not half guarded.
       engine.programs.unwatchSyscalls();
       attachment.detach();
@@ -174,7 +190,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
           await limited.lift();
           await release(cgroup.path, origin.path);
         });
-      return { leftover, limits: used, lost: losses, guardLost: watch.lost, failures: await undo.run() };
+      return { leftover, limits: used, lost, guardLost: watch.lost, failures: await undo.run() };
     },
   };
 }
@@ -218,26 +234,6 @@ async function programsFor(
   if (ready?.modes.includes(policy.mode) && (ready.closes || !closes)) return ready;
   ready?.close();
   return loadPrograms([policy.mode], { syscalls, closes });
-}
-
-function registerRun(options: SessionOptions, origin: Cgroup): RunEntry {
-  const { attach, deployment, policy } = options;
-  const engine = identify(process.pid);
-  if (!engine) throw new SetupFailure('state', 'cannot read /proc/self/stat', 'check that /proc is mounted');
-  const entry: RunEntry = {
-    v: 1,
-    id: options.id,
-    engine,
-    command: null,
-    cgroup: attach?.cgroup.path ?? `${origin.path}/acyclic-${options.id}`,
-    origin: origin.path,
-    leftover: options.leftover,
-    ...(attach && {
-      attached: { id: String(attach.cgroup.id), service: attach.service, deployment, mode: policy.mode },
-    }),
-  };
-  writeEntry(entry);
-  return entry;
 }
 
 /** A process that still runs, as /proc has it now: it may have been forked or have run another program since. */

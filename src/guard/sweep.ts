@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { isThere, processesIn } from '../kernel/cgroup.ts';
 import { findCgroup2 } from '../kernel/mounts.ts';
 import { removeLeftPins } from '../kernel/programs.ts';
@@ -29,12 +30,21 @@ export async function sweep(): Promise<Swept[]> {
   return swept;
 }
 
+/**
+ * A run on file as it is at this moment, left as it is. `engine`: by the engine that started it; `guarded`: as above;
+ * `ended`: only its remains are there, for the next sweep; null: that cannot be told from here.
+ */
+export function standingOf(entry: RunEntry): 'engine' | 'guarded' | 'ended' | null {
+  if (isAlive(entry.engine)) return 'engine';
+  if (!existsSync(entry.origin)) return null;
+  return goesOn(entry, processesIn(entry.cgroup)) ? 'guarded' : 'ended';
+}
+
 /** One that cannot be cleared is told, and is in nobody's way. */
 async function clear(entry: RunEntry): Promise<Swept> {
   const about = { id: entry.id, attached: entry.attached !== undefined };
   const inside = processesIn(entry.cgroup);
-  if (entry.attached ? isGuarding(entry) : mayBeRunning(entry, inside))
-    return { ...about, state: 'guarded', processes: inside };
+  if (goesOn(entry, inside)) return { ...about, state: 'guarded', processes: inside };
   try {
     const processes = entry.attached ? lift(entry) : await clearRun(entry);
     if (processes) return { ...about, state: 'cleared', processes };
@@ -42,6 +52,10 @@ async function clear(entry: RunEntry): Promise<Swept> {
     // Told by its state: what stopped it is found where its cgroup and pins are.
   }
   return { ...about, state: 'stuck', processes: inside };
+}
+
+function goesOn(entry: RunEntry, inside: readonly number[]): boolean {
+  return entry.attached ? isGuarding(entry) : mayBeRunning(entry, inside);
 }
 
 /** What was only watched is let go; what was guarded stays so until its cgroup is gone, or somebody lifts it. */

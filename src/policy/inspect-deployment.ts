@@ -5,7 +5,8 @@ import { fault, type Problem } from './problem.ts';
 import { type Inspected, warningAt } from './whereabouts.ts';
 
 const DAY_MS = 24 * 3_600_000;
-const SOON_DAYS = 14;
+/** A waiver with no more left is about to lapse. */
+export const LAPSES_SOON_MS = 14 * DAY_MS;
 const DNS_PORT = 53;
 
 /** Waivers that have ended or soon will, and servers that are circular. */
@@ -21,7 +22,7 @@ function waivers({ whereabouts, now }: Inspected, { name, waivers: all }: Deploy
   return all.flatMap(({ service, until }, i) => {
     const at = whereabouts.deployment(name, 'waivers', i, 'until');
     const left = until.end - now.getTime();
-    if (!at || left > SOON_DAYS * DAY_MS) return [];
+    if (!at || left > LAPSES_SOON_MS) return [];
     if (left <= 0) {
       const message = `the waiver of \`${service}\` has lapsed: calls to it are denied since the end of ${until.text} (UTC)`;
       return [warningAt(at, fault('lapsed-waiver', message))];

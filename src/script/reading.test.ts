@@ -211,6 +211,14 @@ describe('what a script runs is read', () => {
     expect([...findings.programs.keys()]).toEqual(['/d/bin/tool', 'bare', 'other', 'sudo', 'x']);
   });
 
+  test('a command in text that only a run knows is no program, and is told', () => {
+    const { findings } = read('eval "$SOMETHING"; eval "run-$X now"; bash -c "$Y"', {});
+    expect([...findings.programs.keys()]).toEqual(['bash']);
+    expect(findings.unseen.map(({ kind, what }) => `${kind} ${what}`)).toContain(
+      'later a command in text that is put together',
+    );
+  });
+
   test('scripts that run each other for ever', () => {
     const files = { 'a.sh': '. ./a.sh; ./b.sh', 'b.sh': './a.sh; ping b.example; f() { f; }; f' };
     expect(named('./a.sh', files)).toEqual(['b.sh:1 b.example']);

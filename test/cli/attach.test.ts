@@ -53,6 +53,13 @@ test('a cycle through what a service was seen to call, on the cgroup it is attac
   const attach = await startAttach(place, [...where, '-p', policy, '--state', state, '--report', report]);
   expect(await service.ask('connect 127.2.0.7')).toBe('ok');
   expect(await service.ask('child 127.2.0.7')).toBe('ok');
+  const { runs } = JSON.parse(place.run(['status', '--json', '--state', state]).stdout);
+  expect(runs).toContainEqual(
+    expect.objectContaining({
+      ...{ run: attach.id, mode: 'audit', guarded_by: 'engine' },
+      attached: { cgroup: service.cgroup, service: 'migrations' },
+    }),
+  );
   await service.stop();
   expect(await attach.ended).toBe(0);
   expect(attach.said()).toMatch(
@@ -90,8 +97,9 @@ acyclic: attach ${attach.id} · 2 calls to 1 destination · 0 denied · its cgro
   expect(cycles.stdout).toMatch(/mysql → migrations → github → mysql {3}stands/);
   expect(cycles.stdout).toMatch(/seen .*deployment mysql → migrations .*seen 1 time on/);
   expect(cycles.stdout).toMatch(/seen .*migrations → github {3}seen 2 times on/);
-  const exported = graph('export', '--observed')
-    .stdout.trim()
+  const { stdout: edges } = place.run(['graph', 'export', '--observed', '-p', policy, '--state', state]);
+  const exported = edges
+    .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
   expect(exported).toContainEqual(
@@ -120,6 +128,7 @@ test('in enforce what is established goes on, what is new is judged, and a serve
   expect(await service.ask('connect 127.3.0.1')).toBe('ok');
   expect(await service.ask('talk 0')).toBe('ok');
   // Leaving is no escape: the cgroup is not one that Acyclic put anybody into.
+  expect(await service.ask(`part ${findCgroup2()}`)).toBe('ok');
   expect(await service.ask(`leave ${findCgroup2()}`)).toBe('ok');
   expect(await service.ask('connect 127.2.0.4')).toBe('ok');
   attach.child.kill('SIGINT');

@@ -8,6 +8,7 @@ const say = (...args: string[]) => execFileSync(acyclic, args, { encoding: 'utf8
 test('options and commands are completed with what they mean', () => {
   expect(say('complete', '--', 'run', '--le')).toContain('--leftover\twhat the command leaves running');
   expect(say('complete', '--', 'do')).toContain('doctor\t');
+  expect(say('complete', '--', 'sta')).toContain('status\t');
   expect(say('complete', '--', 'audit', '')).toContain('stats\tcalls counted');
   expect(say('complete', '--', 'audit', 'list', '--fo')).toContain('--follow\t');
   expect(say('complete', '--', 'audit', 'list', '--verdict', '')).toContain('would-deny');

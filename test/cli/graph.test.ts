@@ -310,6 +310,10 @@ describe('what was seen', () => {
     expect(
       run(acyclic, ['graph', 'export', '--observed', '--state', 'state', '-p', 'watched.yaml']).stdout,
     ).toBe(exported.stdout);
+    expect(
+      run(acyclic, ['graph', '--state', 'state', '-p', 'watched.yaml', 'export', '--observed']).stdout,
+      'options before the subcommand are its own',
+    ).toBe(exported.stdout);
     const fromFile = shown(
       '-p',
       'watched.yaml',
@@ -328,6 +332,9 @@ describe('what was seen', () => {
     ]);
     expect(readFileSync(join(directory, 'state/observed.jsonl'), 'utf8')).toBe(exported.stdout);
     expect(refusal('export')).toContain('--observed');
+    expect(refusal('--cycles', 'export', '--observed')).toContain(
+      "--cycles is no option of 'acyclic graph export'",
+    );
   });
 
   test('and is old is left out, unless it is asked for', () => {

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { onTestFinished } from 'vitest';
 import { findCgroup2 } from '../../src/kernel/mounts.ts';
 import { acyclic, type Place, until } from './harness.ts';
 
@@ -34,6 +35,8 @@ def do(what, *args):
         peer.sendto(b'q', ('127.0.0.1', 5353)); d, a = servers[0].recvfrom(9); servers[0].sendto(d, a); peer.recv(9)
     elif what == 'child':
         subprocess.run(['bash', '-c', 'exec 3<>/dev/tcp/%s/9' % args[0]], check=True, stderr=subprocess.DEVNULL)
+    elif what == 'part':
+        subprocess.run(['sh', '-c', 'echo $$ > %s/cgroup.procs' % args[0]], check=True)
     elif what == 'leave':
         open(args[0] + '/cgroup.procs', 'w').write(str(os.getpid()))
     return 'ok'
@@ -75,7 +78,8 @@ export async function startResident(place: Place, name?: string): Promise<Reside
   const next = reader(child);
   const pid = Number(await next());
   writeFileSync(join(cgroup, 'cgroup.procs'), String(pid));
-  return {
+  let stopped = false;
+  const resident: Resident = {
     pid,
     cgroup,
     async ask(line) {
@@ -83,6 +87,8 @@ export async function startResident(place: Place, name?: string): Promise<Reside
       return await next();
     },
     async stop() {
+      if (stopped) return;
+      stopped = true;
       child.stdin?.end();
       if (child.exitCode === null) await new Promise((resolve) => child.once('exit', resolve));
       let gone = false;
@@ -97,6 +103,8 @@ export async function startResident(place: Place, name?: string): Promise<Reside
       }, `${cgroup} is empty`);
     },
   };
+  onTestFinished(resident.stop);
+  return resident;
 }
 
 /** `acyclic attach` in the foreground. */
@@ -116,6 +124,10 @@ export async function startAttach(place: Place, args: readonly string[]): Promis
     text += chunk;
   });
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  onTestFinished(async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+    await ended;
+  });
   const id = () => / attach ([0-9A-Z]{26})\n {2}in /.exec(text)?.[1];
   await until(() => id() !== undefined || child.exitCode !== null, 'it is attached');
   return { child, id: id() ?? '', said: () => text, ended };
