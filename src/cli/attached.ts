@@ -230,6 +230,7 @@ function summarize(
     denials: tally.denials,
     would_deny: tally.wouldDeny,
     cycles: tally.cycles,
+    ...(finished.lostEnds > 0 ? { lost_ends: finished.lostEnds } : {}),
     waiting: tally.waiting,
     traffic: tally.traffic,
     staged: tally.staged,

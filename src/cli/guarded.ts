@@ -114,7 +114,14 @@ interface Conducted {
   readonly held: HeldSignals;
 }
 
-const UNGUARDED: Finished = { leftover: [], limits: null, lost: {}, guardLost: false, failures: [] };
+const UNGUARDED: Finished = {
+  leftover: [],
+  limits: null,
+  lost: {},
+  lostEnds: 0,
+  guardLost: false,
+  failures: [],
+};
 
 /** The guard is in place: the command runs, ends, and all is told. */
 async function conduct(run: Conducted): Promise<number> {
@@ -233,6 +240,7 @@ function summarize(
     would_deny: tally.wouldDeny,
     cycles: tally.cycles,
     lost: trail.lost === 0 ? finished.lost : { ...finished.lost, 'store full': trail.lost },
+    ...(finished.lostEnds > 0 ? { lost_ends: finished.lostEnds } : {}),
     waiting: tally.waiting,
     traffic: tally.traffic,
     staged: tally.staged,

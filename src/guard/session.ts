@@ -77,6 +77,8 @@ export interface Finished {
   readonly limits: RunLimits | null;
   /** Events lost, by cause. */
   readonly lost: Readonly<Record<string, number>>;
+  /** Records of how calls ended that were lost; the events of those calls were not. */
+  readonly lostEnds: number;
   /** Somebody took the programs off while the run went on. */
   readonly guardLost: boolean;
   /** What could not be taken away, by name. */
@@ -164,7 +166,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       const leftover = left.map((pid) => describeLeft(pid, mask));
       if (!attach && options.leftover === 'kill') await kill(cgroup.path);
       await run.finish();
-      const losses = { ...engine.lost, ...run.lost };
+      const losses = { lost: { ...engine.lost, ...run.lost }, lostEnds: engine.lostEnds };
       // The guard goes before what it guards is let go: a released process is not half guarded.
       engine.programs.unwatchSyscalls();
       attachment.detach();
@@ -174,7 +176,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
           await limited.lift();
           await release(cgroup.path, origin.path);
         });
-      return { leftover, limits: used, lost: losses, guardLost: watch.lost, failures: await undo.run() };
+      return { leftover, limits: used, ...losses, guardLost: watch.lost, failures: await undo.run() };
     },
   };
 }

@@ -122,6 +122,11 @@ function shapes(object: typeof z.strictObject | typeof z.object) {
     would_deny: count,
     cycles: z.array(path),
     lost: z.record(z.string(), z.int().min(1)).describe('events lost, by cause'),
+    lost_ends: z
+      .int()
+      .min(1)
+      .optional()
+      .describe('records of how calls ended that were lost: the event ring was full; absent when none were'),
     waiting: z.array(
       object({
         destination: z.string(),
