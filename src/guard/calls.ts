@@ -17,6 +17,8 @@ import type { Recorded, Recorder } from './recorder.ts';
 
 /** How long a connection's event waits for its first bytes, its end and the bytes it carried. */
 const HOLD_MS = 5000;
+/** How long it waits for the connection to come about: longer than the kernel tries (127 s unless it is told to). */
+const CONNECT_MS = 300_000;
 /** How long an event waits for its call to return, where it is told only of failures. */
 const RETURN_MS = 100;
 /** Calls held at once; past that the oldest is recorded as it is known by then. */
@@ -28,7 +30,9 @@ interface Held {
   readonly attempt: AttemptRecord;
   /** Of its address, when it was made: later lookups are no names of it. */
   readonly known: Chains;
-  readonly until: number;
+  until: number;
+  /** When its connection is given up on. */
+  readonly last: number;
   readonly pieces: Uint8Array[];
   readonly listener: EventListener | null;
   /** As it was told or will be, where no more can be said of it but how its call returned. */
@@ -99,9 +103,15 @@ export class Calls {
   flush(): void {
     const now = performance.now();
     for (const held of this.#returning.values()) if (held.until <= now) this.#endReturning(held);
-    for (const [cookie, { until }] of this.#held) {
-      if (until > now) return;
-      this.#end(cookie);
+    for (const [cookie, held] of this.#held) {
+      if (held.until > now) return;
+      if (held.course.connected || held.says || held.last <= now) this.#end(cookie);
+      else {
+        held.until = now + HOLD_MS;
+        // Those held are in the order of their times.
+        this.#held.delete(cookie);
+        this.#held.set(cookie, held);
+      }
     }
   }
 
@@ -124,8 +134,9 @@ export class Calls {
     const held = { attempt, known, pieces: [], says: null, course: {} };
     if (!denied && kind === 'connect' && protocol === TCP) {
       const listener = this.#listeners.behind(attempt);
-      const until = performance.now() + HOLD_MS;
-      this.#hold(this.#held, cookie, { ...held, listener, until, recorded: null });
+      const now = performance.now();
+      const times = { until: now + HOLD_MS, last: now + CONNECT_MS };
+      this.#hold(this.#held, cookie, { ...held, ...times, listener, recorded: null });
       this.#latest.set(tid, cookie);
       return;
     }
@@ -133,9 +144,10 @@ export class Calls {
     if (denied) this.#tell(recorded);
     const listener = denied ? null : this.#listeners.behind(attempt);
     // Packets and sums of repeats are of no call of their own.
-    if (this.#syscalls && tid !== 0 && hook !== 'cgroup_skb/egress' && attempt.count === 1)
-      this.#hold(this.#returning, tid, { ...held, listener, until: performance.now() + RETURN_MS, recorded });
-    else this.#record(withListener(recorded, listener));
+    if (this.#syscalls && tid !== 0 && hook !== 'cgroup_skb/egress' && attempt.count === 1) {
+      const until = performance.now() + RETURN_MS;
+      this.#hold(this.#returning, tid, { ...held, listener, until, last: until, recorded });
+    } else this.#record(withListener(recorded, listener));
   }
 
   /** First bytes the kernel has judged. */

@@ -1,4 +1,4 @@
-import type { AuditEvent } from '../model/event.ts';
+import { type AuditEvent, isFailure } from '../model/event.ts';
 import type { DestinationTraffic, DestinationWait, StagedTotals } from '../model/summary.ts';
 import type { Verdict } from '../model/verdict.ts';
 import { answerOf, isProbe } from '../policy/question.ts';
@@ -50,7 +50,7 @@ export class Tally {
       this.#cycles.set(event.dependency.path.join(' '), event.dependency.path);
     if (event.verdict === 'would-deny') this.wouldDeny += event.count;
     if (event.verdict === 'deny') this.denials += event.count;
-    if (event.verdict === 'deny' || event.outcome?.errno != null) this.#wait(event, target);
+    if (event.verdict === 'deny' || isFailure(event.outcome)) this.#wait(event, target);
   }
 
   #carry({ outcome }: AuditEvent, target: string): void {

@@ -47,7 +47,15 @@ function shapes(object: typeof z.strictObject | typeof z.object) {
     reason: text,
     owner: text,
   });
-  const connectResult = z.enum(['connected', 'refused', 'timed-out', 'reset', 'unreachable', 'failed']);
+  const connectResult = z.enum([
+    'connected',
+    'refused',
+    'timed-out',
+    'reset',
+    'unreachable',
+    'abandoned',
+    'failed',
+  ]);
 
   const event = object({
     ...head,

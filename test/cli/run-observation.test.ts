@@ -95,6 +95,42 @@ for i in range(3):
     expect(most.wait_ms).toBeGreaterThan(1000);
   });
 
+  test('a connection that hangs for longer than events are held, or is given up, is named with its time', async () => {
+    const { events, summary } = await observed(
+      python(`
+import socket, threading
+def hang(seconds, patient):
+    s = socket.socket()
+    if patient: s.setsockopt(socket.IPPROTO_TCP, 18, seconds * 1000)
+    else: s.settimeout(seconds)
+    try: s.connect(('192.0.2.66', 80 + seconds))
+    except OSError: pass
+    s.close()
+for t in [threading.Thread(target=hang, args=a) for a in ((6, True), (7, False))]: t.start()`),
+      ...['--label', 'test=hangs', '--state', path.join(lab.dir, 'hangs')],
+    );
+    const ends = Object.fromEntries(events.map(({ destination, outcome }) => [destination?.port, outcome]));
+    expect(ends).toMatchObject({
+      86: { errno: 'ETIMEDOUT', result: 'timed-out' },
+      87: { errno: null, result: 'abandoned' },
+    });
+    expect(summary.waiting).toMatchObject([
+      { destination: '192.0.2.66:87/tcp', outcome: 'abandoned', attempts: 1 },
+      { destination: '192.0.2.66:86/tcp', outcome: 'timed-out', attempts: 1 },
+    ]);
+    for (const { wait_ms } of summary.waiting) expect(wait_ms).toBeGreaterThan(5900);
+    const stats = ['audit', 'stats', '--json', '--state', path.join(lab.dir, 'hangs')];
+    const { stdout } = await lab.client.run([acyclic, ...stats]);
+    const counts = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(counts.map(({ failed, wait_ms }) => [failed, wait_ms > 5900])).toEqual([
+      [1, true],
+      [1, true],
+    ]);
+  }, 60_000);
+
   test('a denied call has the time it took', async () => {
     const { events } = await observed(
       ['bash', '-c', 'exec 3<>/dev/tcp/10.86.0.20/80'],
