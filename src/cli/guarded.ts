@@ -84,6 +84,7 @@ async function guard(
       limits: plan.limits,
       onDenied: (recorded) => teller.tell(recorded),
       onEvent: (recorded) => teller.record(recorded),
+      onCarried: ({ event }) => teller.carried(event),
       onUnwatched: (what) => output.say('warning', [`acyclic: not watched: ${what}`]),
       onLost: () =>
         output.say('error', [

@@ -56,9 +56,12 @@ export class Calls {
   readonly #listeners: Listeners;
   readonly #tell: (recorded: Recorded) => void;
   readonly #record: (recorded: Recorded) => void;
+  readonly #carried: (recorded: Recorded) => void;
   readonly #held = new Map<bigint, Held>();
   /** The latest connection of each thread, while it is held: a thread is in one call at a time. */
   readonly #latest = new Map<number, bigint>();
+  /** Connections whose events are recorded and that go on: what they carry is told when they end. */
+  readonly #lasting = new Map<bigint, Recorded>();
   /** Calls that are to return, by the thread that made them. */
   readonly #returning = new Map<number, Held>();
   readonly #syscalls: boolean;
@@ -72,12 +75,15 @@ export class Calls {
     tell: (recorded: Recorded) => void;
     /** Everything, when it is over. */
     record: (recorded: Recorded) => void;
+    /** What was recorded while it went on, when it has ended. */
+    carried: (recorded: Recorded) => void;
   }) {
     this.#recorder = options.recorder;
     this.#listeners = options.listeners;
     this.#syscalls = options.syscalls;
     this.#tell = options.tell;
     this.#record = options.record;
+    this.#carried = options.carried;
   }
 
   take(record: CallRecord): void {
@@ -192,9 +198,13 @@ export class Calls {
 
   #outcome(record: OutcomeRecord): void {
     const held = this.#held.get(record.cookie);
-    if (!held) return;
-    held.course[record.state] = record;
-    if (record.state === 'closed') this.#end(record.cookie);
+    if (held) held.course[record.state] = record;
+    if (record.state !== 'closed') return;
+    this.#end(record.cookie);
+    const lasting = this.#lasting.get(record.cookie);
+    if (!lasting) return;
+    this.#lasting.delete(record.cookie);
+    this.#carried(withCourse(lasting, { closed: record }, record.time));
   }
 
   #hold<Key>(where: Map<Key, Held>, key: Key, held: Held): void {
@@ -226,7 +236,15 @@ export class Calls {
       says && !failed(course)
         ? this.#recorder.opened(attempt, says, known)
         : this.#recorder.attempt(attempt, known);
-    this.#record(withListener(withCourse(recorded, course, attempt.time), listener));
+    const ended = withListener(withCourse(recorded, course, attempt.time), listener);
+    this.#record(ended);
+    if (course.connected && !course.closed) this.#follow(cookie, ended);
+  }
+
+  #follow(cookie: bigint, recorded: Recorded): void {
+    const [oldest] = this.#lasting.size >= MOST_HELD ? this.#lasting.keys() : [];
+    if (oldest !== undefined) this.#lasting.delete(oldest);
+    this.#lasting.set(cookie, recorded);
   }
 }
 

@@ -56,6 +56,8 @@ export interface SessionOptions {
   readonly onDenied: (recorded: Recorded) => void;
   /** Every event, when it is over; of a lookup, when its resolver is done. */
   readonly onEvent: (recorded: Recorded) => void;
+  /** A connection that went on when its event was recorded has ended: with what it carried. */
+  readonly onCarried?: (recorded: Recorded) => void;
   /** Part of what was asked for cannot be watched here. */
   readonly onUnwatched: (what: string) => void;
   /** The programs were taken off by somebody else: what the run calls from now on is not guarded. */
@@ -133,6 +135,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     syscalls: options.syscalls,
     onDenied: options.onDenied,
     onEvent: options.onEvent,
+    onCarried: options.onCarried ?? (() => {}),
   });
   undo.add('run', () => run.close());
   engine.add(run);

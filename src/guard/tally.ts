@@ -42,7 +42,7 @@ export class Tally {
     const before = this.#destinations.get(target);
     if (before !== undefined || this.#destinations.size < MOST_DESTINATIONS)
       this.#destinations.set(target, (before ?? 0) + event.count);
-    this.#carry(event, target);
+    this.carry(event, target);
     this.#compare(event, event.verdict);
     if (this.#seen && this.#new.size < MOST_DESTINATIONS && !this.#seen.has(event))
       this.#new.set(target, (this.#new.get(target) ?? true) && isProbe(event));
@@ -53,7 +53,8 @@ export class Tally {
     if (event.verdict === 'deny' || isFailure(event.outcome)) this.#wait(event, target);
   }
 
-  #carry({ outcome }: AuditEvent, target: string): void {
+  /** The bytes of a connection, once it has ended. */
+  carry({ outcome }: AuditEvent, target: string): void {
     if (outcome?.bytes_sent == null) return;
     const carried = this.#traffic.get(target) ?? { sent: 0, received: 0 };
     carried.sent += outcome.bytes_sent;

@@ -77,6 +77,20 @@ for n in (10, 100_000):
     ]);
   });
 
+  test('bytes of a connection that outlasts its event are in the sum of its destination', async () => {
+    const { events, summary } = await observed(
+      python(`
+import socket, time
+s = socket.create_connection(('10.86.0.60', 7)); time.sleep(6); s.sendall(bytes(1000)); got = 0
+while got < 1000: got += len(s.recv(65536))
+s.close()`),
+    );
+    expect(events).toMatchObject([{ outcome: { result: 'connected', bytes_sent: null } }]);
+    expect(summary.traffic).toEqual([
+      { destination: '10.86.0.60:7/tcp', bytes_sent: 1000, bytes_received: 1000 },
+    ]);
+  }, 60_000);
+
   test('a datagram that cannot be sent, and time lost to a destination that hangs', async () => {
     const { events, summary } = await observed(
       python(`
