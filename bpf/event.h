@@ -107,7 +107,9 @@ enum loss {
 	LOSS_CLIENTS = 3,
 	LOSS_OPENINGS = 4,
 	LOSS_SYSCALLS = 5,
-	LOSS_COUNT = 6,
+	/* How a call ended; the call itself is a record of its own. */
+	LOSS_ENDS = 6,
+	LOSS_COUNT = 7,
 };
 
 /* Flags of a run, beside its generation. */

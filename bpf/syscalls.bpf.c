@@ -90,7 +90,7 @@ static __always_inline int leave_call(long result)
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		state->since = 0;
-		count_loss(LOSS_EVENTS);
+		count_loss(foreign ? LOSS_EVENTS : LOSS_ENDS);
 		return 0;
 	}
 	__builtin_memset(event, 0, sizeof(*event));

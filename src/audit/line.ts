@@ -16,7 +16,11 @@ import type { RunStart, TrailRecord } from './record.ts';
 
 /** What many events share: who decided what, and what the caller got. */
 export type Decision = Pick<AuditEvent, 'v' | 'host' | 'deployment' | 'policy' | 'kind'> &
-  Partial<Pick<AuditEvent, 'verdict' | 'rule' | 'dependency' | 'hook'>> & { readonly errno?: string | null };
+  Partial<Pick<AuditEvent, 'verdict' | 'rule' | 'dependency' | 'hook'>> & {
+    readonly errno?: string | null;
+    /** There where it came to nothing without an error: given up by the caller. */
+    readonly abandoned?: true;
+  };
 
 /** A line's fields; what is JSON is as it stands there. */
 export interface EventLine {
@@ -54,7 +58,10 @@ export function writeLine(record: TrailRecord): string {
   const fields = [
     ...[id, time, run, String(count), duration_us === null ? '' : String(duration_us)],
     ...[outcome ? JSON.stringify(more) : '', isEmpty(rest) ? '' : JSON.stringify(rest)],
-    JSON.stringify({ v, host, deployment, policy, kind, verdict, rule, dependency, hook, errno }),
+    JSON.stringify({
+      ...{ v, host, deployment, policy, kind, verdict, rule, dependency, hook, errno },
+      ...(outcome?.result === 'abandoned' ? { abandoned: true } : {}),
+    }),
     destination ? JSON.stringify(destination) : '',
   ];
   if (process) {

@@ -10,7 +10,7 @@ export interface Count {
   readonly calls: number;
   readonly denied: number;
   readonly would_deny: number;
-  /** Let through by Acyclic, and ended in an error all the same. */
+  /** Let through by Acyclic, and ended in an error all the same, or was given up by the caller. */
   readonly failed: number;
   readonly runs: number;
   readonly first: string;
@@ -132,18 +132,20 @@ function emptySum(): Sum {
   return { calls: 0, denied: 0, wouldDeny: 0, failed: 0, waitUs: 0, first: 0n, last: 0n, runs: new Map() };
 }
 
-function add(sum: Sum, { verdict, errno = null }: Decision, row: Record<string, unknown>): void {
+function add(sum: Sum, decision: Decision, row: Record<string, unknown>): void {
+  const denied = decision.verdict === 'deny';
+  const failed = !denied && ((decision.errno ?? null) !== null || decision.abandoned === true);
   const calls = Number(row.calls);
   const [first, last] = [BigInt(String(row.first)), BigInt(String(row.last))];
   sum.calls += calls;
-  if (verdict === 'deny') sum.denied += calls;
-  if (verdict === 'would-deny') sum.wouldDeny += calls;
-  if (verdict !== 'deny' && errno !== null) sum.failed += calls;
+  if (denied) sum.denied += calls;
+  if (decision.verdict === 'would-deny') sum.wouldDeny += calls;
+  if (failed) sum.failed += calls;
   if (sum.first === 0n || first < sum.first) sum.first = first;
   if (last > sum.last) sum.last = last;
   const run = Number(row.run);
   const before = sum.runs.get(run) ?? null;
-  if (verdict !== 'deny' && errno === null) {
+  if (!denied && !failed) {
     sum.runs.set(run, before);
     return;
   }

@@ -100,6 +100,7 @@ async function attach(
     counts: () => countsOf(teller.tally, trail),
     onDenied: (recorded) => teller.tell(recorded),
     onEvent: (recorded) => teller.record(recorded),
+    onCarried: ({ event }) => teller.carried(event),
     onUnwatched: (what) => output.say('warning', [`acyclic: not watched: ${what}`]),
     onLost: () => {
       output.say('error', ['acyclic: the guard is lost: somebody took its programs off the cgroup']);

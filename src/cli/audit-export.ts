@@ -88,6 +88,9 @@ const COLUMNS: readonly (readonly [name: string, of: (event: AuditEvent) => Cell
   ['errno', ({ outcome }) => outcome?.errno],
   ['duration_us', ({ outcome }) => outcome?.duration_us],
   ['hook', ({ hook }) => hook],
+  ['result', ({ outcome }) => outcome?.result],
+  ['bytes_sent', ({ outcome }) => outcome?.bytes_sent],
+  ['bytes_received', ({ outcome }) => outcome?.bytes_received],
 ];
 
 function commandLine({ argv, comm }: ProcessImage): string {

@@ -102,9 +102,13 @@ function formatAdded({ v, id, time, host, run, deployment, policy, process, ...a
 
 /** Parts of the outcome this version has no words for are told as they are. */
 function formatOutcome({ errno, duration_us, ...more }: NonNullable<AuditEvent['outcome']>): string {
+  const { result, bytes_sent, bytes_received, ...added } = more;
   const parts = [errno ?? 'no error'];
+  if (result !== null && result !== undefined) parts.push(result);
   if (duration_us !== null) parts.push(`after ${duration_us} µs`);
-  for (const [name, value] of Object.entries(more)) parts.push(`${name} ${JSON.stringify(value)}`);
+  if (bytes_sent !== null && bytes_sent !== undefined)
+    parts.push(`${bytes_sent} bytes sent, ${bytes_received} received`);
+  for (const [name, value] of Object.entries(added)) parts.push(`${name} ${JSON.stringify(value)}`);
   return parts.join(', ');
 }
 

@@ -84,6 +84,7 @@ async function guard(
       onDenied: (recorded) => teller.tell(recorded),
       onEvent: (recorded) => teller.record(recorded),
       counts: () => countsOf(teller.tally, trail),
+      onCarried: ({ event }) => teller.carried(event),
       onUnwatched: (what) => output.say('warning', [`acyclic: not watched: ${what}`]),
       onLost: () =>
         output.say('error', [
@@ -114,7 +115,14 @@ interface Conducted {
   readonly held: HeldSignals;
 }
 
-const UNGUARDED: Finished = { leftover: [], limits: null, lost: {}, guardLost: false, failures: [] };
+const UNGUARDED: Finished = {
+  leftover: [],
+  limits: null,
+  lost: {},
+  lostEnds: 0,
+  guardLost: false,
+  failures: [],
+};
 
 /** The guard is in place: the command runs, ends, and all is told. */
 async function conduct(run: Conducted): Promise<number> {

@@ -39,6 +39,7 @@ export function summarize(plan: Plan, tally: Tally, trail: AuditTrail, outcome: 
     would_deny: tally.wouldDeny,
     cycles: tally.cycles,
     lost: { ...finished.lost, ...lostTo(trail) },
+    ...(finished.lostEnds > 0 ? { lost_ends: finished.lostEnds } : {}),
     waiting: tally.waiting,
     traffic: tally.traffic,
     staged: tally.staged,

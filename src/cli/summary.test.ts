@@ -98,6 +98,12 @@ describe('formatSummary', () => {
     );
   });
 
+  it('says of how many calls the end is unknown', () => {
+    expect(formatSummary({ ...summary, lost_ends: 2 }, context)).toContain(
+      '  unknown  how 2 calls ended (event ring full)',
+    );
+  });
+
   it('says what a staged policy would decide otherwise, and which destinations are new', () => {
     const staged = { policy: 'a1b2c3d', differs: 3, denied: 2, allowed: 1 };
     const lines = formatSummary({ ...summary, staged, new_destinations: ['a.example:443/tcp'] }, context);

@@ -95,6 +95,7 @@ export function formatSummary(summary: RunSummary, context: SummaryContext): str
     'lost',
     Object.entries(summary.lost).map(([cause, count]) => `${plural(count, 'event')} (${cause})`),
   );
+  if (summary.lost_ends) add('unknown', [`how ${plural(summary.lost_ends, 'call')} ended (event ring full)`]);
   for (const [label, text] of formatLimits(summary.limits)) add(label, [text]);
   const fate = context.leftover === 'kill' ? 'killed' : 'goes on, unguarded';
   add(

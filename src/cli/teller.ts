@@ -60,6 +60,11 @@ export class Teller {
     if (view && event.verdict === 'would-deny') this.wouldDeny.first(view, performance.now());
   }
 
+  /** What was recorded while it went on has ended. */
+  carried(event: AuditEvent): void {
+    this.tally.carry(event, formatTarget(event));
+  }
+
   /** What there is to say of a call that was, or would be, denied; null of others. */
   #viewOf({ event, rule, cycle, saw }: Recorded): DenialView | null {
     if (event.verdict === null || event.verdict === 'allow' || rule === null) return null;

@@ -17,6 +17,8 @@ import type { Recorded, Recorder } from './recorder.ts';
 
 /** How long a connection's event waits for its first bytes, its end and the bytes it carried. */
 const HOLD_MS = 5000;
+/** How long it waits for the connection to come about: longer than the kernel tries (127 s unless it is told to). */
+const CONNECT_MS = 300_000;
 /** How long an event waits for its call to return, where it is told only of failures. */
 const RETURN_MS = 100;
 /** Calls held at once; past that the oldest is recorded as it is known by then. */
@@ -28,7 +30,9 @@ interface Held {
   readonly attempt: AttemptRecord;
   /** Of its address, when it was made: later lookups are no names of it. */
   readonly known: Chains;
-  readonly until: number;
+  until: number;
+  /** When its connection is given up on. */
+  readonly last: number;
   readonly pieces: Uint8Array[];
   readonly listener: EventListener | null;
   /** As it was told or will be, where no more can be said of it but how its call returned. */
@@ -52,9 +56,12 @@ export class Calls {
   readonly #listeners: Listeners;
   readonly #tell: (recorded: Recorded) => void;
   readonly #record: (recorded: Recorded) => void;
+  readonly #carried: (recorded: Recorded) => void;
   readonly #held = new Map<bigint, Held>();
   /** The latest connection of each thread, while it is held: a thread is in one call at a time. */
   readonly #latest = new Map<number, bigint>();
+  /** Connections whose events are recorded and that go on: what they carry is told when they end. */
+  readonly #lasting = new Map<bigint, Recorded>();
   /** Calls that are to return, by the thread that made them. */
   readonly #returning = new Map<number, Held>();
   readonly #syscalls: boolean;
@@ -68,12 +75,15 @@ export class Calls {
     tell: (recorded: Recorded) => void;
     /** Everything, when it is over. */
     record: (recorded: Recorded) => void;
+    /** What was recorded while it went on, when it has ended. */
+    carried: (recorded: Recorded) => void;
   }) {
     this.#recorder = options.recorder;
     this.#listeners = options.listeners;
     this.#syscalls = options.syscalls;
     this.#tell = options.tell;
     this.#record = options.record;
+    this.#carried = options.carried;
   }
 
   take(record: CallRecord): void {
@@ -99,9 +109,15 @@ export class Calls {
   flush(): void {
     const now = performance.now();
     for (const held of this.#returning.values()) if (held.until <= now) this.#endReturning(held);
-    for (const [cookie, { until }] of this.#held) {
-      if (until > now) return;
-      this.#end(cookie);
+    for (const [cookie, held] of this.#held) {
+      if (held.until > now) return;
+      if (held.course.connected || held.says || held.last <= now) this.#end(cookie);
+      else {
+        held.until = now + HOLD_MS;
+        // Those held are in the order of their times.
+        this.#held.delete(cookie);
+        this.#held.set(cookie, held);
+      }
     }
   }
 
@@ -124,8 +140,9 @@ export class Calls {
     const held = { attempt, known, pieces: [], says: null, course: {} };
     if (!denied && kind === 'connect' && protocol === TCP) {
       const listener = this.#listeners.behind(attempt);
-      const until = performance.now() + HOLD_MS;
-      this.#hold(this.#held, cookie, { ...held, listener, until, recorded: null });
+      const now = performance.now();
+      const times = { until: now + HOLD_MS, last: now + CONNECT_MS };
+      this.#hold(this.#held, cookie, { ...held, ...times, listener, recorded: null });
       this.#latest.set(tid, cookie);
       return;
     }
@@ -133,9 +150,10 @@ export class Calls {
     if (denied) this.#tell(recorded);
     const listener = denied ? null : this.#listeners.behind(attempt);
     // Packets and sums of repeats are of no call of their own.
-    if (this.#syscalls && tid !== 0 && hook !== 'cgroup_skb/egress' && attempt.count === 1)
-      this.#hold(this.#returning, tid, { ...held, listener, until: performance.now() + RETURN_MS, recorded });
-    else this.#record(withListener(recorded, listener));
+    if (this.#syscalls && tid !== 0 && hook !== 'cgroup_skb/egress' && attempt.count === 1) {
+      const until = performance.now() + RETURN_MS;
+      this.#hold(this.#returning, tid, { ...held, listener, until, last: until, recorded });
+    } else this.#record(withListener(recorded, listener));
   }
 
   /** First bytes the kernel has judged. */
@@ -180,9 +198,13 @@ export class Calls {
 
   #outcome(record: OutcomeRecord): void {
     const held = this.#held.get(record.cookie);
-    if (!held) return;
-    held.course[record.state] = record;
-    if (record.state === 'closed') this.#end(record.cookie);
+    if (held) held.course[record.state] = record;
+    if (record.state !== 'closed') return;
+    this.#end(record.cookie);
+    const lasting = this.#lasting.get(record.cookie);
+    if (!lasting) return;
+    this.#lasting.delete(record.cookie);
+    this.#carried(withCourse(lasting, { closed: record }, record.time));
   }
 
   #hold<Key>(where: Map<Key, Held>, key: Key, held: Held): void {
@@ -214,7 +236,15 @@ export class Calls {
       says && !failed(course)
         ? this.#recorder.opened(attempt, says, known)
         : this.#recorder.attempt(attempt, known);
-    this.#record(withListener(withCourse(recorded, course, attempt.time), listener));
+    const ended = withListener(withCourse(recorded, course, attempt.time), listener);
+    this.#record(ended);
+    if (course.connected && !course.closed) this.#follow(cookie, ended);
+  }
+
+  #follow(cookie: bigint, recorded: Recorded): void {
+    const [oldest] = this.#lasting.size >= MOST_HELD ? this.#lasting.keys() : [];
+    if (oldest !== undefined) this.#lasting.delete(oldest);
+    this.#lasting.set(cookie, recorded);
   }
 }
 

@@ -4,7 +4,7 @@ import { parseResolvConf } from '../dns/resolv.ts';
 import { ClientTable } from '../kernel/clients.ts';
 import { openDatagrams } from '../kernel/datagrams.ts';
 import { SetupFailure } from '../kernel/failure.ts';
-import { readLosses } from '../kernel/losses.ts';
+import { readLosses, readLostEnds } from '../kernel/losses.ts';
 import { native } from '../kernel/native.ts';
 import type { Programs } from '../kernel/programs.ts';
 import type { TakeRecord } from '../kernel/records.ts';
@@ -122,6 +122,11 @@ export class Engine {
     const lost = readLosses(this.programs.map('losses'));
     if (this.stream.faults > 0) lost['decode error'] = this.stream.faults;
     return { ...lost, ...(this.#proxy ? lookupLosses(this.#proxy.counters) : {}) };
+  }
+
+  /** Records of how calls ended that were lost. */
+  get lostEnds(): number {
+    return readLostEnds(this.programs.map('losses'));
   }
 
   async close(): Promise<void> {

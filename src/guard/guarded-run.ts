@@ -55,6 +55,7 @@ export interface GuardedRunOptions extends RunPolicy {
   readonly onDenied: (recorded: Recorded) => void;
   /** Every event, when it is over; of a lookup, when its resolver is done. */
   readonly onEvent: (recorded: Recorded) => void;
+  readonly onCarried: (recorded: Recorded) => void;
 }
 
 /** A policy in force, with its tables. */
@@ -111,6 +112,7 @@ export class GuardedRun implements EngineRun {
       syscalls: options.syscalls,
       tell: options.onDenied,
       record: options.onEvent,
+      carried: options.onCarried,
     });
     this.#book = new LookupBook({
       enforced: policy.mode === 'enforce',

@@ -51,7 +51,9 @@ function outcomeOf(
       ? 'reset'
       : 'connected'
     : errno === null
-      ? null
+      ? closed
+        ? 'abandoned'
+        : null
       : (RESULTS[errno] ?? 'failed');
   const until = connected?.time ?? (wasThere ? null : closed?.time);
   const duration = until ? us(began, until) : returnedUs;

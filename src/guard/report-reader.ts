@@ -82,7 +82,7 @@ const eventShape = z.looseObject({
       errno: text,
       duration_us: z.number().nullable(),
       result: z
-        .enum(['connected', 'refused', 'timed-out', 'reset', 'unreachable', 'failed'])
+        .enum(['connected', 'refused', 'timed-out', 'reset', 'unreachable', 'abandoned', 'failed'])
         .nullable()
         .default(null),
       bytes_sent: z.number().nullable().default(null),

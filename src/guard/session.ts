@@ -56,6 +56,8 @@ export interface SessionOptions {
   readonly onDenied: (recorded: Recorded) => void;
   /** Every event, when it is over; of a lookup, when its resolver is done. */
   readonly onEvent: (recorded: Recorded) => void;
+  /** A connection that went on when its event was recorded has ended: with what it carried. */
+  readonly onCarried?: (recorded: Recorded) => void;
   /** Part of what was asked for cannot be watched here. */
   readonly onUnwatched: (what: string) => void;
   /** What the run comes to so far, and what its caller lost of it; put on file for others to see. */
@@ -79,6 +81,8 @@ export interface Finished {
   readonly limits: RunLimits | null;
   /** Events lost, by cause. */
   readonly lost: Readonly<Record<string, number>>;
+  /** Records of how calls ended that were lost; the events of those calls were not. */
+  readonly lostEnds: number;
   /** Somebody took the programs off while the run went on. */
   readonly guardLost: boolean;
   /** What could not be taken away, by name. */
@@ -143,6 +147,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
     syscalls: options.syscalls,
     onDenied: options.onDenied,
     onEvent: options.onEvent,
+    onCarried: options.onCarried ?? (() => {}),
   });
   undo.add('run', () => run.close());
   engine.add(run);
@@ -180,7 +185,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
       const leftover = left.map((pid) => describeLeft(pid, mask));
       if (!attach && options.leftover === 'kill') await kill(cgroup.path);
       await run.finish();
-      const lost = losses();
+      const [lost, lostEnds] = [losses(), engine.lostEnds];
       // The guard goes before what it guards is let go: a released process is not half guarded.
       engine.programs.unwatchSyscalls();
       attachment.detach();
@@ -190,7 +195,7 @@ async function setUp(options: SessionOptions, undo: UndoList): Promise<Session> 
           await limited.lift();
           await release(cgroup.path, origin.path);
         });
-      return { leftover, limits: used, lost, guardLost: watch.lost, failures: await undo.run() };
+      return { leftover, limits: used, lost, lostEnds, guardLost: watch.lost, failures: await undo.run() };
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { AuditEvent } from '../model/event.ts';
+import { type AuditEvent, isFailure } from '../model/event.ts';
 import type { DestinationTraffic, DestinationWait, StagedTotals } from '../model/summary.ts';
 import type { Verdict } from '../model/verdict.ts';
 import { answerOf, isProbe } from '../policy/question.ts';
@@ -42,7 +42,7 @@ export class Tally {
     const before = this.#destinations.get(target);
     if (before !== undefined || this.#destinations.size < MOST_DESTINATIONS)
       this.#destinations.set(target, (before ?? 0) + event.count);
-    this.#carry(event, target);
+    this.carry(event, target);
     this.#compare(event, event.verdict);
     if (this.#seen && this.#new.size < MOST_DESTINATIONS && !this.#seen.has(event))
       this.#new.set(target, (this.#new.get(target) ?? true) && isProbe(event));
@@ -50,10 +50,11 @@ export class Tally {
       this.#cycles.set(event.dependency.path.join(' '), event.dependency.path);
     if (event.verdict === 'would-deny') this.wouldDeny += event.count;
     if (event.verdict === 'deny') this.denials += event.count;
-    if (event.verdict === 'deny' || event.outcome?.errno != null) this.#wait(event, target);
+    if (event.verdict === 'deny' || isFailure(event.outcome)) this.#wait(event, target);
   }
 
-  #carry({ outcome }: AuditEvent, target: string): void {
+  /** The bytes of a connection, once it has ended. */
+  carry({ outcome }: AuditEvent, target: string): void {
     if (outcome?.bytes_sent == null) return;
     const carried = this.#traffic.get(target) ?? { sent: 0, received: 0 };
     carried.sent += outcome.bytes_sent;

@@ -323,7 +323,8 @@ export const loss = {
   LOSS_CLIENTS: 3,
   LOSS_OPENINGS: 4,
   LOSS_SYSCALLS: 5,
-  LOSS_COUNT: 6,
+  LOSS_ENDS: 6,
+  LOSS_COUNT: 7,
 } as const;
 
 export const runFlags = {

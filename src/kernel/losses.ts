@@ -16,12 +16,22 @@ const NAMES: Record<number, string> = {
 export function readLosses(map: BpfMap): Record<string, number> {
   const losses: Record<string, number> = {};
   for (const [cause, name] of Object.entries(NAMES)) {
-    const key = Buffer.alloc(4);
-    key.writeUInt32LE(Number(cause));
-    const perCpu = native().mapLookup(map, key);
-    let count = 0n;
-    for (let at = 0; perCpu && at + 8 <= perCpu.length; at += 8) count += perCpu.readBigUInt64LE(at);
-    if (count > 0n) losses[name] = Number(count);
+    const count = readCount(map, Number(cause));
+    if (count > 0) losses[name] = count;
   }
   return losses;
+}
+
+/** Records of how calls ended that found the event ring full. The events of those calls are there, or counted above. */
+export function readLostEnds(map: BpfMap): number {
+  return readCount(map, layout.loss.LOSS_ENDS);
+}
+
+function readCount(map: BpfMap, cause: number): number {
+  const key = Buffer.alloc(4);
+  key.writeUInt32LE(cause);
+  const perCpu = native().mapLookup(map, key);
+  let count = 0n;
+  for (let at = 0; perCpu && at + 8 <= perCpu.length; at += 8) count += perCpu.readBigUInt64LE(at);
+  return Number(count);
 }

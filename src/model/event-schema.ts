@@ -47,7 +47,15 @@ function shapes(object: typeof z.strictObject | typeof z.object) {
     reason: text,
     owner: text,
   });
-  const connectResult = z.enum(['connected', 'refused', 'timed-out', 'reset', 'unreachable', 'failed']);
+  const connectResult = z.enum([
+    'connected',
+    'refused',
+    'timed-out',
+    'reset',
+    'unreachable',
+    'abandoned',
+    'failed',
+  ]);
 
   const event = object({
     ...head,
@@ -122,6 +130,11 @@ function shapes(object: typeof z.strictObject | typeof z.object) {
     would_deny: count,
     cycles: z.array(path),
     lost: z.record(z.string(), z.int().min(1)).describe('events lost, by cause'),
+    lost_ends: z
+      .int()
+      .min(1)
+      .optional()
+      .describe('records of how calls ended that were lost: the event ring was full; absent when none were'),
     waiting: z.array(
       object({
         destination: z.string(),

@@ -85,4 +85,17 @@ export interface EventOutcome {
   readonly bytes_received: number | null;
 }
 
-export type ConnectResult = 'connected' | 'refused' | 'timed-out' | 'reset' | 'unreachable' | 'failed';
+/** Whether a call that was let through came to nothing. */
+export function isFailure(outcome: EventOutcome | null): boolean {
+  return outcome !== null && (outcome.errno !== null || outcome.result === 'abandoned');
+}
+
+/** `abandoned`: the caller closed it, or was ended, before it was there. */
+export type ConnectResult =
+  | 'connected'
+  | 'refused'
+  | 'timed-out'
+  | 'reset'
+  | 'unreachable'
+  | 'abandoned'
+  | 'failed';

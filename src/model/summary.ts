@@ -28,6 +28,8 @@ export interface RunSummary {
   readonly cycles: readonly (readonly string[])[];
   /** Events lost, by cause; empty when none were. */
   readonly lost: Readonly<Record<string, number>>;
+  /** Records of how calls ended that were lost, where any were: those calls have no outcome. */
+  readonly lost_ends?: number;
   /** Destinations that were denied or failed, the most time lost first. */
   readonly waiting: readonly DestinationWait[];
   /** What connections that have ended carried, by destination. */

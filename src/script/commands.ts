@@ -3,7 +3,7 @@ import { nameHosts } from './host-programs.ts';
 import { type Invocation, readInvocation, wrappedAt } from './invocation.ts';
 import { baseOf, resolvePath } from './path.ts';
 import { scan, shown } from './scan.ts';
-import { constant, type Text } from './text.ts';
+import { constant, type Text, UNKNOWN } from './text.ts';
 import { toldFiles } from './told-files.ts';
 import {
   type Argument,
@@ -79,7 +79,7 @@ export function perform(walker: Walker, call: Call, nested = 0): readonly Text[]
 /** A command whose name has several readings, or none that is known. */
 function performUnnamed(walker: Walker, { args: [command], place }: Call): null {
   const names = command?.readings ?? [];
-  const paths = names.map(constant).filter((name) => name?.includes('/'));
+  const paths = names.map(constant).filter((name) => name?.includes('/') && !name.includes(UNKNOWN));
   if (command && paths.length > 0 && paths.length === names.length) runFile(walker, command, null);
   else walker.world.findings.cannotTell('later', `the command ${shown(command?.raw ?? '')}`, place);
   return null;

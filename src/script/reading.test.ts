@@ -319,6 +319,8 @@ describe('what reading cannot tell is said', () => {
     ['ping "$1"', ['1 outside the host that `ping "$1"` calls']],
     ['exec 3<>/dev/tcp/$H/1', ['1 outside the host of `/dev/tcp/…/1`']],
     ['"$TOOL" x', ['1 later the command `"$TOOL"`']],
+    ['eval "$CMD"', ['1 later the command `…`']],
+    ['sh -c "$CMD x"', ['1 later the command `…`']],
     ['. "$LIB/x.sh"', ['1 later the sourced file `"$LIB/x.sh"`']],
     ['\nsh "$(mktemp)"', ['2 later the file `"$(mktemp)"`']],
     ['bash lib/*.sh', ['1 later the file `lib/*.sh`']],

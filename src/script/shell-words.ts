@@ -2,7 +2,7 @@ import type { Assignment, Command, Redirection, Word } from 'unbash';
 import { expand, expandArray, expandParts, splitWords } from './expand.ts';
 import { scan, withoutComments } from './scan.ts';
 import type { ShellScene } from './shell-scene.ts';
-import { constant, join, known, type Text } from './text.ts';
+import { constant, join, known, type Text, UNKNOWN } from './text.ts';
 import { ANYTHING } from './variables.ts';
 import type { Argument, Output } from './walker.ts';
 
@@ -48,7 +48,9 @@ function argument(
 ): Argument {
   scene.spend(readings.length);
   const [only, other] = readings;
-  return { readings, text: only && !other ? constant(only) : null, raw, place: scene.placeOf(pos) };
+  const text = only && !other ? constant(only) : null;
+  // Code in a string may have gaps itself.
+  return { readings, text: text?.includes(UNKNOWN) ? null : text, raw, place: scene.placeOf(pos) };
 }
 
 export function assignTo({ name, value, append, index }: Assignment, scene: ShellScene): void {

@@ -169,6 +169,7 @@ describe('acyclic audit show', () => {
       "bash -c 'exec 3<>/dev/tcp/192.0.2.7/443'",
     ])
       expect(shown).toContain(part);
+    expect(shown).toMatch(/^ *outcome +EPERM, after \d+ µs$/m);
   });
 
   test('the beginning of an id is enough; --json has the event and its run', () => {
@@ -271,6 +272,9 @@ describe('acyclic audit stats and export', () => {
     expect(rows[at]).toMatchObject({
       ...{ verdict: 'deny', names: 'api.github.com', port: '53', command: 'getent hosts api.github.com' },
       ...{ owner: "'@db-platform", path: 'mysql > github > mysql', rule_source: 'policy.yaml:4' },
+    });
+    expect(rows.find(({ comm }: { comm: string }) => comm === 'curl')).toMatchObject({
+      ...{ errno: 'ECONNREFUSED', result: 'refused', bytes_sent: '' },
     });
   });
 });

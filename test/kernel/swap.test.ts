@@ -64,6 +64,7 @@ beforeAll(async () => {
     admit: () => true,
     onDenied: () => {},
     onEvent: ({ event }) => events.push(event),
+    onCarried: () => {},
   });
   undo.push(() => run.close());
   engine.add(run);
