@@ -2,7 +2,7 @@ import type { Address } from '../model/address.ts';
 import type { Transport } from '../model/destination.ts';
 import type { Name } from '../model/name.ts';
 import { formatHost, type Host } from './host.ts';
-import { isNowhere, type Place, UNKNOWN } from './text.ts';
+import { isNowhere, type Place } from './text.ts';
 
 /** A host that a script names. */
 export interface Mention {
@@ -77,11 +77,6 @@ export class Findings {
   }
 
   program(name: string, place: Place): void {
-    // As `eval "$X"` has it: text that a run puts together.
-    if (name.includes(UNKNOWN)) {
-      this.cannotTell('later', 'a command in text that is put together', place);
-      return;
-    }
     if (!isNowhere(place) && !this.programs.has(name) && !this.#isFull(this.programs.size, MOST_WORDS))
       this.programs.set(name, place);
   }
