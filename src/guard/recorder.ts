@@ -3,6 +3,7 @@ import type { Outcome } from '../dns/attempts.ts';
 import type { AttemptRecord, ClosedRecord, EscapeRecord, ReturnRecord } from '../kernel/records.ts';
 import type { Transport } from '../model/destination.ts';
 import type { AuditEvent, EventDestination, EventKind, EventOutcome, EventRule } from '../model/event.ts';
+import type { Name } from '../model/name.ts';
 import type { Opening } from '../model/opening.ts';
 import type { RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
@@ -15,12 +16,16 @@ import {
   evaluateCall,
   evaluateOpening,
 } from '../policy/opening.ts';
+import { mentions } from './asker.ts';
 import type { Clock } from './clock.ts';
 import { delegateAt } from './delegates.ts';
 import type { Dependencies } from './dependency.ts';
 import { errnoName } from './errno.ts';
 import type { Facts } from './facts.ts';
 import type { ProcessTable } from './processes.ts';
+
+/** Names of one address that are looked for on a command line; a crowded address would take long. */
+const MOST_SOUGHT = 32;
 
 /** An event with what its message needs and its record does not hold. */
 export interface Recorded {
@@ -158,7 +163,7 @@ export class Recorder {
   attempt(record: AttemptRecord, chains: Chains = this.known(record)): Recorded {
     const { address, port } = record;
     const protocol = transportOf(record.protocol);
-    const names = [...new Set(chains.flat())].sort();
+    const names = this.#meantFirst([...new Set(chains.flat())].sort(), record);
     const call = { address, port, protocol, chains };
     const by = (policy: CompiledPolicy) => this.#remembered.of(policy, call);
     return this.#attempted(record, by, { address, names }, record.opening);
@@ -180,6 +185,14 @@ export class Recorder {
     const names = [...new Set([...(says.name === null ? [] : [says.name]), ...known])];
     const place = inner ? { address: says.address, port: says.port ?? port } : { address };
     return this.#attempted(record, by, { ...place, names }, 'none');
+  }
+
+  /** Of several names that lead there, those on the caller's command line come first: people know the call by them. */
+  #meantFirst(names: Name[], { pid, time }: AttemptRecord): Name[] {
+    const argv =
+      names.length > 1 && names.length <= MOST_SOUGHT ? (this.#processes.at(pid, time)?.argv ?? []) : [];
+    const meant = argv.length > 0 ? names.filter((name) => mentions(argv, name)) : [];
+    return meant.length > 0 ? [...new Set([...meant, ...names])] : names;
   }
 
   /** What is known of a call's address: by the kernel when it decided, in audit mode now. */

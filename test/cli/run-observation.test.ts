@@ -14,7 +14,7 @@ const BURST = 100_000;
 let lab: Lab;
 let program: string;
 beforeAll(async () => {
-  lab = await startLab({ tls: false });
+  lab = await startLab({ tls: false, etcHosts: ['192.0.2.99 b.example a-b.example c.example'] });
   program = path.join(lab.dir, 'once');
   const source = fileURLToPath(new URL('fixtures/once.c', import.meta.url));
   execFileSync('cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', program, source]);
@@ -223,6 +223,13 @@ for port in (4711, 4712): socket.create_connection(('127.0.0.1', port))`;
 });
 
 describe('every call has its caller', () => {
+  test('of several names that lead there, the one on its command line comes first', async () => {
+    const { events } = await observed(['bash', '-c', 'exec 3<>/dev/tcp/b.example/7']);
+    expect(events.map(({ destination }) => destination?.names)).toEqual([
+      ['b.example', 'a-b.example', 'c.example'],
+    ]);
+  });
+
   test(`${PROCESSES} processes that connect once and exit: each its own pid, argv and ancestry`, async () => {
     const { events, summary } = await observed([program, 'many', String(PROCESSES), '9']);
     expect(summary.lost).toEqual({});
