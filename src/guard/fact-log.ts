@@ -40,6 +40,11 @@ export class FactLog {
     return this.#retired.size;
   }
 
+  /** Numbers of all that is kept. */
+  get ids(): Iterable<number> {
+    return this.#facts.keys();
+  }
+
   /** A new fact: these chains, as they are now. */
   add(chains: ReadonlyMap<ChainText, number>): number {
     const id = this.#nextId();

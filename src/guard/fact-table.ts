@@ -23,7 +23,6 @@ export class FactTable {
   readonly #generation: number;
   /** The latest: the names of a crowded address come one by one, and most of them change nothing. */
   #latest: Answers | null = null;
-  readonly #written = new Set<number>();
 
   constructor(options: {
     tables: Tables;
@@ -62,7 +61,6 @@ export class FactTable {
     try {
       const { here, elsewhere } = this.#judge(address, chains);
       this.#tables.setFactAnswers(this.#generation, fact, here, elsewhere);
-      this.#written.add(fact);
       return true;
     } catch (error) {
       if (!isFull(error)) throw error;
@@ -84,12 +82,6 @@ export class FactTable {
   /** Removes what the policy says of a fact that is not in force. */
   forget(fact: number): void {
     this.#tables.removeFactAnswers(this.#generation, fact);
-    this.#written.delete(fact);
-  }
-
-  /** Removes what the policy says of all facts: its generation is over. */
-  clear(): void {
-    for (const fact of this.#written) this.forget(fact);
   }
 
   #judge(address: Address, chains: Chains): Answers {

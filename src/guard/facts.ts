@@ -46,6 +46,8 @@ export class Facts {
   #table: FactTable | null;
   #aliases: AliasTable | null;
   #kindOf: KindOf;
+  /** Of policies that were in force before, and may still be read. */
+  readonly #earlier: FactTable[] = [];
   readonly #connections: () => readonly Connection[];
   readonly #run: bigint;
   readonly #now: () => number;
@@ -149,12 +151,19 @@ export class Facts {
       // Aliases first, as in #add.
       if (this.#putAliases(lease, chains) && table.judge(lease.address, lease.fact, lease.examples()))
         continue;
-      table.clear();
+      for (const { fact } of this.#leases.values()) table.forget(fact);
       aliases?.clear();
       this.#judgeBy(before);
       return this.#lose('learned addresses full');
     }
+    if (before.table) this.#earlier.push(before.table);
     return true;
+  }
+
+  /** Clears the table of a policy that nothing reads any more. */
+  drop(table: FactTable): void {
+    this.#earlier.splice(this.#earlier.indexOf(table), 1);
+    for (const fact of this.#log.ids) table.forget(fact);
   }
 
   /** Forgets what has lapsed, as much as one go allows. True: there is more. */
@@ -270,7 +279,7 @@ export class Facts {
       else this.#shorten(lease, now);
     }
     for (const fact of ripe) {
-      this.#table?.forget(fact);
+      for (const table of [this.#table, ...this.#earlier]) table?.forget(fact);
       this.#log.settle(fact, held.has(fact), now);
     }
   }

@@ -145,7 +145,7 @@ export class GuardedRun implements EngineRun {
     try {
       reign = this.#install(next);
       if (!this.#facts.rejudge(reign)) {
-        this.#clear(reign);
+        this.#engine.tables.removePolicy(reign.generation);
         return false;
       }
     } catch (error) {
@@ -272,7 +272,7 @@ export class GuardedRun implements EngineRun {
 
   #clear({ generation, table, aliases }: Reign): void {
     this.#engine.tables.removePolicy(generation);
-    table.clear();
+    this.#facts.drop(table);
     aliases?.clear();
   }
 }

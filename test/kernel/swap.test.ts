@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createMask } from '../../src/audit/mask.ts';
 import { Clock } from '../../src/guard/clock.ts';
@@ -77,10 +77,11 @@ afterAll(async () => {
   server?.close();
 });
 
-/** Connects to both addresses in turns as fast as it can, until its input ends; tells how each went. */
+/** Connects to both addresses in turns as fast as it can, until its input ends; says that it begins, and how each went. */
 const CLIENT = `
 import errno, json, os, select, socket, sys
 seen = {}
+print('begun', flush=True)
 while not select.select([sys.stdin], [], [], 0)[0]:
     for address in ('${ONE}', '${OTHER}'):
         s = socket.socket()
@@ -92,27 +93,30 @@ while not select.select([sys.stdin], [], [], 0)[0]:
         seen[address + ' ' + how] = seen.get(address + ' ' + how, 0) + 1
 print(json.dumps(seen))`;
 
-function client(): { child: ChildProcess; told: Promise<Record<string, number>> } {
+function client(): { child: ChildProcess; begun: Promise<unknown>; told: Promise<Record<string, number>> } {
   const child = spawn('sh', ['-c', 'read go; exec "$@"', 'sh', 'python3', '-c', CLIENT, String(port)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   writeFileSync(join(cgroup.path, 'cgroup.procs'), String(child.pid));
   child.stdin?.write('\n');
   let output = '';
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+  const { stdout } = child;
+  stdout?.setEncoding('utf8').on('data', (text: string) => {
     output += text;
   });
-  return { child, told: once(child, 'close').then(() => JSON.parse(output)) };
+  const told = once(child, 'close').then(() => JSON.parse(output.replace('begun\n', '')));
+  return { child, begun: stdout ? once(stdout, 'data') : told, told };
 }
 
 test(`${SWAPS} swaps while ${PROCESSES} processes connect: each verdict is that of one policy or the other`, {
   timeout: 120_000,
 }, async () => {
   const clients = Array.from({ length: PROCESSES }, client);
+  await Promise.all(clients.map(({ begun }) => begun));
   for (let i = 1; i <= SWAPS; i++) {
     const next = POLICIES[i % 2] ?? POLICIES[0];
     expect(run.swap(next)).toBe(true);
-    await turn();
+    await sleep(1);
   }
   for (const { child } of clients) child.stdin?.end();
   const told = await Promise.all(clients.map(({ told: of }) => of));
