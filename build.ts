@@ -35,7 +35,8 @@ const common: BuildOptions = {
   plugins: [globalProcess],
 };
 
-rmSync(outdir, { recursive: true, force: true });
+// What was compiled of an earlier build is of no use (src/cli/start.ts).
+for (const stale of [outdir, 'build/cache']) rmSync(stale, { recursive: true, force: true });
 await build({
   ...common,
   entryPoints: { acyclic: 'src/cli/start.ts' },

@@ -1,5 +1,4 @@
 import { readlinkSync } from 'node:fs';
-import { hostname } from 'node:os';
 import type { AuditTrail } from '../audit/trail.ts';
 import { establishedIn } from '../guard/established.ts';
 import { isAlive, readEntries } from '../guard/registry.ts';
@@ -10,6 +9,7 @@ import { resolveTarget } from '../guard/target.ts';
 import { type Cgroup, processesIn } from '../kernel/cgroup.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import { describeForeign, foreignPrograms } from '../kernel/foreign-programs.ts';
+import { limitsIn } from '../kernel/limits.ts';
 import { preflight } from '../kernel/preflight.ts';
 import type { AttachedCgroup, EstablishedConnection } from '../model/summary.ts';
 import { locate } from '../policy/evaluate.ts';
@@ -17,7 +17,7 @@ import type { AttachOptions } from './attach-options.ts';
 import { planAttach } from './attach-plan.ts';
 import { shellQuote } from './message.ts';
 import { createOutput, type Output } from './output.ts';
-import { openReport, type Plan } from './plan.ts';
+import { openReport, type Plan, sessionPlan } from './plan.ts';
 import { summarize, tellEnd } from './run-end.ts';
 import type { RunOptions } from './run-options.ts';
 import { formatAttachOpening } from './summary.ts';
@@ -86,16 +86,9 @@ async function attach(
   { teller, output, trail, ending }: { teller: Teller; output: Output; trail: AuditTrail; ending: Ending },
 ): Promise<Session> {
   return await startSession({
-    id: plan.id,
-    host: hostname(),
-    deployment: plan.deployment,
-    policy: plan.policy,
-    policyElsewhere: plan.elsewhere,
-    policyId: plan.policyId,
-    staged: plan.staged,
+    ...sessionPlan(plan),
     leftover: 'release',
     attach: { cgroup, service: options.service, onGone: () => ending.end('gone') },
-    mask: plan.mask,
     syscalls: options.syscalls,
     counts: () => countsOf(teller.tally, trail),
     onDenied: (recorded) => teller.tell(recorded),
@@ -161,10 +154,15 @@ function commandOf({ service, target }: AttachOptions, { path }: Cgroup): [strin
 }
 
 /** What the operator would not expect of such a cgroup. */
-function warnOf(cgroup: Cgroup, { policy }: Plan, output: Output): void {
+function warnOf(cgroup: Cgroup, plan: Plan, output: Output): void {
+  const { policy } = plan;
   for (const foreign of foreignPrograms(cgroup).filter(({ effect }) => effect === 'yields'))
     output.say('warning', [
       `acyclic: ${describeForeign(foreign)} does not see ${foreign.hook} there while Acyclic is attached (BPF_F_ALLOW_OVERRIDE)`,
+    ]);
+  if (limitsIn(plan.limits).length > 0)
+    output.say('warning', [
+      'acyclic: limits of the deployment are those of its runs: what is in the cgroup is not limited',
     ]);
   const own = link('/proc/self/ns/net');
   const others = processesIn(cgroup.path).some((pid) => ![own, null].includes(link(`/proc/${pid}/ns/net`)));

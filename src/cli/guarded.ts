@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import type { AuditTrail } from '../audit/trail.ts';
 import { pathOf, type Running, resolveCommand, startCommand } from '../guard/command.ts';
 import { HeldSignals } from '../guard/held-signals.ts';
@@ -13,7 +12,15 @@ import { NO_LIMITS } from '../model/limits.ts';
 import { earlierDestinations } from './baseline.ts';
 import { breakGlass, canSpawn, runBare } from './break-glass.ts';
 import { createOutput, type Output } from './output.ts';
-import { checkInherited, commandSpec, givenCommand, makePlan, openReport, type Plan } from './plan.ts';
+import {
+  checkInherited,
+  commandSpec,
+  givenCommand,
+  makePlan,
+  openReport,
+  type Plan,
+  sessionPlan,
+} from './plan.ts';
 import { type Outcome, summarize, tellEnd } from './run-end.ts';
 import type { RunOptions } from './run-options.ts';
 import { formatOpening } from './summary.ts';
@@ -50,6 +57,7 @@ export async function guardCommand(options: RunOptions, programs: Promise<Progra
     if (held.exit === null) return await conduct(run);
     await session?.finish();
     report?.close();
+    output.say('error', [`acyclic: ended by ${held.first} before the command was started`]);
     return held.exit;
   } finally {
     await closeTrail(trail, output);
@@ -68,16 +76,9 @@ async function guard(
   try {
     for (const swept of await sweep()) tellSwept(output, swept);
     return await startSession({
-      id: plan.id,
-      host: hostname(),
-      deployment: plan.deployment,
-      policy: plan.policy,
-      policyElsewhere: plan.elsewhere,
-      policyId: plan.policyId,
-      staged: plan.staged,
+      ...sessionPlan(plan),
       leftover: options.leftover,
       command,
-      mask: plan.mask,
       syscalls: options.syscalls,
       programs,
       limits: plan.limits,

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { ulid } from 'ulid';
 import { createMask, type Mask } from '../audit/mask.ts';
 import { type CommandSpec, variableOf } from '../guard/command.ts';
@@ -34,6 +35,12 @@ export interface Plan {
   readonly limits: Limits;
   /** Takes secrets out of what is told and recorded. */
   readonly mask: Mask;
+}
+
+/** What a session needs to know of a plan. */
+export function sessionPlan(plan: Plan) {
+  const { id, deployment, policy, elsewhere: policyElsewhere, policyId, staged, mask } = plan;
+  return { id, host: hostname(), deployment, policy, policyElsewhere, policyId, staged, mask };
 }
 
 /** The command as it is to be started. */

@@ -54,15 +54,7 @@ export class Engine {
     this.clock = clock;
     this.words = new EngineWords(programs.map('engine'));
     this.words.setNetns(native().netnsCookie());
-    this.tables = new Tables({
-      addresses: programs.map('addresses'),
-      ports: programs.map('ports'),
-      facts: programs.map('facts'),
-      factEntries: programs.map('fact_entries'),
-      runs: programs.map('runs'),
-      names: programs.map('names'),
-      chains: programs.map('chains'),
-    });
+    this.tables = new Tables(programs);
     this.#clients = new ClientTable(programs.map('clients'));
     this.stream = new RecordStream(
       { events: programs.map('events'), processes: programs.map('processes') },

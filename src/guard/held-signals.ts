@@ -16,6 +16,11 @@ export class HeldSignals {
     for (const signal of HELD) process.on(signal, this.#hold);
   }
 
+  /** The signal that came before the command could have it; null when none did. */
+  get first(): NodeJS.Signals | null {
+    return this.#first;
+  }
+
   /** 128+n for the signal that came before the command could have it; null when none did. */
   get exit(): number | null {
     return this.#first === null ? null : 128 + constants.signals[this.#first];

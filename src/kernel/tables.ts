@@ -4,6 +4,7 @@ import type { Answer, Mode } from '../model/verdict.ts';
 import type { BpfMap } from './binding.ts';
 import * as layout from './layout.gen.ts';
 import { native } from './native.ts';
+import type { Programs } from './programs.ts';
 
 /** What is said for a span of ports; a list of them covers every protocol and port it will be asked about. */
 export interface PortAnswer {
@@ -115,22 +116,14 @@ export class Tables {
   /** Keys written for each generation, by which they are removed when it is over. */
   readonly #written = new Map<number, { map: BpfMap; keys: Buffer; count: number }[]>();
 
-  constructor(maps: {
-    addresses: BpfMap;
-    ports: BpfMap;
-    facts: BpfMap;
-    factEntries: BpfMap;
-    runs: BpfMap;
-    names: BpfMap;
-    chains: BpfMap;
-  }) {
-    this.#addresses = maps.addresses;
-    this.#ports = maps.ports;
-    this.#facts = maps.facts;
-    this.#factEntries = maps.factEntries;
-    this.#runs = maps.runs;
-    this.#names = maps.names;
-    this.#chains = maps.chains;
+  constructor(programs: Pick<Programs, 'map'>) {
+    this.#addresses = programs.map('addresses');
+    this.#ports = programs.map('ports');
+    this.#facts = programs.map('facts');
+    this.#factEntries = programs.map('fact_entries');
+    this.#runs = programs.map('runs');
+    this.#names = programs.map('names');
+    this.#chains = programs.map('chains');
   }
 
   /** Writes a generation's prefixes. Nothing reads them until a run is pointed at the generation. */

@@ -112,6 +112,19 @@ acyclic: attach ${attach.id} · 2 calls to 1 destination · 0 denied · its cgro
   expect(suggested.stdout).not.toContain('127.2.0.7');
 });
 
+test('limits of a deployment are not put on what is there already, and that is said', async () => {
+  const limited = place.file(
+    'limited.yaml',
+    POLICY.replace('  mysql:\n    allow', '  mysql:\n    limits: { tasks: 5 }\n    allow'),
+  );
+  const service = await startResident(place);
+  const guard = await startAttach(place, ['-d', 'mysql', '-p', limited, '--cgroup', service.cgroup]);
+  expect(guard.said()).toContain('what is in the cgroup is not limited');
+  guard.child.kill('SIGINT');
+  expect(await guard.ended).toBe(0);
+  await service.stop();
+});
+
 test('in enforce what is established goes on, what is new is judged, and a server may answer', async () => {
   const service = await startResident(place);
   expect(await service.ask('connect 127.2.0.4')).toBe('ok');

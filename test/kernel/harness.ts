@@ -91,15 +91,7 @@ export class Harness {
     this.dialler = options.dialler;
     this.#programs = programs;
     this.#undo = options.undo;
-    this.#tables = new Tables({
-      addresses: programs.map('addresses'),
-      ports: programs.map('ports'),
-      facts: programs.map('facts'),
-      factEntries: programs.map('fact_entries'),
-      runs: programs.map('runs'),
-      names: programs.map('names'),
-      chains: programs.map('chains'),
-    });
+    this.#tables = new Tables(programs);
     this.#stream = new RecordStream(
       { events: programs.map('events'), processes: programs.map('processes') },
       this.words,

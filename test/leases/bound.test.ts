@@ -37,11 +37,7 @@ function makeFacts(): Facts {
     '{version: 1, deployments: {d: {circular: "off", allow: [{host: "*.example", ports: [5432]}]}}}';
   const options = { deployment: null, allow: [], deny: [], default: null, mode: null, now: new Date() };
   const policy = compile(parsePolicy([{ path: 'p', text }]).policy, { ...options, ownAddresses: [] });
-  const [addresses, ports, facts] = ['addresses', 'ports', 'facts'].map((name) => programs.map(name));
-  if (!addresses || !ports || !facts) throw new Error('no maps');
-  const maps = { addresses, ports, facts, factEntries: programs.map('fact_entries') };
-  const [names, chains] = [programs.map('names'), programs.map('chains')];
-  const tables = new Tables({ ...maps, runs: programs.map('runs'), names, chains });
+  const tables = new Tables(programs);
   const run = ++runs;
   return new Facts({
     table: new FactTable({ tables, policy, policyElsewhere: policy, run, generation: Number(run) }),

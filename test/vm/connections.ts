@@ -23,16 +23,7 @@ const run = createCgroup(ownCgroup(), 'acyclic-connections');
 const words = new EngineWords(programs.map('engine'));
 words.setLevels([run.level]);
 words.setNetns(native().netnsCookie());
-const map = (name: string) => programs.map(name);
-const tables = new Tables({
-  addresses: map('addresses'),
-  ports: map('ports'),
-  facts: map('facts'),
-  factEntries: map('fact_entries'),
-  runs: map('runs'),
-  names: map('names'),
-  chains: map('chains'),
-});
+const tables = new Tables(programs);
 const everything = [
   {
     ...({ protocol: 'tcp', from: 0, to: 65_535, answer: 'allow', opening: 'none' } as const),
