@@ -174,7 +174,7 @@ describe('a denied name reached by its bare address, with everything else allowe
   ])('%s', async (_, argv) => {
     const { code, stderr, events, summary } = await guarded('open', argv);
     expect(code).not.toBe(0);
-    expect(stderr).toMatch(/^acyclic: denied \S+ → github\.com:\d+\/tcp \(/m);
+    expect(stderr).toMatch(/acyclic: denied \S+ → github\.com:\d+\/tcp \(/);
     expect(stderr).toMatch(/cycle {4}mysql → github → mysql/);
     expect(stderr).toContain('saw      send() = EACCES');
     expect(events.filter(({ verdict }) => verdict === 'deny')).toMatchObject([
@@ -295,7 +295,7 @@ describe('an address of two names, one of them allowed', () => {
     const script = `curl -sSk -m 8 https://shop.example/shared > first; ${other}`;
     const { code, stderr } = await guarded('closed', ['bash', '-c', script]);
     expect(code).not.toBe(0);
-    expect(stderr).toMatch(/^acyclic: denied curl\[\d+\] → news\.example:(80|443)\/tcp \(203\.0\.113\.80\)/m);
+    expect(stderr).toMatch(/acyclic: denied curl\[\d+\] → news\.example:(80|443)\/tcp \(203\.0\.113\.80\)/);
     expect(await requests()).not.toMatch(/news\.example\/shared/);
   });
 });
