@@ -11,6 +11,8 @@ const REQUEST_TIMEOUT_MS = 30_000;
 /** The daemon says something at least every 15 s. */
 const SILENCE_MS = 45_000;
 const MOST_ANSWER = 64 << 20;
+/** What a connection says that the other end has let go of. */
+const CUT = new Set(['ECONNRESET', 'EPIPE', 'EAGAIN', 'ERR_STREAM_PREMATURE_CLOSE']);
 
 /** Why there is no answer of the daemon; docs/errors.md explains each. */
 export type ClientFailureCode = 'no-daemon' | 'daemon-refused' | 'daemon-silent' | 'daemon-gone';
@@ -81,6 +83,8 @@ export class Client {
       const { status, text } = await this.#readAll(socket);
       if (status >= 400) throw errorOf(status, text);
       return (text === '' ? null : JSON.parse(text)) as T;
+    } catch (error) {
+      throw this.#explain(error);
     } finally {
       clearTimeout(timer);
       socket.destroy();
@@ -155,7 +159,7 @@ export class Client {
       }
     } catch (error) {
       // A body that is refused is not read to its end: writing fails, and the answer is there all the same.
-      if (!reader.done) throw this.#explain(error);
+      if (!reader.done) throw error;
     }
     if (!reader.done) throw this.#gone();
     return { status: reader.status, text: Buffer.concat(pieces).toString() };
@@ -185,8 +189,7 @@ export class Client {
         'see acyclic status, and the journal of acyclic',
         { cause: error },
       );
-    if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'EAGAIN') return this.#gone(error);
-    return error;
+    return CUT.has(code ?? '') ? this.#gone(error) : error;
   }
 
   #silent(ms: number): ClientFailure {

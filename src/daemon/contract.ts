@@ -67,7 +67,6 @@ export type CreateRunBody = z.infer<typeof createRunBody>;
 
 /** `POST /v1/runs/:id/command`: a stopped child of the caller, which is to be the run's command. */
 export const commandBody = z.strictObject({ pid });
-export type CommandBody = z.infer<typeof commandBody>;
 
 /** `POST /v1/runs/:id/end`. `status`: of the command, 128+n for signal n; null if it was never started. */
 export const endRunBody = z.strictObject({
