@@ -38,6 +38,6 @@ test('docs/api.md lists every code the daemon answers with, every route there is
   const routes = [...text.matchAll(/^\| `(GET|POST|DELETE) ([^`]+)` \|/gm)].map(
     ([, method, path]) => `${method} ${path}`,
   );
-  expect(routes.length).toBeGreaterThan(20);
+  expect(routes.length).toBeGreaterThan(10);
   expect(routes.sort()).toEqual(served.sort());
 });

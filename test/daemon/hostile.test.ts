@@ -147,13 +147,24 @@ test('who half-closes after a request has its answer all the same', async () => 
   expect(answer).toMatch(/^HTTP\/1.1 200 /);
 });
 
+/** The kernel says EAGAIN while the listener's queue is full. */
+async function openAtLast(path: string): Promise<Socket> {
+  for (;;) {
+    try {
+      return await open(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      await sleep(5);
+    }
+  }
+}
+
 test('10,000 connections of one user leave room for the others', async () => {
   const served = await serve();
   const { path } = served;
   const flood = Array.from({ length: 100 }, async () => {
     for (let index = 0; index < 100; index++) {
-      const socket = await open(path).catch(() => null);
-      if (!socket) continue;
+      const socket = await openAtLast(path);
       socket.on('error', () => {});
       socket.resume();
       sockets.push(socket);
@@ -161,7 +172,7 @@ test('10,000 connections of one user leave room for the others', async () => {
   });
   const during = ask(MEMBER, path, 'GET', '/v1/status').catch((error) => error);
   await Promise.all(flood);
-  expect(sockets.length).toBeGreaterThan(9_900);
+  expect(sockets.length).toBe(10_000);
   await during;
   expect(served.process.exitCode).toBeNull();
   for (const socket of sockets.splice(0)) socket.destroy();
