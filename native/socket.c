@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a descriptor is a socket of, and who is at the other end.
+// What a descriptor is a socket of, who is at the other end, and one word to systemd.
 #define _GNU_SOURCE
 #include "acyclic.h"
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
 
 static int option(int fd, int name)
 {
@@ -67,6 +73,28 @@ static napi_value socket_info(struct call *c)
 	return NULL;
 }
 
+/** Supplementary groups of the peer, an array of numbers. */
+static napi_value peer_groups(struct call *c, int fd)
+{
+	// NGROUPS_MAX of them, at most.
+	static gid_t groups[65536];
+	socklen_t size = sizeof(groups);
+	napi_value list, group;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size))
+		return throw_errno(c, errno, "SO_PEERGROUPS of descriptor %d", fd);
+	uint32_t count = size / sizeof(gid_t);
+
+	if (napi_create_array_with_length(c->env, count, &list) != napi_ok)
+		return NULL;
+	for (uint32_t i = 0; i < count; i++) {
+		group = from_number(c, groups[i]);
+		if (!group || napi_set_element(c->env, list, i, group) != napi_ok)
+			return NULL;
+	}
+	return list;
+}
+
 static napi_value peer_credentials(struct call *c)
 {
 	struct ucred peer;
@@ -84,8 +112,53 @@ static napi_value peer_credentials(struct call *c)
 	result = new_object(c);
 	if (set_property(c, result, "pid", from_number(c, peer.pid)) &&
 	    set_property(c, result, "uid", from_number(c, peer.uid)) &&
-	    set_property(c, result, "gid", from_number(c, peer.gid)))
+	    set_property(c, result, "gid", from_number(c, peer.gid)) &&
+	    set_property(c, result, "groups", peer_groups(c, fd)))
 		return result;
+	return NULL;
+}
+
+static napi_value peer_pidfd(struct call *c)
+{
+	socklen_t size = sizeof(int);
+	int fd, pidfd = -1;
+
+	if (!arg_fd(c, c->arg[0], "descriptor", &fd))
+		return NULL;
+	if (!getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size))
+		return from_number(c, pidfd);
+	return errno == ENOPROTOOPT ? null_value(c) : throw_errno(c, errno, "descriptor %d", fd);
+}
+
+static napi_value notify_systemd(struct call *c)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char *path = NULL, *text = NULL;
+	int fd, err = 0;
+
+	if (!arg_string(c, c->arg[0], "socket", sizeof(address.sun_path) - 1, &path) ||
+	    !arg_string(c, c->arg[1], "text", MAX_PATH_BYTES, &text))
+		goto out;
+	size_t length = strlen(path);
+
+	if (length < 2 || (path[0] != '/' && path[0] != '@')) {
+		throw_type(c, "socket must be a path, or @ and an abstract name");
+		goto out;
+	}
+	memcpy(address.sun_path, path, length);
+	if (path[0] == '@')
+		address.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&address,
+			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
+		err = errno;
+	if (fd >= 0)
+		close(fd);
+	if (err)
+		throw_errno(c, err, "%s", path);
+out:
+	free(path);
+	free(text);
 	return NULL;
 }
 
@@ -105,6 +178,8 @@ static napi_value netns_cookie(struct call *c)
 const struct export socket_exports[] = {
 	{ "socketInfo", socket_info },
 	{ "peerCredentials", peer_credentials },
+	{ "peerPidfd", peer_pidfd },
+	{ "notifySystemd", notify_systemd },
 	{ "netnsCookie", netns_cookie },
 	{},
 };

@@ -15,6 +15,8 @@ test('docs/errors.md lists every error code there is, and no other', () => {
     ...union('src/kernel/failure.ts', 'SetupFailureCode'),
     ...union('src/cli/output.ts', 'FailureCode'),
     ...union('src/audit/failure.ts', 'AuditFailureCode'),
+    ...union('src/daemon/failure.ts', 'DaemonFailureCode'),
+    ...union('src/daemon/client.ts', 'ClientFailureCode'),
     'policy',
     'command',
     'report',
@@ -24,4 +26,18 @@ test('docs/errors.md lists every error code there is, and no other', () => {
   const documented = [...read('docs/errors.md').matchAll(/^\| `([a-z0-9-]+)` \|/gm)].map(([, code]) => code);
   expect(declared.length).toBeGreaterThan(15);
   expect(documented.sort()).toEqual(declared.sort());
+});
+
+test('docs/api.md lists every code the daemon answers with, every route there is, and no other', () => {
+  const text = read('docs/api.md');
+  const documented = [...text.matchAll(/^\| `([a-z-]+)` \| \d{3} \|/gm)].map(([, code]) => code);
+  expect(documented.sort()).toEqual(union('src/daemon/contract.ts', 'ApiErrorCode').sort());
+  const served = [...read('src/daemon/routes.ts').matchAll(/app\.(get|post|delete)\(\s*'([^']+)'/g)].map(
+    ([, method = '', path]) => `${method.toUpperCase()} ${path}`,
+  );
+  const routes = [...text.matchAll(/^\| `(GET|POST|DELETE) ([^`]+)` \|/gm)].map(
+    ([, method, path]) => `${method} ${path}`,
+  );
+  expect(routes.length).toBeGreaterThan(10);
+  expect(routes.sort()).toEqual(served.sort());
 });

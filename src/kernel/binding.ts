@@ -94,6 +94,14 @@ export interface SocketInfo {
   readonly peer: Endpoint | null;
 }
 
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Supplementary. */
+  readonly groups: readonly number[];
+}
+
 export interface SocketKey {
   /** 6 or 17. */
   readonly protocol: number;
@@ -225,8 +233,12 @@ export interface Binding {
 
   /** Null: not a socket, or not open. */
   socketInfo(fd: number): SocketInfo | null;
-  /** Of a connected UNIX socket; ENOTCONN for others. */
-  peerCredentials(fd: number): { pid: number; uid: number; gid: number };
+  /** Of a connected UNIX socket, as it was when the peer connected; ENOTCONN for others. */
+  peerCredentials(fd: number): PeerCredentials;
+  /** The caller's to close. Null before Linux 6.5. An error when the peer is gone. */
+  peerPidfd(fd: number): number | null;
+  /** One datagram (sd_notify) to a path, or `@` and an abstract name; EAGAIN when nobody reads them. */
+  notifySystemd(socket: Text, text: Text): void;
   /** SOCK_DESTROY in this network namespace; false: no such socket. Never a TCP listener. */
   socketDestroy(socket: SocketKey): boolean;
   /** SO_NETNS_COOKIE of this network namespace. */

@@ -1,4 +1,5 @@
-import { openSync, readlinkSync, statSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, openSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -88,11 +89,87 @@ test('an IPv6 socket has addresses of 16 bytes', async () => {
 test('the peer of a UNIX socket is known, that of another is not', async () => {
   const { far } = await pair({ path: join(tmpdir(), `acyclic-peer-${process.pid}`) });
   const credentials = { pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.() };
-  expect(native.peerCredentials(descriptor(far))).toEqual(credentials);
+  expect(native.peerCredentials(descriptor(far))).toEqual({ ...credentials, groups: ownGroups() });
   expect(native.socketInfo(descriptor(far))).toMatchObject({ domain: 1, local: null, peer: null });
   const tcp = await pair({ host: '127.0.0.1', port: 0 });
   expect(thrownBy(() => native.peerCredentials(descriptor(tcp.far))).code).toBe('ENOTCONN');
 });
+
+/** Supplementary groups of this process, as the kernel has them. */
+function ownGroups(): number[] {
+  const line = /^Groups:(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '';
+  return line.trim().split(' ').filter(Boolean).map(Number);
+}
+
+const PEER = `
+  const socket = require('node:net').connect(process.argv[1]);
+  socket.on('connect', () => process.stdout.write('connected'));
+`;
+
+test('the peer has the user and the groups it connected with, and a pidfd that is its own', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'acyclic-peer-')), 'socket');
+  undo.push(() => rmSync(join(path, '..'), { recursive: true }));
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  undo.push(() => server.close());
+  chmodSync(join(path, '..'), 0o755);
+  chmodSync(path, 0o666);
+  const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
+  const options = [
+    '--reuid=40001',
+    '--regid=40002',
+    '--groups=40003,40004',
+    process.execPath,
+    '-e',
+    PEER,
+    path,
+  ];
+  const peer = spawn('setpriv', options, { stdio: ['ignore', 'pipe', 'inherit'] });
+  undo.push(() => peer.kill('SIGKILL'));
+  const far = await accepted;
+  undo.push(() => far.destroy());
+  expect(native.peerCredentials(descriptor(far))).toEqual({
+    ...{ pid: peer.pid, uid: 40_001, gid: 40_002 },
+    groups: [40_003, 40_004],
+  });
+  const pidfd = native.peerPidfd(descriptor(far));
+  if (pidfd === null) return;
+  const ended = new Promise<void>((resolve) => native.pidfdWatch(pidfd, resolve));
+  native.pidfdSendSignal(pidfd, 9);
+  await ended;
+  expect(peer.signalCode ?? (await new Promise((resolve) => peer.once('exit', (_, by) => resolve(by))))).toBe(
+    'SIGKILL',
+  );
+  native.closeFd(pidfd);
+});
+
+const NOTIFIED = `
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1].replace('@', chr(0)))
+print('bound', flush=True)
+print(s.recv(4096).decode(), end='', flush=True)
+`;
+
+test.each(['path', 'abstract name'])(
+  'systemd is told by a datagram to its %s, and one nobody takes is an error',
+  async (kind) => {
+    const directory = mkdtempSync(join(tmpdir(), 'acyclic-notify-'));
+    undo.push(() => rmSync(directory, { recursive: true }));
+    const address = kind === 'path' ? join(directory, 'notify') : `@acyclic-notify-${process.pid}`;
+    const reader = spawn('python3', ['-c', NOTIFIED, address], { stdio: ['ignore', 'pipe', 'inherit'] });
+    undo.push(() => reader.kill('SIGKILL'));
+    const said: string[] = [];
+    reader.stdout.on('data', (data) => said.push(`${data}`));
+    await new Promise((resolve) => reader.stdout.once('data', resolve));
+    native.notifySystemd(address, 'READY=1\nSTATUS=guarding');
+    await new Promise((resolve) => reader.once('close', resolve));
+    expect(said.join('')).toBe('bound\nREADY=1\nSTATUS=guarding');
+    expect(thrownBy(() => native.notifySystemd(address, 'x')).code).toBe('ECONNREFUSED');
+    expect(thrownBy(() => native.notifySystemd(join(directory, 'none'), 'x')).code).toBe('ENOENT');
+    expect(thrownBy(() => native.notifySystemd('relative', 'x')).code).toBe('EINVAL');
+  },
+);
 
 test.each(['127.0.0.1', '::1'])('a connection on %s is destroyed, and its owner told', async (host) => {
   const { near } = await pair({ host, port: 0 });

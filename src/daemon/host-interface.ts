@@ -1,0 +1,116 @@
+import type {
+  AppliedPolicy,
+  Attachment,
+  CreatedRun,
+  EndedRun,
+  Entry,
+  PolicyAnswer,
+  PolicyHistory,
+  RunState,
+  Status,
+  StreamMessage,
+} from './answers.ts';
+import type {
+  ApplyPolicyBody,
+  CreateAttachmentBody,
+  CreateEntryBody,
+  CreateRunBody,
+  EndRunBody,
+  RollbackPolicyBody,
+} from './contract.ts';
+
+/** Who is at the other end of a connection, as the kernel says: by SO_PEERCRED and SO_PEERGROUPS. */
+export interface Peer {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Supplementary groups. */
+  readonly groups: readonly number[];
+}
+
+/** What a peer wants to do, where membership of the group is not enough. */
+export type Act =
+  | { readonly what: 'run'; readonly deployment: string | null }
+  | { readonly what: 'break-glass'; readonly deployment: string | null }
+  /** Apply, reload and roll back a policy. */
+  | { readonly what: 'apply' }
+  /** Make and remove live entries. */
+  | { readonly what: 'entries'; readonly deployment: string | null }
+  | { readonly what: 'attach' };
+
+/** A message of the stream, and whose run it is of. */
+export interface HostMessage {
+  /** The event's id, by which a stream is taken up again; null for what is not kept. */
+  readonly id: string | null;
+  /** Who started the run; null where that is nobody, so that only root sees it whole. */
+  readonly owner: number | null;
+  readonly message: StreamMessage;
+}
+
+/** Numbers for `/metrics`, as they are now. */
+export interface Measures {
+  readonly runs: number;
+  /** Since the daemon started, by verdict. */
+  readonly calls: { readonly allow: number; readonly deny: number; readonly 'would-deny': number };
+  /** Since the daemon started, by cause. */
+  readonly lost: Readonly<Record<string, number>>;
+  /** Records that wait in the spool. */
+  readonly spooled: number;
+  /** Policies that did not load since the daemon started. */
+  readonly policyErrors: number;
+  /** `until`: seconds since 1970. */
+  readonly waivers: readonly {
+    readonly deployment: string;
+    readonly service: string;
+    readonly until: number;
+  }[];
+}
+
+type Answer<T> = T | Promise<T>;
+
+/**
+ * What the server serves: one method a route. The server has read the body, and asked `access` whether the peer may.
+ * A method refuses by throwing a Refusal, or an error of the layers below with `code` and `remedy`. Runs are named by
+ * their full id.
+ */
+export interface Host {
+  /** What policy's roles say; root is never asked about. Members may run; the rest is root's, unless a role says so. */
+  may(peer: Peer, act: Act): boolean;
+  /** The uid that started a run that is known; null: nobody did. Undefined: there is no such run. */
+  ownerOf(run: string): number | null | undefined;
+
+  status(): Answer<Status>;
+  measures(): Measures;
+
+  runs(): Answer<readonly RunState[]>;
+  createRun(peer: Peer, body: CreateRunBody): Answer<CreatedRun>;
+  /**
+   * Moves a process into a run's cgroup. `stillSame` reads again whether the pid is still the process that was
+   * checked to be the peer's own: to be asked after the move, which goes by pid.
+   */
+  moveCommand(peer: Peer, run: string, pid: number, stillSame: () => boolean): Answer<void>;
+  endRun(peer: Peer, run: string, body: EndRunBody): Answer<EndedRun>;
+
+  applyPolicy(peer: Peer, body: ApplyPolicyBody): Answer<AppliedPolicy>;
+  reloadPolicy(peer: Peer): Answer<AppliedPolicy>;
+  rollbackPolicy(peer: Peer, body: RollbackPolicyBody): Answer<AppliedPolicy>;
+  policy(): Answer<PolicyAnswer>;
+  policyHistory(): Answer<PolicyHistory>;
+
+  createEntry(peer: Peer, body: CreateEntryBody): Answer<Entry>;
+  entries(): Answer<readonly Entry[]>;
+  removeEntry(peer: Peer, id: string): Answer<void>;
+
+  createAttachment(peer: Peer, body: CreateAttachmentBody): Answer<Attachment>;
+  attachments(): Answer<readonly Attachment[]>;
+  removeAttachment(peer: Peer, id: string): Answer<void>;
+
+  /**
+   * Messages from now on, or from after the event `after`, in order: of one run, or of all. `deliver` returns at once
+   * and never throws. Gives what ends it.
+   */
+  subscribe(
+    which: { readonly run: string | null; readonly after: string | null },
+    deliver: (message: HostMessage) => void,
+  ): () => void;
+}

@@ -1,0 +1,136 @@
+/**
+ * The API's server with a host that holds no kernel, for tests of what is between the socket and the host.
+ * usage: server-program.ts OPTIONS, as JSON: {listen, group, metrics, bounds, well}. Says `ready` on standard output
+ * once it listens. A line `N BYTES UID` on standard input has the host say so many messages of that user's run.
+ */
+import { createInterface } from 'node:readline';
+import { activatedSockets } from '../../src/daemon/activation.ts';
+import type { Entry, RunState, StreamMessage } from '../../src/daemon/answers.ts';
+import { BOUNDS } from '../../src/daemon/bounds.ts';
+import type { Host, HostMessage } from '../../src/daemon/host-interface.ts';
+import { createLog } from '../../src/daemon/log.ts';
+import { readMetricsAddress } from '../../src/daemon/metrics-port.ts';
+import { createNotifier } from '../../src/daemon/notify.ts';
+import { startServer } from '../../src/daemon/server.ts';
+import { RUN, sampleEvent } from './sample.ts';
+
+const options = JSON.parse(process.argv[2] ?? '{}');
+const entries: Entry[] = [];
+const runs = new Map<string, RunState>();
+const readers = new Set<{ run: string | null; deliver: (message: HostMessage) => void }>();
+
+const unused = () => {
+  throw new Error('no test asks for that');
+};
+
+const host: Host = {
+  may: (_, { what }) => what === 'run',
+  ownerOf: (id) => runs.get(id)?.uid,
+  status: () => ({
+    ...{ version: '0', mode: 'daemon', pid: process.pid, started: '', features: [], policies: [] },
+    ...{ runs: [...runs.values()], attachments: [], lost: {}, entries, waivers: [], degraded: [] },
+  }),
+  measures: () => ({
+    runs: runs.size,
+    calls: { allow: 5, deny: 2, 'would-deny': 1 },
+    lost: Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`cause ${n}`, 1])),
+    ...{
+      spooled: 3,
+      policyErrors: 0,
+      waivers: [{ deployment: 'mysql', service: 'github', until: 1_800_000_000 }],
+    },
+  }),
+  runs: () => [...runs.values()],
+  createRun(peer, { command, labels, deployment }) {
+    const state: RunState = {
+      ...{ id: RUN, deployment, policy: null, mode: 'enforce', labels, uid: peer.uid, started: '' },
+      ...{ comm: command[0] ?? null, command, calls: 0, denials: 0, would_deny: 0 },
+    };
+    runs.set(RUN, state);
+    return { id: RUN, deployment, mode: 'enforce', policy: null, staged: null, warnings: [], unwatched: [] };
+  },
+  moveCommand(_, _run, pid, stillSame) {
+    if (!stillSame()) throw new Error(`${pid} changed`);
+  },
+  endRun: unused,
+  applyPolicy: (_, { files }) => ({
+    ...{
+      id: '0000000',
+      before: null,
+      changed: true,
+      changes: files.map(({ path }) => path),
+      warnings: [],
+      runs: 0,
+    },
+  }),
+  reloadPolicy: () => new Promise(() => {}),
+  rollbackPolicy: unused,
+  policy: unused,
+  policyHistory: () => ({ versions: [] }),
+  createEntry(peer, { verdict, destination, reason, deployment = null }) {
+    const who = { uid: peer.uid, pid: peer.pid, comm: null };
+    const entry = {
+      id: `${entries.length}`,
+      verdict,
+      destination,
+      deployment,
+      reason,
+      created: '',
+      until: '',
+      who,
+    };
+    entries.push(entry);
+    return entry;
+  },
+  entries: () => entries,
+  removeEntry(_, id) {
+    entries.splice(0, entries.length, ...entries.filter((entry) => entry.id !== id));
+  },
+  createAttachment: unused,
+  attachments: () => [],
+  removeAttachment: unused,
+  subscribe({ run }, deliver) {
+    const reader = { run, deliver };
+    readers.add(reader);
+    return () => readers.delete(reader);
+  },
+};
+
+const log = createLog({ level: 'info' });
+const sockets = activatedSockets();
+const [activated] = sockets.get('control') ?? [];
+try {
+  const server = await startServer({
+    ...{ host, log, group: options.group },
+    listen: activated === undefined ? { path: options.path } : { fd: activated },
+    metrics: options.metrics ? readMetricsAddress(options.metrics) : null,
+    bounds: { ...BOUNDS, ...options.bounds },
+  });
+  const notifier = createNotifier({ well: () => options.well !== false, log });
+  notifier.ready('serving');
+  process.on('SIGHUP', () => {
+    notifier.reloading();
+    notifier.ready('serving again\nWATCHDOG=trigger');
+  });
+  process.on('SIGTERM', async () => {
+    notifier.stopping();
+    await server.close();
+    notifier.close();
+    await log.close();
+    process.exit(0);
+  });
+  process.stdout.write('ready\n');
+} catch (error) {
+  process.stdout.write(`${JSON.stringify({ ...(error as Error), message: (error as Error).message })}\n`);
+  process.exit((error as { exit?: number }).exit ?? 1);
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const [count = 0, bytes = 0, uid = 0] = line.split(' ').map(Number);
+  const message: StreamMessage = { kind: 'event', ...sampleEvent('x'.repeat(bytes)) };
+  for (let index = 0; index < count; index++)
+    for (const { deliver } of readers) deliver({ id: null, owner: uid, message: { ...message } });
+  process.stdout.write(
+    `${JSON.stringify({ said: count, readers: readers.size, rss: process.memoryUsage().rss })}\n`,
+  );
+}
