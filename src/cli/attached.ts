@@ -1,6 +1,6 @@
 import { readlinkSync } from 'node:fs';
 import type { AuditTrail } from '../audit/trail.ts';
-import { establishedIn } from '../guard/established.ts';
+import { callsBefore } from '../guard/established.ts';
 import { isAlive, readEntries } from '../guard/registry.ts';
 import type { RunGuard } from '../guard/run-guard.ts';
 import { type RunPlan, sessionPlan } from '../guard/run-plan.ts';
@@ -14,8 +14,7 @@ import { SetupFailure } from '../kernel/failure.ts';
 import { describeForeign, foreignPrograms } from '../kernel/foreign-programs.ts';
 import { limitsIn } from '../kernel/limits.ts';
 import { preflight } from '../kernel/preflight.ts';
-import type { AttachedCgroup, EstablishedConnection } from '../model/summary.ts';
-import { locate } from '../policy/evaluate.ts';
+import type { AttachedCgroup } from '../model/summary.ts';
 import type { AttachOptions } from './attach-options.ts';
 import { planAttach } from './attach-plan.ts';
 import { shellQuote } from './message.ts';
@@ -34,7 +33,7 @@ const REPEATS_EVERY_MS = 1000;
 export async function guardExisting(options: AttachOptions): Promise<number> {
   const output = createOutput(options);
   preflight();
-  const cgroup = resolveTarget(options.target);
+  const cgroup = await resolveTarget(options.target);
   for (const swept of await sweep()) tellSwept(output, swept);
   refuseSecond(cgroup, options);
   const asRun: RunOptions = { ...options, command: commandOf(options, cgroup) };
@@ -58,7 +57,11 @@ export async function guardExisting(options: AttachOptions): Promise<number> {
       throw error;
     }
     recordStart(trail, asRun, plan, plan.policy.mode);
-    const place = { cgroup: cgroup.path, service: options.service, established: leftAlone(cgroup, plan) };
+    const place = {
+      cgroup: cgroup.path,
+      service: options.service,
+      established: callsBefore(cgroup, plan.policy),
+    };
     teller.warm();
     tellOpening(plan, place, output);
     const started = performance.now();
@@ -182,13 +185,6 @@ function link(path: string): string | null {
   } catch {
     return null;
   }
-}
-
-function leftAlone(cgroup: Cgroup, { policy }: RunPlan): EstablishedConnection[] {
-  return establishedIn(cgroup.path).map((one) => {
-    const identities = { address: locate(one.address), names: [] };
-    return { ...one, service: policy.services.select(identities)[0]?.[0]?.[0]?.rule.service ?? null };
-  });
 }
 
 function tellOpening(plan: RunPlan, place: Omit<AttachedCgroup, 'ended'>, output: Output): void {

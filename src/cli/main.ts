@@ -4,7 +4,7 @@ import { allOf, createProgram } from './program.ts';
 
 /** Failed before there was a guard (design §2). */
 const RUN_FAILED = 125;
-const GUARDING: readonly string[] = ['run', 'attach'];
+const GUARDING: readonly string[] = ['run', 'attach', 'daemon'];
 const ERROR = 2;
 
 /** Runs one command line and gives its exit status. */

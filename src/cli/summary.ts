@@ -1,11 +1,5 @@
-import type {
-  AttachedCgroup,
-  EstablishedConnection,
-  RunLimits,
-  RunSummary,
-  StagedTotals,
-} from '../model/summary.ts';
-import { formatTarget } from '../model/target.ts';
+import type { AttachedCgroup, RunLimits, RunSummary, StagedTotals } from '../model/summary.ts';
+import { formatEstablished, formatTarget } from '../model/target.ts';
 import type { Mode } from '../model/verdict.ts';
 import { writtenLimits } from '../policy/limits.ts';
 import type { FoldTotal } from './fold.ts';
@@ -32,12 +26,6 @@ export function formatAttachOpening(
       : formatOpening(opening).replace(/^acyclic: \w+/, `acyclic: observing ${service}`);
   const left = established.map((one) => `left alone  ${formatEstablished(one)}`);
   return [first.replace(/ run (\w+)$/, ' attach $1'), `in ${cgroup}`, ...left];
-}
-
-/** `python3[4242] → 192.0.2.7:443/tcp   github`. */
-function formatEstablished({ pid, comm, address, port, protocol, service }: EstablishedConnection): string {
-  const place = address.includes(':') ? `[${address}]` : address;
-  return `${comm ?? 'process'}[${pid}] → ${place}:${port}/${protocol}${service === null ? '' : `   ${service}`}`;
 }
 
 /** `guarding mysql · enforce · policy 3f9c2a1 · run 01J…`, or `observing · audit · no policy · run 01J…`. */

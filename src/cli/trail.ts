@@ -114,7 +114,7 @@ function tellNotice(output: Output, notice: Notice): void {
 }
 
 /** What is kept, as the environment has it; a mistake there is told, and the default holds. */
-function readLimits(env: Environment, output: Output): Limits {
+export function readLimits(env: Environment, output: Output): Limits {
   const age = env[KEEP_AGE];
   const size = env[KEEP_SIZE];
   const ageMs = age === undefined ? LIMITS.ageMs : parseDuration(age);

@@ -83,7 +83,8 @@ export interface Host {
   measures(): Measures;
 
   runs(): Answer<readonly RunState[]>;
-  createRun(peer: Peer, body: CreateRunBody): Answer<CreatedRun>;
+  /** `present` throws when the peer is no longer there, so that its pid may be another's. */
+  createRun(peer: Peer, body: CreateRunBody, present: () => void): Answer<CreatedRun>;
   /**
    * Moves a process into a run's cgroup. `stillSame` reads again whether the pid is still the process that was
    * checked to be the peer's own: to be asked after the move, which goes by pid.

@@ -117,7 +117,8 @@ export function createRoutes(served: Served): Hono<Env> {
       const body = await bodyOf(c, createRunBody);
       access.check(peer, { what: 'run', deployment: body.deployment });
       if (body.breakGlass !== null) access.check(peer, { what: 'break-glass', deployment: body.deployment });
-      return [201, await host.createRun(peer, body)];
+      const present = () => gate.checkPresent(c.env.incoming.socket);
+      return [201, await host.createRun(peer, body, present)];
     }),
   );
   app.post(

@@ -23,15 +23,15 @@ export interface Attached {
 export async function detach(which: Attached): Promise<RunEntry[]> {
   if (process.geteuid?.() !== 0)
     throw new SetupFailure('not-root', 'detaching needs root', 'run it with sudo');
-  const meant = choose(which);
+  const meant = await choose(which);
   for (const entry of meant) await end(entry);
   return meant;
 }
 
-function choose({ id, service, target }: Attached): RunEntry[] {
+async function choose({ id, service, target }: Attached): Promise<RunEntry[]> {
   const all = readEntries().filter(({ attached }) => attached !== undefined);
   const prefix = id?.toUpperCase();
-  const cgroup = target && resolveTarget(target);
+  const cgroup = target && (await resolveTarget(target));
   const found = all.filter((entry) =>
     cgroup
       ? entry.attached?.id === String(cgroup.id)

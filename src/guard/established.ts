@@ -1,6 +1,9 @@
 import { opendirSync, readlinkSync } from 'node:fs';
-import { processesIn } from '../kernel/cgroup.ts';
+import { type Cgroup, processesIn } from '../kernel/cgroup.ts';
 import { type Address, addressFromBytes } from '../model/address.ts';
+import type { EstablishedConnection } from '../model/summary.ts';
+import type { CompiledPolicy } from '../policy/compile.ts';
+import { locate } from '../policy/evaluate.ts';
 import { readBounded } from './bounded-file.ts';
 
 /** A connection that was there before the guard, called from inside the cgroup. */
@@ -29,6 +32,17 @@ interface Row {
   readonly local: string;
   readonly remote: string;
   readonly state: string;
+}
+
+/** Connections that a guard leaves alone, and the services they are of by their addresses. */
+export function callsBefore(
+  { path }: Pick<Cgroup, 'path'>,
+  { services }: CompiledPolicy,
+): EstablishedConnection[] {
+  return establishedIn(path).map((one) => {
+    const identities = { address: locate(one.address), names: [] };
+    return { ...one, service: services.select(identities)[0]?.[0]?.[0]?.rule.service ?? null };
+  });
 }
 
 /** Connections that processes of a cgroup have made and hold. What they accepted was called by others. */

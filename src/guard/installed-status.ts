@@ -67,7 +67,8 @@ export function readInstalledStatus(now: Date): InstalledStatus {
   }
 }
 
-function waiversOf({ deployments }: Policy, now: Date): WaiverStatus[] {
+/** Waivers that have lapsed, or will within 14 days, the first to lapse first. */
+export function waiversOf({ deployments }: Policy, now: Date): WaiverStatus[] {
   const near = [...deployments.values()].flatMap(({ name, waivers }) =>
     waivers
       .filter(({ until }) => until.end - now.getTime() <= LAPSES_SOON_MS)

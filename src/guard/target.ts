@@ -1,6 +1,7 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { type Cgroup, cgroupAt, cgroupOf, ownCgroup } from '../kernel/cgroup.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import { findCgroup2 } from '../kernel/mounts.ts';
@@ -24,13 +25,13 @@ const SYSTEMCTL_MS = 5000;
 const MOST_NAMED = 4;
 
 /**
- * The cgroup that is meant, one that can be attached to. Throws SetupFailure `no-target` and `unfit-target`, and
+ * The cgroup that is meant, one that can be attached to. Rejects with SetupFailure `no-target` and `unfit-target`, and
  * those of `ownCgroup`.
  */
-export function resolveTarget(target: Target): Cgroup {
+export async function resolveTarget(target: Target): Promise<Cgroup> {
   const own = ownCgroup();
   const root = findCgroup2();
-  const cgroup = existing(root, placeOf(root, target), target);
+  const cgroup = existing(root, await placeOf(root, target), target);
   if (cgroup.level === 0)
     throw new SetupFailure(
       'unfit-target',
@@ -47,14 +48,14 @@ export function resolveTarget(target: Target): Cgroup {
 }
 
 /** Its path from the root of the tree. */
-function placeOf(root: string, target: Target): string {
+async function placeOf(root: string, target: Target): Promise<string> {
   switch (target.by) {
     case 'cgroup':
       return placeOfPath(root, target.text);
     case 'pid':
       return placeOfProcess(target.text);
     case 'unit':
-      return placeOfUnit(root, target.text);
+      return await placeOfUnit(root, target.text);
     case 'container':
       return placeOfContainer(root, target.text);
   }
@@ -84,11 +85,11 @@ function placeOfProcess(text: string): string {
   throw new SetupFailure('no-target', `process ${text} is in a cgroup that was removed`, 'start it again');
 }
 
-function placeOfUnit(root: string, text: string): string {
+async function placeOfUnit(root: string, text: string): Promise<string> {
   if (!UNIT.test(text))
     throw new SetupFailure('no-target', `\`${text}\` is no name of a unit`, 'see systemctl list-units');
   const unit = UNIT_SUFFIX.test(text) ? text : `${text}.service`;
-  const told = askSystemd(unit);
+  const told = await askSystemd(unit);
   if (told) return told;
   const [found, ...others] = told === null ? search(root, (name) => name === unit) : [];
   if (found !== undefined && others.length === 0) return found;
@@ -101,11 +102,11 @@ function placeOfUnit(root: string, text: string): string {
 }
 
 /** The cgroup of a unit; empty where it does not run, null where there is no systemd to say so. */
-function askSystemd(unit: string): string | null {
+async function askSystemd(unit: string): Promise<string | null> {
   try {
     const args = ['show', '-P', 'ControlGroup', '--', unit];
-    const stdio: ('ignore' | 'pipe')[] = ['ignore', 'pipe', 'ignore'];
-    return execFileSync('systemctl', args, { encoding: 'utf8', timeout: SYSTEMCTL_MS, stdio }).trim();
+    const { stdout } = await promisify(execFile)('systemctl', args, { timeout: SYSTEMCTL_MS });
+    return stdout.trim();
   } catch {
     return null;
   }

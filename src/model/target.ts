@@ -1,4 +1,5 @@
 import type { AuditEvent, EventDestination, EventKind } from './event.ts';
+import type { EstablishedConnection } from './summary.ts';
 
 /** The destination of an event, as messages have it. */
 export function formatTarget({ kind, destination }: AuditEvent): string {
@@ -14,4 +15,17 @@ export function formatDestination(kind: EventKind, destination: EventDestination
   const end =
     port === null || (port === 0 && protocol !== 'tcp' && protocol !== 'udp') ? host : `${bracketed}:${port}`;
   return protocol === null ? end : `${end}/${protocol}`;
+}
+
+/** `python3[4242] → 192.0.2.7:443/tcp   github`. */
+export function formatEstablished({
+  pid,
+  comm,
+  address,
+  port,
+  protocol,
+  service,
+}: EstablishedConnection): string {
+  const place = address.includes(':') ? `[${address}]` : address;
+  return `${comm ?? 'process'}[${pid}] → ${place}:${port}/${protocol}${service === null ? '' : `   ${service}`}`;
 }

@@ -1,0 +1,172 @@
+import { callsBefore } from '../guard/established.ts';
+import type { LoadedPolicy } from '../guard/policy-files.ts';
+import { type AskedRun, planRun } from '../guard/run-plan.ts';
+import { resolveTarget } from '../guard/target.ts';
+import { type Cgroup, ownCgroup } from '../kernel/cgroup.ts';
+import { NO_LIMITS } from '../model/limits.ts';
+import type { AttachedCgroup, EstablishedConnection } from '../model/summary.ts';
+import { formatEstablished } from '../model/target.ts';
+import type { Mode } from '../model/verdict.ts';
+import type { Attachment } from './answers.ts';
+import type { CreateAttachmentBody } from './contract.ts';
+import { HostedRun, type Shared } from './hosted-run.ts';
+import { Refusal } from './refusal.ts';
+import { type Swappable, type SwapResult, swapEach } from './swap.ts';
+
+/** Existing cgroups that are guarded at once. */
+const MOST_ATTACHED = 1000;
+
+interface Held extends Swappable {
+  readonly cgroup: Cgroup;
+  readonly target: string;
+  readonly established: readonly EstablishedConnection[];
+}
+
+/** What to guard an existing cgroup as. */
+export interface AskedAttachment {
+  readonly cgroup: Cgroup;
+  /** As it was asked for: `unit:mysql.service`. */
+  readonly target: string;
+  /** Null: it is watched, by no policy. */
+  readonly deployment: string | null;
+  /** Null: the policy's. */
+  readonly mode: Mode | null;
+  /** The uid of who asked; null: the policy did. */
+  readonly owner: number | null;
+}
+
+/** Existing cgroups that the daemon guards or observes until somebody ends that, or they are gone. */
+export class Attachments {
+  readonly #shared: Shared;
+  readonly #held = new Map<string, Held>();
+  /** Cgroups that are being attached to. */
+  readonly #coming = new Set<bigint>();
+
+  constructor(shared: Shared) {
+    this.#shared = shared;
+  }
+
+  get all(): Attachment[] {
+    return [...this.#held.values()].map(describe);
+  }
+
+  /** Events lost, by cause, of each alone. */
+  get lost(): readonly Readonly<Record<string, number>>[] {
+    return [...this.#held.values()].map(({ run }) => run.lost);
+  }
+
+  /** Throws Refusal, SetupFailure. */
+  async create(
+    owner: number,
+    { target, deployment, mode }: CreateAttachmentBody,
+    loaded: LoadedPolicy | null,
+  ): Promise<Attachment> {
+    const text = textOf(target);
+    const cgroup = await resolveTarget({ by: target.kind, text });
+    return await this.attach({ cgroup, deployment, mode, owner, target: `${target.kind}:${text}` }, loaded);
+  }
+
+  /** Guards a cgroup. Throws Refusal, SetupFailure. */
+  async attach(asked: AskedAttachment, loaded: LoadedPolicy | null): Promise<Attachment> {
+    const { cgroup, target, deployment } = asked;
+    this.#refuse(asked, loaded);
+    this.#coming.add(cgroup.id);
+    try {
+      const request: AskedRun = {
+        ...{ deployment, mode: asked.mode, now: new Date(), allow: [], deny: [], default: null },
+        limits: NO_LIMITS,
+      };
+      const plan = planRun(deployment === null ? null : loaded, request, () => {});
+      const run = await HostedRun.begin(
+        {
+          ...{ plan, owner: asked.owner, client: null, given: null, command: null, seen: null },
+          ...{ labels: {}, failOn: 'never', leftover: 'release', syscalls: true },
+          starter: { pid: process.pid, cgroup: ownCgroup() },
+          attach: { cgroup, service: null, onGone: () => this.#end(plan.id, 'gone') },
+        },
+        this.#shared,
+      );
+      const established = callsBefore(cgroup, plan.policy);
+      const held = { run, asked: { ...request, mode: plan.policy.mode }, cgroup, target, established };
+      this.#held.set(run.id, held);
+      return { ...describe(held), established: established.map(formatEstablished) };
+    } finally {
+      this.#coming.delete(cgroup.id);
+    }
+  }
+
+  /** Takes the guard off; what is in the cgroup goes on. */
+  async remove(id: string): Promise<void> {
+    if (!this.#held.has(id))
+      throw new Refusal('not-found', `there is no attachment ${id}`, 'see acyclic status');
+    await this.#end(id, 'asked');
+  }
+
+  /** Takes the guard off cgroups that the policy asked for and no longer does. */
+  async removeWhere(unwanted: (attachment: Attachment) => boolean): Promise<void> {
+    const gone = [...this.#held.values()].filter((held) => unwanted(describe(held)));
+    await Promise.all(gone.map(({ run }) => this.#end(run.id, 'asked')));
+  }
+
+  /** As HostedRuns.swapAll. */
+  swapAll(loaded: LoadedPolicy): SwapResult {
+    return swapEach(this.#held.values(), loaded);
+  }
+
+  #refuse({ cgroup, deployment }: AskedAttachment, loaded: LoadedPolicy | null): void {
+    const same = [...this.#held.values()].find((held) => held.cgroup.id === cgroup.id);
+    if (same || this.#coming.has(cgroup.id))
+      throw new Refusal(
+        'conflict',
+        `${cgroup.path} is guarded already${same ? `, as attachment ${same.run.id}` : ''}`,
+        'end that one first: acyclic detach',
+      );
+    if (this.#held.size + this.#coming.size >= MOST_ATTACHED)
+      throw new Refusal(
+        'conflict',
+        `${MOST_ATTACHED} cgroups are guarded, and no more are taken`,
+        'detach some',
+      );
+    if (deployment !== null && !loaded)
+      throw new Refusal(
+        'bad-request',
+        `there is no policy, so no deployment '${deployment}'`,
+        'have a policy installed, or name no deployment to observe',
+      );
+  }
+
+  async #end(id: string, ended: AttachedCgroup['ended']): Promise<void> {
+    const held = this.#held.get(id);
+    if (!held) return;
+    const { run, cgroup, established } = held;
+    try {
+      await run.end(
+        { status: null, timedOut: false },
+        { ...{ cgroup: cgroup.path, service: null }, ended, established },
+      );
+    } finally {
+      this.#held.delete(id);
+    }
+  }
+}
+
+function textOf(target: CreateAttachmentBody['target']): string {
+  switch (target.kind) {
+    case 'cgroup':
+      return target.path;
+    case 'pid':
+      return String(target.pid);
+    case 'unit':
+      return target.unit;
+    case 'container':
+      return target.id;
+  }
+}
+
+function describe({ run, cgroup, target }: Held): Attachment {
+  const { id, deployment, policy, calls, denials, started } = run.state;
+  return {
+    ...{ id, target, cgroup: cgroup.path, deployment, policy, mode: run.plan.policy.mode, since: started },
+    ...{ established: [], calls, denials },
+  };
+}

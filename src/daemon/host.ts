@@ -1,0 +1,188 @@
+import { existsSync } from 'node:fs';
+import manifest from '../../package.json' with { type: 'json' };
+import { spoolDirectories, waitingIn } from '../audit/spool.ts';
+import { waiversOf } from '../guard/installed-status.ts';
+import { type LoadedPolicy, loadPolicy } from '../guard/policy-files.ts';
+import type { Recorded } from '../guard/recorder.ts';
+import { type Features, readFeatures } from '../kernel/features.ts';
+import { presentTime } from '../model/time.ts';
+import type {
+  Attachment,
+  CreatedRun,
+  EndedRun,
+  LapsingWaiver,
+  PolicyInForce,
+  RunState,
+  Status,
+} from './answers.ts';
+import { Attachments } from './attachments.ts';
+import type { CreateAttachmentBody, CreateRunBody, EndRunBody } from './contract.ts';
+import type { Act, Host, HostMessage, Measures, Peer } from './host-interface.ts';
+import type { Shared } from './hosted-run.ts';
+import { HostedRuns } from './hosted-runs.ts';
+import { Hub } from './hub.ts';
+import { Refusal } from './refusal.ts';
+
+export interface HostOptions extends Omit<Shared, 'hub' | 'count'> {
+  /** The state directory. */
+  readonly state: string;
+  /** The policy directory, or a policy file. */
+  readonly policy: string;
+}
+
+interface InForce {
+  readonly loaded: LoadedPolicy | null;
+  readonly applied: string;
+}
+
+/** What the daemon does, for its server: one engine, and the runs in it. */
+export class DaemonHost implements Host {
+  readonly #options: HostOptions;
+  readonly #runs: HostedRuns;
+  readonly #attachments: Attachments;
+  readonly #hub = new Hub();
+  readonly #started = presentTime();
+  #inForceNow: InForce = { loaded: null, applied: presentTime() };
+  readonly #calls = { allow: 0, deny: 0, 'would-deny': 0 };
+  #features: Features | null = null;
+
+  constructor(options: HostOptions) {
+    this.#options = options;
+    const { engine, trail, log, state } = options;
+    const count = (recorded: Recorded) => this.#count(recorded);
+    const shared = { engine, trail, log, count, hub: this.#hub };
+    this.#runs = new HostedRuns(shared, state);
+    this.#attachments = new Attachments(shared);
+  }
+
+  get policyId(): string | null {
+    return this.#inForceNow.loaded?.id ?? null;
+  }
+
+  /** Reads the policy again. */
+  async reload(): Promise<void> {
+    const loaded = existsSync(this.#options.policy) ? loadPolicy(this.#options.policy) : null;
+    this.#inForceNow = { loaded, applied: presentTime() };
+    if (loaded) this.#runs.swapAll(loaded);
+  }
+
+  /** Whether the engine does its work, for the watchdog. */
+  get isWell(): boolean {
+    return this.#options.engine.programs.intact();
+  }
+
+  may(_peer: Peer, { what }: Act): boolean {
+    return what === 'run';
+  }
+
+  ownerOf(run: string): number | null | undefined {
+    return this.#runs.ownerOf(run);
+  }
+
+  async status(): Promise<Status> {
+    this.#features ??= await readFeatures();
+    return {
+      ...{ version: manifest.version, mode: 'daemon', pid: process.pid, started: this.#started },
+      features: Object.entries(this.#features).flatMap(([name, has]) => (has ? [name] : [])),
+      ...{
+        policies: this.#inForce(),
+        runs: this.#runs.states,
+        attachments: this.#attachments.all,
+        lost: this.#lost(),
+      },
+      ...{ entries: [], waivers: this.#waivers(), degraded: this.#degraded() },
+    };
+  }
+
+  measures(): Measures {
+    return {
+      ...{ runs: this.#runs.size, calls: this.#calls, lost: this.#lost() },
+      spooled: waitingIn(spoolDirectories(this.#options.state)).bytes,
+      policyErrors: 0,
+      waivers: [],
+    };
+  }
+
+  runs(): readonly RunState[] {
+    return this.#runs.states;
+  }
+
+  createRun(peer: Peer, body: CreateRunBody, present: () => void): Promise<CreatedRun> {
+    return this.#runs.create(peer, body, this.#inForceNow.loaded, present);
+  }
+
+  moveCommand(_peer: Peer, run: string, pid: number, stillSame: () => boolean): void {
+    this.#runs.move(run, pid, stillSame);
+  }
+
+  async endRun(_peer: Peer, run: string, body: EndRunBody): Promise<EndedRun> {
+    return { summary: await this.#runs.end(run, body) };
+  }
+
+  applyPolicy = later;
+  reloadPolicy = later;
+  rollbackPolicy = later;
+  policy = later;
+  policyHistory = later;
+  createEntry = later;
+  removeEntry = later;
+  entries = () => [];
+
+  createAttachment(peer: Peer, body: CreateAttachmentBody): Promise<Attachment> {
+    return this.#attachments.create(peer.uid, body, this.#inForceNow.loaded);
+  }
+
+  attachments(): readonly Attachment[] {
+    return this.#attachments.all;
+  }
+
+  removeAttachment(_peer: Peer, id: string): Promise<void> {
+    return this.#attachments.remove(id);
+  }
+
+  subscribe(
+    which: { readonly run: string | null; readonly after: string | null },
+    deliver: (message: HostMessage) => void,
+  ): () => void {
+    return this.#hub.subscribe(which, deliver);
+  }
+
+  #lost(): Record<string, number> {
+    const { engine, trail } = this.#options;
+    const sum = { ...engine.lost };
+    for (const lost of [...this.#runs.lost, ...this.#attachments.lost])
+      for (const [cause, count] of Object.entries(lost)) sum[cause] = (sum[cause] ?? 0) + count;
+    return trail.lost > 0 ? { ...sum, 'store full': trail.lost } : sum;
+  }
+
+  #inForce(): PolicyInForce[] {
+    const { loaded, applied } = this.#inForceNow;
+    const source = this.#options.policy;
+    return [...(loaded?.policy.deployments.values() ?? [])].map(({ name, mode }) => ({
+      ...{ deployment: name, id: loaded?.id ?? '', source, mode, applied },
+    }));
+  }
+
+  #waivers(): LapsingWaiver[] {
+    const { loaded } = this.#inForceNow;
+    return loaded ? waiversOf(loaded.policy, new Date()) : [];
+  }
+
+  #degraded(): string[] {
+    const lost = Object.values(this.#lost()).reduce((sum, count) => sum + count, 0);
+    const { files, bytes } = waitingIn(spoolDirectories(this.#options.state));
+    return [
+      ...(lost > 0 ? [`${lost} events are lost`] : []),
+      ...(bytes > 0 ? [`${Math.ceil(bytes / 1024)} KiB of records wait in ${files[0]}`] : []),
+      ...(this.#options.engine.programs.intact() ? [] : ['programs on tracepoints were taken off']),
+    ];
+  }
+
+  #count({ event }: Recorded): void {
+    if (event.verdict !== null) this.#calls[event.verdict] += event.count;
+  }
+}
+
+function later(): never {
+  throw new Refusal('conflict', 'later');
+}

@@ -1,0 +1,219 @@
+import { hostname } from 'node:os';
+import { basename } from 'node:path';
+import { ownIdentity } from '../audit/liveness.ts';
+import type { AuditTrail } from '../audit/trail.ts';
+import type { Attachment as Attached } from '../guard/attachment.ts';
+import type { Engine } from '../guard/engine.ts';
+import type { GivenCommand } from '../guard/naming.ts';
+import type { Recorded } from '../guard/recorder.ts';
+import { isAlive, type ProcessIdentity } from '../guard/registry.ts';
+import { closedTo, type Finished, guardRun, type RunGuard, type Starter } from '../guard/run-guard.ts';
+import { type RunPlan, sessionPlan } from '../guard/run-plan.ts';
+import { exitStatus, type FailOn, type Outcome, summarize } from '../guard/run-summary.ts';
+import { Tally } from '../guard/tally.ts';
+import { UndoList } from '../guard/undo.ts';
+import { processesIn } from '../kernel/cgroup.ts';
+import type { AttachedCgroup, RunSummary } from '../model/summary.ts';
+import { formatTarget } from '../model/target.ts';
+import { presentTime } from '../model/time.ts';
+import type { SeenDestinations } from '../policy/seen.ts';
+import type { RunState, StreamMessage, Told } from './answers.ts';
+import type { Hub } from './hub.ts';
+import type { Log } from './log.ts';
+
+/** What all runs of a daemon share. */
+export interface Shared {
+  readonly engine: Engine;
+  readonly trail: AuditTrail;
+  readonly hub: Hub;
+  readonly log: Log;
+  /** Every event of every run. */
+  readonly count: (recorded: Recorded) => void;
+}
+
+export interface HostedRunOptions {
+  readonly plan: RunPlan;
+  /** The uid of who started it; null: nobody did. */
+  readonly owner: number | null;
+  /** The process that asked for it, and ends it; null: there is none. */
+  readonly client: ProcessIdentity | null;
+  readonly starter: Starter;
+  /** An existing cgroup, in place of one of its own. */
+  readonly attach?: Attached;
+  /** What will run, where its files may be read with the daemon's rights; null: they may not. */
+  readonly given: GivenCommand | null;
+  /** The command as it was given, without its secrets. */
+  readonly command: readonly string[] | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly failOn: FailOn;
+  readonly leftover: 'release' | 'kill';
+  readonly syscalls: boolean;
+  /** What earlier runs called, where that is asked for. */
+  readonly seen: SeenDestinations | null;
+}
+
+/** How a run ended. */
+export interface RunEnd {
+  /** Of the command, 128+n for signal n; null: it was never started, or nobody knows. */
+  readonly status: number | null;
+  readonly timedOut: boolean;
+}
+
+const GUARD_LOST = 125;
+
+/** One run in the daemon's engine, or an existing cgroup that is guarded as one. */
+export class HostedRun {
+  readonly options: HostedRunOptions;
+  readonly started = presentTime();
+  /** What cannot be watched here. */
+  readonly unwatched: string[] = [];
+  readonly #shared: Shared;
+  readonly #tally: Tally;
+  readonly #began = performance.now();
+  /** As it is now: a change of policy changes it. */
+  #plan: RunPlan;
+  #guard: RunGuard | null = null;
+  #ending: Promise<RunSummary> | null = null;
+
+  private constructor(options: HostedRunOptions, shared: Shared) {
+    this.options = options;
+    this.#plan = options.plan;
+    this.#shared = shared;
+    this.#tally = new Tally({ staged: options.plan.staged?.id ?? null, seen: options.seen });
+  }
+
+  /** Guards a new run, all or nothing. Throws SetupFailure. */
+  static async begin(options: HostedRunOptions, shared: Shared): Promise<HostedRun> {
+    const run = new HostedRun(options, shared);
+    const undo = new UndoList();
+    try {
+      run.#guard = await run.#setUp(undo);
+    } catch (error) {
+      await undo.run();
+      throw error;
+    }
+    run.#recordStart();
+    run.#publish({ kind: 'started', run: run.state });
+    return run;
+  }
+
+  get id(): string {
+    return this.options.plan.id;
+  }
+
+  get plan(): RunPlan {
+    return this.#plan;
+  }
+
+  get state(): RunState {
+    const { owner, labels, command } = this.options;
+    const { id, deployment, policyId, policy } = this.#plan;
+    const { calls, denials, wouldDeny } = this.#tally;
+    return {
+      ...{ id, deployment, policy: policyId, mode: policy.mode, labels, uid: owner, started: this.started },
+      ...{ comm: command?.[0] === undefined ? null : basename(command[0]), command },
+      ...{ calls, denials, would_deny: wouldDeny },
+    };
+  }
+
+  /** Events lost of it, by cause; what its engine lost is left out. */
+  get lost(): Readonly<Record<string, number>> {
+    return this.#guard?.run.lost ?? {};
+  }
+
+  /** Whether nobody will end it who could: its client is dead, and no process is left in it. */
+  get isAbandoned(): boolean {
+    const { client, attach } = this.options;
+    if (this.#ending || attach || !this.#guard || (client && isAlive(client))) return false;
+    return processesIn(this.#guard.cgroup.path).length === 0;
+  }
+
+  /** False: that process is gone, or was another one. */
+  moveIn(pid: number, stillSame: () => boolean): boolean {
+    return (!this.#ending && this.#guard?.moveIn(pid) && stillSame()) ?? false;
+  }
+
+  /** Puts another policy in force for it. False: there is no room for its tables, and the one before stays. */
+  swap(next: RunPlan): boolean {
+    const { policy, elsewhere, policyId, staged } = next;
+    if (this.#ending || !this.#guard?.run.swap({ policy, policyElsewhere: elsewhere, policyId, staged }))
+      return false;
+    this.#plan = { ...next, id: this.id };
+    return true;
+  }
+
+  /** Ends it: what the command left is dealt with, and all is recorded. Twice gives the same summary. */
+  end(end: RunEnd, attached?: AttachedCgroup): Promise<RunSummary> {
+    this.#ending ??= this.#end(end, attached);
+    return this.#ending;
+  }
+
+  async #setUp(undo: UndoList): Promise<RunGuard> {
+    const { plan, starter, attach, given, leftover, syscalls } = this.options;
+    const { engine, trail, hub, count } = this.#shared;
+    const closed = await closedTo(plan.policy);
+    const options = {
+      ...sessionPlan(plan),
+      ...{ leftover, starter, syscalls, limits: plan.limits },
+      ...(attach && { attach }),
+      ...(given && { command: given }),
+      onDenied: (recorded: Recorded) => this.#publish({ kind: 'denied', ...told(recorded) }),
+      onEvent: (recorded: Recorded) => {
+        trail.record(recorded.event);
+        this.#tally.add(recorded.event, formatTarget(recorded.event));
+        count(recorded);
+        this.#publish({ kind: 'event', ...told(recorded) });
+      },
+      onCarried: ({ event }: Recorded) => this.#tally.carry(event, formatTarget(event)),
+      onUnwatched: (what: string) => this.unwatched.push(what),
+      onLost: () => hub.publish(plan.id, this.#message({ kind: 'guard-lost', run: plan.id }, null)),
+    };
+    return await guardRun(options, closed, async () => engine, undo);
+  }
+
+  async #end({ status, timedOut }: RunEnd, attached?: AttachedCgroup): Promise<RunSummary> {
+    const { trail, hub, log } = this.#shared;
+    const finished = (await this.#guard?.finish()) ?? NOTHING;
+    const own = status === null ? 0 : exitStatus({ status, timedOut }, this.options.failOn, this.#tally);
+    for (const failure of finished.failures)
+      log.error({ run: this.id, failure }, 'something of a run is left behind');
+    await trail.flushed();
+    const outcome: Outcome = {
+      ...{ mode: this.#plan.policy.mode, labels: this.options.labels, finished },
+      exit: { command: status, acyclic: finished.guardLost ? GUARD_LOST : own },
+      durationMs: performance.now() - this.#began,
+      ...(attached && { attached }),
+    };
+    const summary = summarize(this.#plan, this.#tally, trail, outcome);
+    trail.record(summary);
+    this.#publish({ kind: 'ended', summary });
+    hub.forget(this.id);
+    return summary;
+  }
+
+  #recordStart(): void {
+    const { id: run, deployment, policyId, policy } = this.#plan;
+    const { labels, command } = this.options;
+    this.#shared.trail.record({
+      ...{ v: 1, kind: 'run', time: this.started, host: hostname(), run, deployment, policy: policyId },
+      ...{ mode: policy.mode, labels, command: command ?? [], engine: ownIdentity() },
+    });
+  }
+
+  #publish(message: StreamMessage): void {
+    const id = message.kind === 'event' ? message.event.id : null;
+    this.#shared.hub.publish(this.id, this.#message(message, id));
+  }
+
+  #message(message: StreamMessage, id: string | null) {
+    return { id, owner: this.options.owner, message };
+  }
+}
+
+const NOTHING: Finished = {
+  ...{ leftover: [], limits: null, lost: {}, lostEnds: 0, guardLost: false, failures: [] },
+};
+
+function told({ event, rule, cycle, saw }: Recorded): Told {
+  return { event, rule, cycle, saw };
+}

@@ -1,0 +1,176 @@
+import { pastOfTrail } from '../audit/past.ts';
+import { destinationsSeen, noEarlierRun } from '../guard/earlier.ts';
+import type { LoadedPolicy } from '../guard/policy-files.ts';
+import { identify } from '../guard/registry.ts';
+import { type AskedRun, planRun, type RunPlan } from '../guard/run-plan.ts';
+import { cgroupAt, cgroupOf } from '../kernel/cgroup.ts';
+import { findCgroup2 } from '../kernel/mounts.ts';
+import { NO_LIMITS } from '../model/limits.ts';
+import type { RunSummary } from '../model/summary.ts';
+import { formatProblem } from '../policy/problem.ts';
+import type { SeenDestinations } from '../policy/seen.ts';
+import type { CreatedRun, RunState } from './answers.ts';
+import { readAsked, refuseLoosening, requireEnforce } from './asked-run.ts';
+import type { CreateRunBody, EndRunBody } from './contract.ts';
+import type { Peer } from './host-interface.ts';
+import { HostedRun, type Shared } from './hosted-run.ts';
+import { Refusal } from './refusal.ts';
+import { type Swappable, type SwapResult, swapEach } from './swap.ts';
+
+/** Runs in progress at once. */
+const MOST_RUNS = 1000;
+/** How often it is looked for runs whose client died. */
+const LOOK_MS = 500;
+
+/** The runs of a daemon, from who asks for one to its end. */
+export class HostedRuns {
+  readonly #shared: Shared;
+  readonly #state: string;
+  readonly #runs = new Map<string, Swappable>();
+  /** Runs that are being set up. */
+  #coming = 0;
+  #timer: NodeJS.Timeout | null = null;
+
+  /** `state`: the state directory. */
+  constructor(shared: Shared, state: string) {
+    this.#shared = shared;
+    this.#state = state;
+  }
+
+  get states(): RunState[] {
+    return [...this.#runs.values()].map(({ run }) => run.state);
+  }
+
+  get size(): number {
+    return this.#runs.size;
+  }
+
+  /** Events lost of runs in progress, by cause, each run's alone. */
+  get lost(): readonly Readonly<Record<string, number>>[] {
+    return [...this.#runs.values()].map(({ run }) => run.lost);
+  }
+
+  ownerOf(id: string): number | null | undefined {
+    return this.#runs.get(id)?.run.options.owner;
+  }
+
+  /** `present` throws when the peer is no longer there. Throws Refusal, SetupFailure, PolicyFailure. */
+  async create(
+    peer: Peer,
+    body: CreateRunBody,
+    loaded: LoadedPolicy | null,
+    present: () => void,
+  ): Promise<CreatedRun> {
+    if (this.#runs.size + this.#coming >= MOST_RUNS)
+      throw new Refusal('conflict', `${MOST_RUNS} runs are in progress, and no more are taken`, 'end some');
+    const starter = { pid: peer.pid, cgroup: cgroupAt(findCgroup2(), cgroupOf(peer.pid)) };
+    const client = identify(peer.pid);
+    present();
+    const warnings: string[] = [];
+    const asked = readAsked(body, new Date());
+    const plan = this.#plan(peer, body, asked, loaded, warnings);
+    const seen = body.failOn === 'new' ? await this.#seen(plan.deployment, warnings) : null;
+    this.#coming += 1;
+    try {
+      const run = await HostedRun.begin(
+        {
+          ...{ plan, client, starter, seen, owner: peer.uid, command: plan.mask.argv(body.command) },
+          // The files it names are read only for who could read them anyway.
+          given: peer.uid === 0 ? givenCommand(body) : null,
+          ...{ labels: body.labels, failOn: body.failOn, leftover: body.leftover, syscalls: body.syscalls },
+        },
+        this.#shared,
+      );
+      this.#runs.set(run.id, {
+        run,
+        asked: { ...asked, deployment: plan.deployment, mode: plan.policy.mode },
+      });
+      this.#timer ??= setInterval(() => this.#look(), LOOK_MS);
+      return {
+        ...{ id: run.id, deployment: plan.deployment, mode: plan.policy.mode, policy: plan.policyId },
+        ...{ staged: plan.staged?.id ?? null, warnings, unwatched: run.unwatched },
+      };
+    } finally {
+      this.#coming -= 1;
+    }
+  }
+
+  /** Moves a process in, as the run's command. Throws Refusal when it is gone. */
+  move(id: string, pid: number, stillSame: () => boolean): void {
+    if (!this.#held(id).run.moveIn(pid, stillSame))
+      throw new Refusal('conflict', `process ${pid} is gone, or run ${id} has ended`);
+  }
+
+  async end(id: string, { status, timedOut }: EndRunBody): Promise<RunSummary> {
+    return await this.#end(this.#held(id).run, { status, timedOut });
+  }
+
+  /** Puts a policy in force for every run that had one. */
+  swapAll(loaded: LoadedPolicy): SwapResult {
+    return swapEach(this.#runs.values(), loaded);
+  }
+
+  #plan(
+    peer: Peer,
+    body: CreateRunBody,
+    asked: AskedRun,
+    loaded: LoadedPolicy | null,
+    warnings: string[],
+  ): RunPlan {
+    if (!loaded && body.deployment !== null)
+      throw new Refusal(
+        'bad-request',
+        `there is no policy, so no deployment '${body.deployment}'`,
+        'have a policy installed, or leave -d out to observe',
+      );
+    const plan = planRun(loaded, asked, (text) => warnings.push(text));
+    const bare = { ...BARE, deployment: plan.deployment, now: asked.now };
+    refuseLoosening(peer, body, () => loaded && planRun(loaded, bare, () => {}));
+    requireEnforce(body, plan);
+    for (const problem of loaded?.problems ?? []) warnings.push(formatProblem(problem));
+    warnings.push(...(loaded?.notices ?? []));
+    return plan;
+  }
+
+  async #seen(deployment: string | null, warnings: string[]): Promise<SeenDestinations | null> {
+    const seen = await destinationsSeen(pastOfTrail(this.#state), deployment);
+    if (!seen) warnings.push(noEarlierRun(deployment));
+    return seen;
+  }
+
+  #held(id: string): Swappable {
+    const held = this.#runs.get(id);
+    if (!held) throw new Refusal('not-found', `there is no run ${id} in progress`);
+    return held;
+  }
+
+  async #end(run: HostedRun, end: EndRunBody): Promise<RunSummary> {
+    try {
+      return await run.end(end);
+    } finally {
+      this.#runs.delete(run.id);
+      if (this.#runs.size === 0 && this.#timer) {
+        clearInterval(this.#timer);
+        this.#timer = null;
+      }
+    }
+  }
+
+  /** Runs whose client died end with their last process. */
+  #look(): void {
+    for (const { run } of this.#runs.values()) {
+      if (!run.isAbandoned) continue;
+      this.#shared.log.info({ run: run.id }, 'a run whose client died has ended');
+      this.#end(run, NOBODY_KNOWS).catch((error: Error) =>
+        this.#shared.log.error({ run: run.id, error: error.message }, 'a run could not be ended'),
+      );
+    }
+  }
+}
+
+const NOBODY_KNOWS = { status: null, timedOut: false } as const;
+const BARE = { allow: [], deny: [], default: null, mode: null, limits: NO_LIMITS } as const;
+
+function givenCommand({ file, command, cwd, path, home }: CreateRunBody) {
+  return { argv: [file, ...command.slice(1)], cwd, path, home };
+}

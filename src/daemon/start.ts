@@ -1,0 +1,109 @@
+import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Limits as Retention } from '../audit/retention.ts';
+import { makeDirectory } from '../audit/state-directory.ts';
+import { AuditTrail } from '../audit/trail.ts';
+import type { Notice } from '../audit/writer.ts';
+import { Clock } from '../guard/clock.ts';
+import { Engine } from '../guard/engine.ts';
+import { sweep } from '../guard/sweep.ts';
+import { native } from '../kernel/native.ts';
+import { preflight } from '../kernel/preflight.ts';
+import { loadPrograms } from '../kernel/programs.ts';
+import { hasUnixConnect } from '../kernel/unix-connect.ts';
+import { activatedSockets } from './activation.ts';
+import { DaemonFailure } from './failure.ts';
+import { DaemonHost } from './host.ts';
+import type { Log } from './log.ts';
+import type { MetricsAddress } from './metrics-port.ts';
+import { createNotifier } from './notify.ts';
+import { startServer } from './server.ts';
+
+export interface DaemonOptions {
+  /** The policy directory, or a policy file. */
+  readonly policy: string;
+  /** The state directory. */
+  readonly state: string;
+  readonly socket: string;
+  /** Whose members may use the socket; null: the product's. */
+  readonly group: string | null;
+  readonly metrics: MetricsAddress | null;
+  readonly keep: Retention;
+  readonly log: Log;
+}
+
+/** A daemon that serves. */
+export interface Daemon {
+  /** Reads the policy again. */
+  reload(): Promise<void>;
+  /** Stops serving and recording. What is guarded stays so, under its last policy. */
+  stop(): Promise<void>;
+}
+
+/** Starts the guard as a service. Throws DaemonFailure, SetupFailure, AuditFailure and PolicyFailure. */
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { state, log } = options;
+  preflight();
+  makeDirectory(state);
+  const lock = holdState(state);
+  try {
+    for (const swept of await sweep()) log.warn({ ...swept }, 'what a killed engine left was looked at');
+    const programs = await loadPrograms(['enforce', 'audit'], { syscalls: true, closes: hasUnixConnect() });
+    const engine = new Engine(programs, new Clock(() => native().clocks()));
+    engine.start();
+    const trail = new AuditTrail({
+      ...{ directory: state, limits: options.keep },
+      onNotice: (notice) => tellNotice(log, notice),
+    });
+    const host = new DaemonHost({ engine, trail, log, state, policy: options.policy });
+    await host.reload();
+    const [control] = activatedSockets().get('control') ?? [];
+    const server = await startServer({
+      ...{ host, log, metrics: options.metrics, ...(options.group !== null && { group: options.group }) },
+      listen: control === undefined ? { path: options.socket } : { fd: control },
+    });
+    const notifier = createNotifier({ well: () => host.isWell, log });
+    notifier.ready('guards and serves');
+    log.info({ pid: process.pid, policy: host.policyId }, 'the daemon guards and serves');
+    return {
+      async reload() {
+        notifier.reloading();
+        await host.reload();
+        notifier.ready('guards and serves');
+      },
+      async stop() {
+        notifier.stopping();
+        await server.close();
+        await trail.close();
+        notifier.close();
+        await log.close();
+        closeSync(lock);
+      },
+    };
+  } catch (error) {
+    closeSync(lock);
+    throw error;
+  }
+}
+
+/** One daemon for a state directory: two would write the same tables. */
+function holdState(state: string): number {
+  const file = join(state, 'daemon.lock');
+  mkdirSync(state, { recursive: true });
+  const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
+  const fd = openSync(file, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+  if (native().fileLock(fd, true)) return fd;
+  closeSync(fd);
+  throw new DaemonFailure(
+    'daemon-running',
+    `a daemon keeps its state in ${state} already`,
+    'stop it first (systemctl stop acyclic), or name another directory with --state',
+  );
+}
+
+function tellNotice(log: Log, notice: Notice): void {
+  const { kind, ...what } = notice;
+  if (kind === 'recovered') log.info(what, 'the audit trail is written again');
+  else if (kind === 'spooling') log.error(what, 'the audit trail cannot be written, and its records wait');
+  else log.error(what, 'records are lost to the audit trail');
+}

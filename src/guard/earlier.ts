@@ -1,0 +1,28 @@
+import { AuditFailure } from '../audit/failure.ts';
+import type { Past } from '../model/past.ts';
+import { SeenDestinations } from '../policy/seen.ts';
+import { ownAddresses } from './own-addresses.ts';
+
+/** What earlier runs of a deployment called; null where there is no earlier run. Throws AuditFailure or ReportFailure. */
+export async function destinationsSeen(
+  past: Past,
+  deployment: string | null,
+): Promise<SeenDestinations | null> {
+  const query = { run: null, deployment, since: null };
+  const seen = new SeenDestinations(ownAddresses());
+  let runs = 0;
+  try {
+    for await (const run of past.runs(query)) if (run.deployment === deployment) runs++;
+    for await (const event of past.events(query))
+      if (event.attached === undefined && event.deployment === deployment) seen.add(event);
+  } catch (error) {
+    if (!(error instanceof AuditFailure) || error.code !== 'no-store') throw error;
+  }
+  return runs > 0 ? seen : null;
+}
+
+/** That there is none. */
+export function noEarlierRun(deployment: string | null): string {
+  const whose = deployment === null ? '' : ` of ${deployment}`;
+  return `there is no earlier run${whose}, so no destination of this one is new`;
+}
