@@ -5,10 +5,13 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <link.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -20,6 +23,35 @@ static uint64_t nanoseconds(clockid_t clock)
 
 	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+// The first object is the program itself. What its file holds for reading and running alone is never changed, so the
+// kernel can give it back from the file.
+static int release_segments(struct dl_phdr_info *info, size_t size, void *data)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	(void)size;
+	(void)data;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		uintptr_t from = info->dlpi_addr + segment->p_vaddr;
+		uintptr_t to = (from + segment->p_filesz) & ~(page - 1);
+
+		from = (from + page - 1) & ~(page - 1);
+		if (segment->p_type == PT_LOAD && !(segment->p_flags & PF_W) && from < to)
+			madvise((void *)from, to - from, MADV_DONTNEED);
+	}
+	return 1;
+}
+
+// An advice: what cannot be given back stays.
+static napi_value release_memory(struct call *c)
+{
+	malloc_trim(0);
+	dl_iterate_phdr(release_segments, NULL);
+	(void)c;
+	return NULL;
 }
 
 static napi_value clocks(struct call *c)
@@ -93,6 +125,7 @@ static napi_value libbpf_version(struct call *c)
 
 const struct export host_exports[] = {
 	{ "clocks", clocks },
+	{ "releaseMemory", release_memory },
 	{ "mountFs", mount_fs },
 	{ "fileLock", file_lock },
 	{ "kernelBtf", kernel_btf },

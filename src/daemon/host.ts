@@ -21,9 +21,11 @@ import type { Act, Host, HostMessage, Measures, Peer } from './host-interface.ts
 import type { Shared } from './hosted-run.ts';
 import { HostedRuns } from './hosted-runs.ts';
 import { Hub } from './hub.ts';
+import type { IdleMemory } from './idle-memory.ts';
 import { Refusal } from './refusal.ts';
 
 export interface HostOptions extends Omit<Shared, 'hub' | 'count'> {
+  readonly memory: IdleMemory;
   /** The state directory. */
   readonly state: string;
   /** The policy directory, or a policy file. */
@@ -116,6 +118,7 @@ export class DaemonHost implements Host {
   }
 
   async endRun(_peer: Peer, run: string, body: EndRunBody): Promise<EndedRun> {
+    this.#options.memory.used();
     return { summary: await this.#runs.end(run, body) };
   }
 
@@ -179,6 +182,7 @@ export class DaemonHost implements Host {
   }
 
   #count({ event }: Recorded): void {
+    this.#options.memory.used();
     if (event.verdict !== null) this.#calls[event.verdict] += event.count;
   }
 }

@@ -14,6 +14,7 @@ import { hasUnixConnect } from '../kernel/unix-connect.ts';
 import { activatedSockets } from './activation.ts';
 import { DaemonFailure } from './failure.ts';
 import { DaemonHost } from './host.ts';
+import { IdleMemory } from './idle-memory.ts';
 import type { Log } from './log.ts';
 import type { MetricsAddress } from './metrics-port.ts';
 import { createNotifier } from './notify.ts';
@@ -55,7 +56,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       ...{ directory: state, limits: options.keep },
       onNotice: (notice) => tellNotice(log, notice),
     });
-    const host = new DaemonHost({ engine, trail, log, state, policy: options.policy });
+    const memory = new IdleMemory();
+    const host = new DaemonHost({ memory, engine, trail, log, state, policy: options.policy });
     await host.reload();
     const [control] = activatedSockets().get('control') ?? [];
     const server = await startServer({
@@ -64,6 +66,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     });
     const notifier = createNotifier({ well: () => host.isWell, log });
     notifier.ready('guards and serves');
+    memory.used();
     log.info({ pid: process.pid, policy: host.policyId }, 'the daemon guards and serves');
     return {
       async reload() {
@@ -76,6 +79,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         await server.close();
         await trail.close();
         notifier.close();
+        memory.close();
         await log.close();
         closeSync(lock);
       },
