@@ -186,6 +186,7 @@ export class HostedRun {
     };
     const summary = summarize(this.#plan, this.#tally, trail, outcome);
     trail.record(summary);
+    await trail.flushed();
     this.#publish({ kind: 'ended', summary });
     hub.forget(this.id);
     return summary;

@@ -1,0 +1,52 @@
+/**
+ * A run through the daemon, step by step. usage: guest-program.ts SOCKET BODY COMMAND..., BODY being what differs from
+ * a plain request, and `die`: the step after which it kills itself. Says what came of it, as JSON on its last line.
+ */
+import { spawn } from 'node:child_process';
+import type { CreatedRun, EndedRun, StreamMessage } from '../../src/daemon/answers.ts';
+import { Client } from '../../src/daemon/client.ts';
+
+const [socket = '', text = '{}', ...command] = process.argv.slice(2);
+const { die, ...asked } = JSON.parse(text);
+const client = new Client(socket);
+const messages: StreamMessage[] = [];
+const say = (what: object) => process.stdout.write(`\n${JSON.stringify(what)}\n`);
+const step = (name: string) => {
+  if (die === name) process.kill(process.pid, 'SIGKILL');
+};
+
+try {
+  const created = await client.request<CreatedRun>('POST', '/v1/runs', {
+    body: {
+      ...{ deployment: null, file: command[0], command, cwd: process.cwd(), path: process.env.PATH ?? '' },
+      ...{ home: null, labels: {}, mode: null, requireEnforce: false, allow: [], deny: [], default: null },
+      ...{ failOn: 'never', leftover: 'release', limits: { cpu: null, memory: null, tasks: null } },
+      ...{ syscalls: false, breakGlass: null, ...asked },
+    },
+  });
+  say({ created });
+  step('created');
+  // Held until it is in the run's cgroup.
+  const child = spawn('/bin/sh', ['-c', 'read go && exec "$@"', 'sh', ...command], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (data) => {
+    output += data;
+  });
+  const reading = (async () => {
+    for await (const { message } of client.events(`/v1/runs/${created.id}/events`)) messages.push(message);
+  })();
+  await client.request('POST', `/v1/runs/${created.id}/command`, { body: { pid: child.pid } });
+  child.stdin.write('\n');
+  step('moved');
+  const status = await new Promise((resolve) => child.once('close', resolve));
+  const { summary } = await client.request<EndedRun>('POST', `/v1/runs/${created.id}/end`, {
+    body: { status, timedOut: false },
+  });
+  await reading;
+  say({ created, summary, status, output, messages });
+} catch (error) {
+  const { code, message, remedy } = error as Error & { code?: string; remedy?: string };
+  say({ code, message, remedy });
+}

@@ -1,0 +1,138 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { CreatedRun, Status, StreamMessage } from '../../src/daemon/answers.ts';
+import { Client } from '../../src/daemon/client.ts';
+import type { RunSummary } from '../../src/model/summary.ts';
+import { acyclic, openPlace, type Place, until } from '../cli/harness.ts';
+import { GROUP } from './harness.ts';
+
+const GUEST = fileURLToPath(new URL('guest-program.ts', import.meta.url));
+
+/** Services told apart by addresses of loopback, so that nothing leaves. */
+export const POLICY = `version: 1
+services:
+  mysql: { addresses: [127.1.0.1] }
+  github: { addresses: [127.2.0.0/16], depends_on: [mysql] }
+deployments:
+  mysql: { mode: enforce, default: allow }
+`;
+
+/** What a guest said last. */
+export interface Told {
+  readonly created?: CreatedRun;
+  readonly summary?: RunSummary;
+  readonly status?: number;
+  readonly output?: string;
+  readonly messages?: readonly StreamMessage[];
+  readonly code?: string;
+  readonly message?: string;
+  readonly remedy?: string | null;
+}
+
+/** A guest that is under way. */
+export interface Guest {
+  readonly child: ChildProcess;
+  /** The id of its run, once it has one. */
+  readonly created: Promise<string>;
+  readonly told: Promise<Told>;
+}
+
+/** A daemon of its own in a network namespace without a way out. */
+export interface Hosted {
+  readonly place: Place;
+  readonly socket: string;
+  readonly state: string;
+  readonly policy: string;
+  readonly client: Client;
+  pid(): number;
+  status(): Promise<Status>;
+  /** A command through the daemon; of root, unless told otherwise. */
+  guest(command: readonly string[], asked?: object, as?: { uid: number; gid: number }): Guest;
+  start(): Promise<void>;
+  /** Waits for its end. */
+  kill(signal?: NodeJS.Signals): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openHost(policy: string = POLICY): Promise<Hosted> {
+  const place = openPlace();
+  chmodSync(place.directory, 0o755);
+  const directory = join(place.directory, 'policy');
+  mkdirSync(directory);
+  writeFileSync(join(directory, 'acyclic.yaml'), policy);
+  const socket = join(place.directory, 'socket');
+  const state = join(place.directory, 'state');
+  const client = new Client(socket);
+  let daemon: ChildProcess | null = null;
+  const hosted: Hosted = {
+    ...{ place, socket, state, policy: directory, client },
+    pid: () => daemon?.pid ?? -1,
+    status: () => client.request<Status>('GET', '/v1/status'),
+    guest(command, asked = {}, as) {
+      const user = as ? ['setpriv', '--reuid', `${as.uid}`, '--regid', `${as.gid}`, '--clear-groups'] : [];
+      const argv = [...user, process.execPath, GUEST, socket, JSON.stringify(asked), ...command];
+      const child = place.start(argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+      let [said, tell] = ['', (_: string) => {}];
+      const created = new Promise<string>((resolve) => {
+        tell = resolve;
+      });
+      child.stdout?.setEncoding('utf8').on('data', (data: string) => {
+        said += data;
+        const id = /^\{"created":\{"id":"(\w+)"/m.exec(said)?.[1];
+        if (id !== undefined) tell(id);
+      });
+      const told = new Promise<Told>((resolve) =>
+        child.once('close', () => resolve(JSON.parse(said.trimEnd().split('\n').at(-1) || '{}'))),
+      );
+      return { child, created, told };
+    },
+    async start() {
+      const options = ['--policy', directory, '--state', state, '--socket', socket, '--group', GROUP.name];
+      const child = place.start([acyclic, 'daemon', ...options], { stdio: ['ignore', 'pipe', 'inherit'] });
+      daemon = child;
+      if (!child.stdout) throw new Error('no standard output');
+      const lines = createInterface(child.stdout);
+      await new Promise<void>((resolve, reject) => {
+        child.once('exit', (status) => reject(new Error(`the daemon ended with ${status}`)));
+        lines.on('line', (line) => {
+          if (line.includes('guards and serves')) resolve();
+        });
+      });
+    },
+    async kill(signal = 'SIGKILL') {
+      if (!daemon || daemon.exitCode !== null || daemon.signalCode !== null) return;
+      const ended = new Promise((resolve) => daemon?.once('exit', resolve));
+      daemon.kill(signal);
+      await ended;
+    },
+    async close() {
+      await hosted.kill('SIGTERM');
+      place.close();
+    },
+  };
+  await hosted.start();
+  return hosted;
+}
+
+/** Waits until a daemon has no run. */
+export async function untilIdle(hosted: Hosted): Promise<void> {
+  let runs = -1;
+  const ask = async () => {
+    runs = (await hosted.status()).runs.length;
+  };
+  await ask();
+  const timer = setInterval(() => void ask().catch(() => {}), 100);
+  try {
+    await until(() => runs === 0, 'no run is in progress');
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Every process of a cgroup ends. */
+export function endAll(pids: readonly number[]): void {
+  for (const pid of pids) spawn('kill', ['-9', String(pid)]);
+}
