@@ -87,7 +87,7 @@ static __always_inline void tell(const struct call *call, __u64 run, const struc
 	struct attempt_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
 	if (!event) {
-		count_loss(LOSS_EVENTS);
+		count_loss(LOSS_EVENTS, run);
 		return;
 	}
 	__builtin_memset(event, 0, sizeof(*event));
@@ -122,7 +122,7 @@ static __always_inline void tell_repeats(struct socket *socket)
 		return;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
-		count_loss(LOSS_EVENTS);
+		count_loss(LOSS_EVENTS, socket->run);
 		return;
 	}
 	__builtin_memset(event, 0, sizeof(*event));
@@ -234,7 +234,7 @@ static __always_inline enum outcome outbound(struct bpf_sock_addr *ctx, struct c
 	if (sk)
 		socket = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!socket)
-		count_loss(LOSS_SOCKETS);
+		count_loss(LOSS_SOCKETS, task);
 	run = socket && socket->run ? socket->run : task;
 	if (!run && words)
 		run = words->run;

@@ -21,7 +21,7 @@ int sock_create(struct bpf_sock *ctx)
 	}
 	socket = bpf_sk_storage_get(&sockets, ctx, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!socket) {
-		count_loss(LOSS_SOCKETS);
+		count_loss(LOSS_SOCKETS, run);
 		return 1;
 	}
 	socket->run = run;

@@ -112,6 +112,10 @@ enum loss {
 	LOSS_COUNT = 7,
 };
 
+struct run_losses {
+	__u64 count[LOSS_COUNT];
+};
+
 /* Flags of a run, beside its generation. */
 enum run_flags {
 	RUN_ENFORCE = 1,
@@ -278,6 +282,11 @@ struct engine {
 	/* Tickets handed out, and the latest that was told. */
 	__u32 tickets;
 	__u32 told;
+	/* Numbers given out to tables of policies, facts, lists of answers by port, and names by place: user space's. */
+	__u32 generations;
+	__u32 facts;
+	__u32 profiles;
+	__u32 places;
 };
 
 /* runs: cgroup id → this. One 8-byte write publishes both. */

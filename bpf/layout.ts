@@ -29,6 +29,7 @@ const STRUCTS = [
   'process_event',
   'exec_event',
   'engine',
+  'run_losses',
   'run_state',
   'address_key',
   'port_key',

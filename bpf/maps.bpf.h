@@ -292,12 +292,25 @@ struct {
 	__type(value, __u64);
 } losses __weak SEC(".maps");
 
-static __always_inline void count_loss(__u32 cause)
+/* The same for each run. Every count is 8 bytes by itself. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_RUNS);
+	__type(key, __u64);
+	__type(value, struct run_losses);
+} run_losses __weak SEC(".maps");
+
+/* Of which run, where that is known; 0: it is not. */
+static __always_inline void count_loss(__u32 cause, __u64 run)
 {
+	struct run_losses *of = bpf_map_lookup_elem(&run_losses, &run);
 	__u64 *count = bpf_map_lookup_elem(&losses, &cause);
 
 	if (count)
 		__sync_fetch_and_add(count, 1);
+	if (of && cause < LOSS_COUNT)
+		__sync_fetch_and_add(&of->count[cause], 1);
 }
 
 static __always_inline struct engine *the_engine(void)

@@ -83,7 +83,7 @@ static __always_inline void tell_opening(const struct hearing *h, const struct j
 	__u32 says = o->says;
 
 	if (!event) {
-		count_loss(LOSS_EVENTS);
+		count_loss(LOSS_EVENTS, socket->run);
 		return;
 	}
 	__builtin_memset(event, 0, sizeof(*event));
@@ -183,7 +183,7 @@ int message(struct sk_msg_md *msg)
 		return SK_PASS;
 	o = bpf_sk_storage_get(&openings, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o) {
-		count_loss(LOSS_OPENINGS);
+		count_loss(LOSS_OPENINGS, socket->run);
 		socket->opening = STATE_DENIED;
 		return SK_DROP;
 	}
@@ -233,7 +233,7 @@ int established(struct bpf_sock_ops *ctx)
 		if (socket->opening == STATE_OPEN)
 			return 1;
 		if (bpf_sock_hash_update(ctx, &opening_sockets, &cookie, BPF_ANY))
-			count_loss(LOSS_OPENINGS);
+			count_loss(LOSS_OPENINGS, socket->run);
 		else
 			bpf_sock_ops_cb_flags_set(ctx, BPF_SOCK_OPS_RTT_CB_FLAG);
 	} else if (socket->opening == STATE_OPEN) {

@@ -16,7 +16,7 @@ static __always_inline void tell_outcome(const struct socket *socket, struct soc
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 
 	if (!event) {
-		count_loss(LOSS_ENDS);
+		count_loss(LOSS_ENDS, socket->run);
 		return;
 	}
 	__builtin_memset(event, 0, sizeof(*event));

@@ -9,7 +9,7 @@ static __always_inline void tag(struct task_struct *task, __u64 run)
 	if (tagged)
 		*tagged = run;
 	else
-		count_loss(LOSS_PROCESSES);
+		count_loss(LOSS_PROCESSES, run);
 }
 
 /* The run whose cgroup holds the task, read from the task itself: for a child it may not be its parent's. */
@@ -36,7 +36,7 @@ static __always_inline void tell_process(__u32 kind, __u64 run, struct task_stru
 	struct process_event *event = bpf_ringbuf_reserve(&processes, sizeof(*event), 0);
 
 	if (!event) {
-		count_loss(LOSS_PROCESSES);
+		count_loss(LOSS_PROCESSES, run);
 		return;
 	}
 	__builtin_memset(event, 0, sizeof(*event));
@@ -71,7 +71,7 @@ static __always_inline void tell_exec(const __u32 room, __u64 run, struct task_s
 	struct exec_event *event = bpf_ringbuf_reserve(&processes, offsetof(struct exec_event, argv) + room, 0);
 
 	if (!event) {
-		count_loss(LOSS_PROCESSES);
+		count_loss(LOSS_PROCESSES, run);
 		return;
 	}
 	__builtin_memset(event, 0, offsetof(struct exec_event, exe));

@@ -118,7 +118,7 @@ static __always_inline void tell_packet(const struct packet *packet, __u64 run, 
 	int denied = verdict->decision == DECISION_DENY;
 
 	if (!event) {
-		count_loss(LOSS_EVENTS);
+		count_loss(LOSS_EVENTS, run);
 		return;
 	}
 	__builtin_memset(event, 0, sizeof(*event));
@@ -161,7 +161,7 @@ static __always_inline int note_client(struct socket *socket, const struct packe
 	client.original_port = socket->original_port;
 	copy_address(client.original, socket->original);
 	if (bpf_map_update_elem(&clients, &key, &client, BPF_ANY)) {
-		count_loss(LOSS_CLIENTS);
+		count_loss(LOSS_CLIENTS, socket->run);
 		return 0;
 	}
 	socket->client_port = packet->from_port;
@@ -260,7 +260,7 @@ static __always_inline void tell_piece(struct __sk_buff *skb, struct socket *soc
 	struct opening_piece_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
 	if (!event) {
-		count_loss(LOSS_EVENTS);
+		count_loss(LOSS_EVENTS, socket->run);
 		return;
 	}
 	__builtin_memset(event, 0, offsetof(struct opening_piece_event, payload));
@@ -388,7 +388,7 @@ int ingress(struct __sk_buff *skb)
 		return 1;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
-		count_loss(LOSS_EVENTS);
+		count_loss(LOSS_EVENTS, socket->run);
 		return 1;
 	}
 	__builtin_memset(event, 0, offsetof(struct dns_event, payload));

@@ -30,12 +30,13 @@ struct leave {
 static __always_inline struct syscall_state *enter_call(__u32 call)
 {
 	struct syscall_state *state;
+	__u64 run = task_run();
 
-	if (!task_run())
+	if (!run)
 		return NULL;
 	state = bpf_task_storage_get(&syscalls, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!state) {
-		count_loss(LOSS_SYSCALLS);
+		count_loss(LOSS_SYSCALLS, run);
 		return NULL;
 	}
 	state->since = bpf_ktime_get_ns();
@@ -90,7 +91,7 @@ static __always_inline int leave_call(long result)
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		state->since = 0;
-		count_loss(foreign ? LOSS_EVENTS : LOSS_ENDS);
+		count_loss(foreign ? LOSS_EVENTS : LOSS_ENDS, run);
 		return 0;
 	}
 	__builtin_memset(event, 0, sizeof(*event));

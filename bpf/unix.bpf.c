@@ -66,7 +66,7 @@ static __always_inline void tell_closed(const struct closed_key *key, __u32 errn
 	struct closed_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
 	if (!event) {
-		count_loss(LOSS_EVENTS);
+		count_loss(LOSS_EVENTS, key->run);
 		return;
 	}
 	__builtin_memset(event, 0, sizeof(*event));
@@ -88,7 +88,7 @@ int connect_unix(struct bpf_sock_addr *ctx)
 	if (!key.run)
 		return 1;
 	if (!read_path(ctx, &key)) {
-		count_loss(LOSS_EVENTS);
+		count_loss(LOSS_EVENTS, key.run);
 		return 0;
 	}
 	errno = bpf_map_lookup_elem(&closed_sockets, &key);

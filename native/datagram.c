@@ -4,6 +4,7 @@
 #include "datagram.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -109,8 +110,8 @@ static bool arg_endpoint(struct call *c, napi_value text, napi_value port, union
 	return true;
 }
 
-/** A socket of the set for one end, already watched; NULL with errno. */
-static struct udp_socket *open_socket(struct datagrams *d, int family)
+/** Watches a descriptor as a socket of the set; NULL with errno, and the descriptor is the caller's still. */
+static struct udp_socket *watch_socket(struct datagrams *d, int fd)
 {
 	struct udp_socket *s = take(d);
 	struct epoll_event event = { .events = EPOLLIN };
@@ -118,12 +119,24 @@ static struct udp_socket *open_socket(struct datagrams *d, int family)
 	errno = ENFILE;
 	if (!s)
 		return NULL;
-	s->fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	event.data.u32 = s->number;
-	if (s->fd < 0 || !epoll_ctl(d->epoll, EPOLL_CTL_ADD, s->fd, &event))
-		return s->fd < 0 ? NULL : s;
-	close(s->fd);
-	s->fd = -1;
+	if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &event))
+		return NULL;
+	s->fd = fd;
+	return s;
+}
+
+/** A socket of the set for one end, already watched; NULL with errno. */
+static struct udp_socket *open_socket(struct datagrams *d, int family)
+{
+	int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err;
+	struct udp_socket *s = fd < 0 ? NULL : watch_socket(d, fd);
+
+	if (s || fd < 0)
+		return s;
+	err = errno;
+	close(fd);
+	errno = err;
 	return NULL;
 }
 
@@ -166,6 +179,36 @@ static napi_value datagrams_bind(struct call *c)
 	    bind(s->fd, &at.any, size) || getsockname(s->fd, &at.any, &size))
 		return fail_socket(c, s, errno);
 	hold(s->fd, room);
+	s->connected = false;
+	napi_value result = new_object(c);
+
+	if (set_property(c, result, "socket", from_number(c, s->number)) &&
+	    set_property(c, result, "port", from_number(c, ntohs(at.v4.sin_port))))
+		return result;
+	return NULL;
+}
+
+static napi_value datagrams_adopt(struct call *c)
+{
+	struct datagrams *d = arg_handle(c, c->arg[0], KIND_DATAGRAMS);
+	union address at = {};
+	socklen_t size = sizeof(at), length = sizeof(int);
+	int fd, type = 0;
+	int64_t room;
+
+	if (!d || !arg_fd(c, c->arg[1], "socket", &fd) || !arg_room(c, c->arg[2], &room))
+		return NULL;
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) || getsockname(fd, &at.any, &size))
+		return throw_errno(c, errno, "UDP socket");
+	if (type != SOCK_DGRAM || (at.any.sa_family != AF_INET && at.any.sa_family != AF_INET6) || !at.v4.sin_port)
+		return throw_errno(c, EINVAL, "descriptor %d is no bound UDP socket", fd);
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC))
+		return throw_errno(c, errno, "UDP socket");
+	struct udp_socket *s = watch_socket(d, fd);
+
+	if (!s)
+		return throw_errno(c, errno, "UDP socket");
+	hold(fd, room);
 	s->connected = false;
 	napi_value result = new_object(c);
 
@@ -264,6 +307,7 @@ static napi_value datagrams_close(struct call *c)
 const struct export datagram_exports[] = {
 	{ "datagramsOpen", datagrams_open },
 	{ "datagramsBind", datagrams_bind },
+	{ "datagramsAdopt", datagrams_adopt },
 	{ "datagramsConnect", datagrams_connect },
 	{ "datagramsRemove", datagrams_remove },
 	{ "datagramsDropped", datagrams_dropped },

@@ -12,6 +12,14 @@ export interface Listener {
   readonly tcp: TcpServer;
 }
 
+/** Descriptors of sockets that are bound to an address, the TCP one listening; the proxy's to close. */
+export interface HeldListener {
+  readonly address: string;
+  readonly port: number;
+  readonly udp: number;
+  readonly tcp: number;
+}
+
 export interface Bound {
   readonly port: number;
   readonly listeners: readonly Listener[];
@@ -30,12 +38,7 @@ export async function bindLoopback(
   addresses: readonly string[],
   port: number,
 ): Promise<Bound> {
-  for (const address of addresses) {
-    if (!isLoopback(address)) {
-      const text = `${address} is no loopback address: the DNS proxy answers this host only`;
-      throw new DnsSetupError('dns-not-loopback', text);
-    }
-  }
+  for (const address of addresses) refuseOutside(address);
   for (let tries = 1; ; tries++) {
     const listeners: Listener[] = [];
     let chosen = port;
@@ -55,6 +58,29 @@ export async function bindLoopback(
     if (listeners.length > 0) return { port: chosen, listeners };
     throw new DnsSetupError('dns-bind', `this host has none of ${addresses.join(', ')} for the DNS proxy`);
   }
+}
+
+/** Listens on sockets that are bound already: each on loopback, and all on one port. */
+export async function takeHeld(datagrams: Datagrams, held: readonly HeldListener[]): Promise<Bound> {
+  const [first] = held;
+  if (!first || held.some(({ port }) => port !== first.port))
+    throw new DnsSetupError('dns-bind', 'the sockets held for the DNS proxy are not all on one port');
+  for (const { address } of held) refuseOutside(address);
+  const listeners: Listener[] = [];
+  for (const { address, udp, tcp: fd } of held) {
+    const { socket } = datagrams.adopt(udp);
+    const tcp = createServer({ allowHalfOpen: true, noDelay: true });
+    tcp.listen({ fd });
+    await once(tcp, 'listening');
+    listeners.push({ address, socket, tcp });
+  }
+  return { port: first.port, listeners };
+}
+
+function refuseOutside(address: string): void {
+  if (isLoopback(address)) return;
+  const text = `${address} is no loopback address: the DNS proxy answers this host only`;
+  throw new DnsSetupError('dns-not-loopback', text);
 }
 
 /** Stops listening; resolves when both sockets are closed. TCP connections are the caller's to end. */

@@ -12,7 +12,7 @@ import type { Answered, Upstream } from './upstream.ts';
 /** What every decision needs; one for the life of a proxy. */
 export interface Desk {
   readonly hooks: ProxyHooks;
-  readonly upstream: Upstream;
+  upstreamOf(requester: Requester): Upstream;
   readonly inFlight: Quota;
   readonly counters: ProxyCounters;
 }
@@ -75,6 +75,7 @@ export async function decide(incoming: Incoming, desk: Desk): Promise<Uint8Array
     throw new Error('no step replied');
   } catch (error) {
     desk.counters.internal += 1;
+    incoming.requester.failures.internal += 1;
     const text = `acyclic failed: ${error instanceof Error ? error.message : String(error)}`;
     const head = 'fault' in query ? query.head : query;
     return head && encodeFailure(head, { rcode: RCODE.SERVFAIL, ede: { code: EDE.OTHER, text } });
@@ -91,16 +92,17 @@ function judgeQuestion(turn: Turn, desk: Desk): Reply | null | Promise<Reply | n
   return deny(turn, desk, desk.hooks.judge(turn.requester, questionOf(turn.query), []));
 }
 
-async function forward(turn: Turn, { upstream, inFlight, counters }: Desk): Promise<Reply | null> {
-  const { query, packet, transport } = turn;
-  const { run } = turn.requester;
+async function forward(turn: Turn, { upstreamOf, inFlight, counters }: Desk): Promise<Reply | null> {
+  const { query, packet, transport, requester } = turn;
+  const { run, failures } = requester;
   if (!inFlight.enter(run)) {
     counters.overloaded += 1;
+    failures.overloaded += 1;
     const text = 'acyclic: too many lookups under way';
     return fail(query, RCODE.SERVFAIL, { code: EDE.OTHER, text });
   }
   counters.forwarded += 1;
-  const answer = await upstream.ask(query, packet, transport);
+  const answer = await upstreamOf(requester).ask(query, packet, transport);
   inFlight.leave(run);
   if ('response' in answer) {
     turn.answer = answer;
@@ -125,6 +127,7 @@ function judgeAliases(turn: Turn, desk: Desk): Reply | null | Promise<Reply | nu
 function learn(turn: Turn, { hooks, counters }: Desk): Reply | null {
   if (turn.facts.length === 0 || hooks.learn(turn.requester, turn.facts)) return null;
   counters.unlearned += 1;
+  turn.requester.failures.unlearned += 1;
   const text = 'acyclic: no room for the addresses of this answer';
   return fail(turn.query, RCODE.SERVFAIL, { code: EDE.OTHER, text });
 }

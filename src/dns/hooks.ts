@@ -1,12 +1,20 @@
 import type { ExtendedError } from '../wire/dns-code.ts';
 import type { Question } from './attempts.ts';
+import type { Server } from './exchange.ts';
 
 /** Who asks. */
 export interface Requester {
   readonly run: string;
+  /** Asked in this order; null: those the proxy was started with. */
+  readonly servers: readonly Server[] | null;
+  /** What the proxy failed this run in. */
+  readonly failures: RunFailures;
   /** The composer's own; opaque here. */
   readonly context: unknown;
 }
+
+/** Of the proxy's counters, those that are known to be of one run. */
+export type RunFailures = Pick<ProxyCounters, 'overloaded' | 'unlearned' | 'internal'>;
 
 /** Where a datagram or connection comes from. */
 export interface Peer {

@@ -1,21 +1,27 @@
 import type { Socket, Server as TcpServer } from 'node:net';
 import { parseAddress } from '../model/address.ts';
 import type { Datagram, Datagrams, OpenDatagrams } from '../model/datagrams.ts';
-import { type Bound, bindLoopback, closeListener } from './bind.ts';
+import { type Bound, bindLoopback, closeListener, type HeldListener, takeHeld } from './bind.ts';
 import { type Desk, decide } from './decide.ts';
 import type { Server } from './exchange.ts';
 import type { Peer, ProxyCounters, ProxyHooks, Requester } from './hooks.ts';
 import { Quota } from './quota.ts';
 import { serveConnection } from './session.ts';
 import { DnsSetupError } from './setup-error.ts';
-import { type Patience, Upstream } from './upstream.ts';
+import type { Patience } from './upstream.ts';
+import { Upstreams } from './upstreams.ts';
 
 export interface ProxyOptions {
   /** Loopback addresses; those this host does not have (`::1` without IPv6) are left out. */
   readonly addresses: readonly string[];
   /** The same on UDP and TCP and on all addresses; 0 or absent: one that is free. */
   readonly port?: number;
-  /** Asked in this order. */
+  /**
+   * Sockets somebody else bound, and holds while this process is away: they are listened on in place of the addresses,
+   * and what waits in them is answered.
+   */
+  readonly held?: readonly HeldListener[];
+  /** Asked in this order for runs that name none. */
   readonly servers: readonly Server[];
   readonly hooks: ProxyHooks;
   readonly openDatagrams: OpenDatagrams;
@@ -28,6 +34,8 @@ export interface Proxy {
   /** Those bound. */
   readonly addresses: readonly string[];
   readonly counters: Readonly<ProxyCounters>;
+  /** Throws DnsSetupError when these cannot be asked: there is none, or it is the proxy. */
+  check(servers: readonly Server[]): void;
   close(): Promise<void>;
 }
 
@@ -42,16 +50,12 @@ const MAX_CONNECTIONS = { total: 256, perRun: 128 };
  */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { hooks, servers } = options;
-  if (servers.length === 0) {
-    throw new DnsSetupError(
-      'dns-no-server',
-      'no DNS server to ask: name one in the policy or in resolv.conf',
-    );
-  }
+  refuseNone(servers);
   const counters: ProxyCounters = { ...NOTHING_COUNTED };
-  const upstream = new Upstream(servers, options.patience ?? PATIENCE, options.openDatagrams);
+  const upstreams = new Upstreams(options.patience ?? PATIENCE, options.openDatagrams);
   const inFlight = new Quota(MAX_LOOKUPS.total, MAX_LOOKUPS.perRun);
-  const desk: Desk = { hooks, upstream, inFlight, counters };
+  const upstreamOf = (requester: Requester) => upstreams.of(requester.servers ?? servers);
+  const desk: Desk = { hooks, upstreamOf, inFlight, counters };
   const sessions = new Set<Socket>();
   const closing = new AbortController();
   const places = new Quota(MAX_CONNECTIONS.total, MAX_CONNECTIONS.perRun);
@@ -59,7 +63,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   let bound: Bound = { port: 0, listeners: [] };
   const close = async (): Promise<void> => {
     closing.abort();
-    upstream.close();
+    upstreams.close();
     for (const socket of sessions) socket.destroy();
     await Promise.all(bound.listeners.map((listener) => closeListener(datagrams, listener)));
     datagrams?.close();
@@ -72,7 +76,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       },
     });
     datagrams = set;
-    bound = await bindLoopback(set, options.addresses, options.port ?? 0);
+    bound = options.held
+      ? await takeHeld(set, options.held)
+      : await bindLoopback(set, options.addresses, options.port ?? 0);
     refuseOwn(servers, bound);
     for (const { tcp } of bound.listeners) serveListener(tcp, { desk, sessions, places });
     return {
@@ -81,6 +87,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       get counters() {
         if (!closing.signal.aborted) counters.unread = unread(set, bound);
         return counters;
+      },
+      check(others) {
+        refuseNone(others);
+        refuseOwn(others, bound);
       },
       close,
     };
@@ -167,6 +177,11 @@ function identify(peer: Peer, { hooks, counters }: Desk): Requester | null {
     counters.internal += 1;
     return null;
   }
+}
+
+function refuseNone(servers: readonly Server[]): void {
+  if (servers.length > 0) return;
+  throw new DnsSetupError('dns-no-server', 'no DNS server to ask: name one in the policy or in resolv.conf');
 }
 
 function refuseOwn(servers: readonly Server[], bound: Bound): void {

@@ -12,7 +12,7 @@ interface Probe {
 }
 
 interface Means {
-  readonly upstream: Upstream;
+  upstreamOf(requester: Requester): Upstream;
   readonly inFlight: Quota;
   readonly counters: ProxyCounters;
 }
@@ -30,12 +30,12 @@ export function anyExists(names: readonly string[], probe: Probe, means: Means):
 }
 
 async function exists(name: string, { requester, query }: Probe, means: Means): Promise<boolean> {
-  const { upstream, inFlight, counters } = means;
+  const { inFlight, counters } = means;
   const packet = encodeQuery(name, query.type);
   const probe = decodeQuery(packet);
   if ('fault' in probe || !inFlight.enter(requester.run)) return false;
   counters.forwarded += 1;
-  const answer = await upstream.ask(probe, packet, 'udp');
+  const answer = await means.upstreamOf(requester).ask(probe, packet, 'udp');
   inFlight.leave(requester.run);
   return 'response' in answer && answer.response.rcode === RCODE.NOERROR;
 }

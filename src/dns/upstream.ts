@@ -67,6 +67,11 @@ export class Upstream {
     return answer;
   }
 
+  /** No question is under way. */
+  get idle(): boolean {
+    return this.#flights.size === 0;
+  }
+
   /** Ends what is under way; later questions are not asked. */
   close(): void {
     this.#closed = true;

@@ -1,15 +1,18 @@
 import { readFileSync } from 'node:fs';
+import type { HeldListener } from '../dns/bind.ts';
+import type { Server } from '../dns/exchange.ts';
 import { type Proxy as DnsProxy, startProxy } from '../dns/proxy.ts';
 import { parseResolvConf } from '../dns/resolv.ts';
 import { ClientTable } from '../kernel/clients.ts';
 import { openDatagrams } from '../kernel/datagrams.ts';
 import { SetupFailure } from '../kernel/failure.ts';
-import { readLosses, readLostEnds } from '../kernel/losses.ts';
+import { closeLosses, openLosses, readLosses, readRunLosses } from '../kernel/losses.ts';
 import { native } from '../kernel/native.ts';
 import type { Programs } from '../kernel/programs.ts';
 import type { TakeRecord } from '../kernel/records.ts';
 import { RecordStream } from '../kernel/stream.ts';
 import { Tables } from '../kernel/tables.ts';
+import { openSockets } from '../kernel/unix-connect.ts';
 import { EngineWords } from '../kernel/words.ts';
 import type { Address } from '../model/address.ts';
 import type { Clock } from './clock.ts';
@@ -27,6 +30,8 @@ export interface EngineRun {
   beat(): void;
   /** What the DNS proxy asks of it. */
   readonly lookups: RunLookups;
+  /** Takes all it has in the tables out of them. Nothing reads them any more. */
+  clear(): void;
 }
 
 /** Where the DNS proxy of runs listens. */
@@ -34,6 +39,12 @@ export const PROXY_ADDRESSES = ['127.86.0.1', '::1'] as const;
 const HEARTBEAT_MS = 500;
 const RESOLV_CONF = '/etc/resolv.conf';
 const DNS_PORT = 53;
+
+/** What an engine that outlives its runs is given. */
+export interface EngineOptions {
+  /** Sockets for the DNS proxy that are bound already; without, it binds its own. */
+  readonly held?: readonly HeldListener[];
+}
 
 /** What runs share: loaded programs and their tables, the stream of what they tell, the DNS proxy, the heartbeat. */
 export class Engine {
@@ -43,16 +54,18 @@ export class Engine {
   readonly clock: Clock;
   readonly stream: RecordStream;
   readonly #clients: ClientTable;
+  readonly #held: readonly HeldListener[] | null;
   readonly #runs = new Map<bigint, EngineRun>();
   /** Runs that want to know how system calls return. */
   readonly #watching = new Set<string>();
-  #facts = 0;
-  #generations = 0;
+  /** How many runs there have been. */
+  #added = 0;
   #proxy: DnsProxy | null = null;
   #heart: NodeJS.Timeout | null = null;
 
-  constructor(programs: Programs, clock: Clock) {
+  constructor(programs: Programs, clock: Clock, { held }: EngineOptions = {}) {
     this.programs = programs;
+    this.#held = held ?? null;
     this.clock = clock;
     this.words = new EngineWords(programs.map('engine'));
     this.words.setNetns(native().netnsCookie());
@@ -66,12 +79,11 @@ export class Engine {
   }
 
   /** A number that no fact of any run has. */
-  readonly nextFact = (): number => ++this.#facts;
+  readonly nextFact = (): number => this.words.next('facts');
 
   /** A number that no tables of any run are under. */
   nextGeneration(): number {
-    this.#generations += 1;
-    return this.#generations;
+    return this.words.next('generations');
   }
 
   /** Before its programs are attached. Throws SetupFailure `levels`, and nothing is added. */
@@ -79,6 +91,8 @@ export class Engine {
     this.#runs.set(run.run, run);
     try {
       this.#tellRuns();
+      openLosses(this.programs.map('run_losses'), run.run);
+      this.#added += 1;
     } catch (error) {
       this.#runs.delete(run.run);
       throw new SetupFailure(
@@ -90,9 +104,15 @@ export class Engine {
     }
   }
 
-  /** Once its programs are taken off. Twice is no error. */
+  /** Once its programs are taken off: nothing of it is left in the kernel's tables. Twice is no error. */
   remove(run: EngineRun): void {
-    if (this.#runs.delete(run.run)) this.#tellRuns();
+    if (!this.#runs.delete(run.run)) return;
+    this.#tellRuns();
+    this.tables.withdraw(run.run);
+    run.clear();
+    this.#clients.forget(run.run);
+    openSockets(this.programs.map('closed_sockets'), run.run);
+    closeLosses(this.programs.map('run_losses'), run.run);
   }
 
   #tellRuns(): void {
@@ -121,16 +141,20 @@ export class Engine {
   }
 
   /**
-   * Starts the DNS proxy. `servers`: asked in place of those of resolv.conf. Rejects with SetupFailure `dns-proxy`.
+   * Starts the DNS proxy, where it is not started yet, for a run that asks these servers; null: those of resolv.conf.
+   * Rejects with SetupFailure `dns-proxy`.
    */
-  async startDns(servers: readonly Address[] | null): Promise<void> {
-    if (this.#proxy) return;
+  async startDns(addresses: readonly Address[] | null): Promise<void> {
     try {
+      const servers = serversAt(addresses) ?? parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')).servers;
+      if (this.#proxy) {
+        this.#proxy.check(servers);
+        return;
+      }
       this.#proxy = await startProxy({
         addresses: PROXY_ADDRESSES,
-        servers:
-          servers?.map((address) => ({ address, port: DNS_PORT })) ??
-          parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')).servers,
+        ...(this.#held && { held: this.#held }),
+        servers,
         hooks: proxyHooks(this.#clients, (run) => this.#runs.get(run)?.lookups ?? null),
         openDatagrams,
       });
@@ -145,16 +169,32 @@ export class Engine {
     this.words.setProxy(this.#proxy.port);
   }
 
-  /** What was lost, by cause; causes that never struck are left out. */
+  /** What was lost of all runs, by cause; causes that never struck are left out. */
   get lost(): Record<string, number> {
-    const lost = readLosses(this.programs.map('losses'));
-    if (this.stream.faults > 0) lost['decode error'] = this.stream.faults;
-    return { ...lost, ...(this.#proxy ? lookupLosses(this.#proxy.counters) : {}) };
+    return {
+      ...readLosses(this.programs.map('losses')),
+      ...(this.#proxy ? lookupLosses(this.#proxy.counters) : {}),
+      ...this.#unread(),
+    };
   }
 
-  /** Records of how calls ended that were lost. */
-  get lostEnds(): number {
-    return readLostEnds(this.programs.map('losses'));
+  /** What was lost of one run, by cause. What cannot be said of any run is of the only one there ever was. */
+  lostOf(run: EngineRun): Record<string, number> {
+    const { unread = 0, unsent = 0 } = this.#proxy?.counters ?? {};
+    return {
+      ...readRunLosses(this.programs.map('run_losses'), run.run).lost,
+      ...lookupLosses(run.lookups.failures),
+      ...(this.#added === 1 ? { ...lookupLosses({ unread, unsent }), ...this.#unread() } : {}),
+    };
+  }
+
+  /** Records of how calls of a run ended that were lost. */
+  lostEndsOf({ run }: EngineRun): number {
+    return readRunLosses(this.programs.map('run_losses'), run).lostEnds;
+  }
+
+  #unread(): Record<string, number> {
+    return this.stream.faults > 0 ? { 'decode error': this.stream.faults } : {};
   }
 
   async close(): Promise<void> {
@@ -171,4 +211,9 @@ export class Engine {
     this.clock.refresh();
     for (const run of this.#runs.values()) run.beat();
   }
+}
+
+/** Name servers at these addresses. */
+export function serversAt(addresses: readonly Address[] | null): readonly Server[] | null {
+  return addresses?.map((address) => ({ address, port: DNS_PORT })) ?? null;
 }

@@ -166,6 +166,16 @@ export class Facts {
     for (const fact of this.#log.ids) table.forget(fact);
   }
 
+  /** Takes all that is known out of the kernel. */
+  clear(): void {
+    for (const { address } of this.#leases.values()) this.#table?.take(address);
+    for (const table of [this.#table, ...this.#earlier]) {
+      for (const fact of this.#log.ids) table?.forget(fact);
+    }
+    this.#leases.clear();
+    this.#aliases?.clear();
+  }
+
   /** Forgets what has lapsed, as much as one go allows. True: there is more. */
   lapse(): boolean {
     const now = this.#now();

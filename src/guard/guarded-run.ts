@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Mask } from '../audit/mask.ts';
+import type { RunFailures } from '../dns/hooks.ts';
 import type { Cgroup } from '../kernel/cgroup.ts';
 import { readConnections } from '../kernel/connections.ts';
 import type { KernelRecord } from '../kernel/records.ts';
@@ -14,7 +15,7 @@ import { AliasTable } from './alias-table.ts';
 import { mentions, readHabits } from './asker.ts';
 import { Calls } from './calls.ts';
 import type { Dependencies } from './dependency.ts';
-import type { Engine, EngineRun } from './engine.ts';
+import { type Engine, type EngineRun, serversAt } from './engine.ts';
 import { eventIds } from './event-ids.ts';
 import { FactTable } from './fact-table.ts';
 import { Facts } from './facts.ts';
@@ -81,6 +82,7 @@ export class GuardedRun implements EngineRun {
   readonly #calls: Calls;
   readonly #book: LookupBook;
   readonly #stopLapsing: () => void;
+  readonly #failures: RunFailures = { overloaded: 0, unlearned: 0, internal: 0 };
   #reign: Reign;
   /** Policies that were in force, and may still be read by a program or meant by a record. */
   readonly #past: { readonly reign: Reign; readonly until: number }[] = [];
@@ -131,7 +133,10 @@ export class GuardedRun implements EngineRun {
 
   get lookups(): RunLookups {
     const { policy, lookups } = this.#reign;
-    return { id: this.#options.common.run, policy, lookups, facts: this.#facts, book: this.#book };
+    return {
+      ...{ id: this.#options.common.run, policy, lookups, facts: this.#facts, book: this.#book },
+      ...{ servers: serversAt(policy.dns.servers), failures: this.#failures },
+    };
   }
 
   /**
@@ -237,6 +242,13 @@ export class GuardedRun implements EngineRun {
   close(): void {
     this.#stopLapsing();
     this.#book.close();
+  }
+
+  clear(): void {
+    this.close();
+    for (const { reign } of this.#past.splice(0)) this.#clear(reign);
+    this.#facts.clear();
+    this.#engine.tables.removePolicy(this.#reign.generation);
   }
 
   /** Writes a policy's tables, which nothing reads yet. */

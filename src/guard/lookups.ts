@@ -1,5 +1,6 @@
 import type { Outcome } from '../dns/attempts.ts';
-import type { ProxyCounters, ProxyHooks, Requester } from '../dns/hooks.ts';
+import type { Server } from '../dns/exchange.ts';
+import type { ProxyCounters, ProxyHooks, Requester, RunFailures } from '../dns/hooks.ts';
 import type { ClientTable } from '../kernel/clients.ts';
 import type { DnsReplyRecord } from '../kernel/records.ts';
 import { addressFromBytes } from '../model/address.ts';
@@ -24,10 +25,10 @@ const LOOKUP_LOSSES = {
 } as const;
 
 /** The losses of a proxy, by cause; causes that never struck are left out. */
-export function lookupLosses(counters: Readonly<ProxyCounters>): Record<string, number> {
+export function lookupLosses(counters: Readonly<Partial<ProxyCounters>>): Record<string, number> {
   const entries = Object.entries(LOOKUP_LOSSES) as [keyof typeof LOOKUP_LOSSES, string][];
   return Object.fromEntries(
-    entries.map(([counter, name]) => [name, counters[counter]] as const).filter(([, count]) => count > 0),
+    entries.map(([counter, name]) => [name, counters[counter] ?? 0] as const).filter(([, count]) => count > 0),
   );
 }
 
@@ -39,6 +40,9 @@ export interface RunLookups {
   readonly lookups: LookupCache;
   readonly facts: Facts;
   readonly book: LookupBook;
+  /** Asked in place of those of resolv.conf. */
+  readonly servers: readonly Server[] | null;
+  readonly failures: RunFailures;
 }
 
 /** Who asks, and of which run. */
@@ -55,7 +59,7 @@ export function proxyHooks(clients: ClientTable, lookupsOf: (run: bigint) => Run
       const of = client && lookupsOf(client.run);
       if (!client || !of) return null;
       const context: Context = { asker: { pid: client.pid, time: client.time }, of };
-      return { run: of.id, context };
+      return { run: of.id, servers: of.servers, failures: of.failures, context };
     },
     judge(requester, question, aliases) {
       const { asker, of } = contextOf(requester);

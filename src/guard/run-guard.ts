@@ -141,7 +141,6 @@ export async function guardRun(
   const limited = await imposeLimits({ id, origin, cgroup, limits, mover });
   undo.add('limits', () => limited.lift());
   const engine = await engineFor();
-  const [lostBefore, lostEndsBefore] = [engine.lost, engine.lostEnds];
   const processes = new ProcessTable(engine.clock, mask);
   const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
   undo.add('dependencies', () => dependencies.close());
@@ -172,7 +171,7 @@ export async function guardRun(
     onGone: () => attach?.onGone(),
   });
   undo.add('watch over the guard', () => watch.close());
-  const losses = () => ({ ...since(lostBefore, engine.lost), ...run.lost });
+  const losses = () => ({ ...engine.lostOf(run), ...run.lost });
   const { counts } = options;
   if (counts) entry.follow(counts, losses);
   undo.add('counts on file', () => entry.unfollow());
@@ -209,10 +208,12 @@ export async function guardRun(
       const leftover = left.map((pid) => describeLeft(pid, mask));
       if (!attach && options.leftover === 'kill') await kill(cgroup.path);
       await run.finish();
-      const [lost, lostEnds] = [losses(), engine.lostEnds - lostEndsBefore];
+      const [lost, lostEnds] = [losses(), engine.lostEndsOf(run)];
       // The guard goes before what it guards is let go: a released process is not half guarded.
       engine.unwatchSyscalls(id);
       attachment.detach();
+      // Nor is it an escape when what is left is let go.
+      engine.remove(run);
       const used = limited.read();
       if (!attach)
         undo.add('leftover processes', async () => {
@@ -222,15 +223,6 @@ export async function guardRun(
       return { leftover, limits: used, lost, lostEnds, guardLost: watch.lost, failures: await undo.run() };
     },
   };
-}
-
-/** What was lost of an engine's runs while one of them lived, by cause: which of them it was of, the kernel does not say. */
-function since(
-  before: Readonly<Record<string, number>>,
-  now: Readonly<Record<string, number>>,
-): Record<string, number> {
-  const more = Object.entries(now).map(([cause, count]) => [cause, count - (before[cause] ?? 0)] as const);
-  return Object.fromEntries(more.filter(([, count]) => count > 0));
 }
 
 /** Looks now and then whether the guard is still in place, and tells once when it is not, or what it guards is gone. */

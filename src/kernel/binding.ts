@@ -252,6 +252,8 @@ export interface Binding {
     port: number,
     receiveBytes: number,
   ): { socket: number; port: number };
+  /** Takes over the descriptor of a bound UDP socket, which is closed with the set. EINVAL: it is none. */
+  datagramsAdopt(set: DatagramSet, fd: number, receiveBytes: number): { socket: number; port: number };
   datagramsConnect(set: DatagramSet, address: string, port: number, receiveBytes: number): number;
   /** False: no such socket. */
   datagramsRemove(set: DatagramSet, socket: number): boolean;

@@ -10,6 +10,8 @@ export interface Client {
   readonly time: bigint;
 }
 
+/** MAX_CLIENTS of bpf/maps.bpf.h. */
+const MOST = 131_072;
 const PROTOCOLS = { tcp: 6, udp: 17 } as const;
 
 /** The kernel's word on who asks the proxy, kept by bpf/skb.bpf.c before the packet arrives. */
@@ -19,6 +21,17 @@ export class ClientTable {
 
   constructor(map: BpfMap) {
     this.#map = map;
+  }
+
+  /** Whoever asked for a run that is over: its sockets may outlive it, and nothing sees them close. */
+  forget(run: bigint): void {
+    const { size } = layout.clientKey;
+    const keys = native().mapKeys(this.#map, MOST);
+    for (let at = 0; at + size <= keys.length; at += size) {
+      const key = keys.subarray(at, at + size);
+      const of = native().mapLookup(this.#map, key)?.readBigUInt64LE(layout.client.run.offset);
+      if (of === run) native().mapDelete(this.#map, key);
+    }
   }
 
   /** Null: nobody of a run. */

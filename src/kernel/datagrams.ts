@@ -72,6 +72,10 @@ class NativeDatagrams implements Datagrams {
     return native().datagramsBind(this.#set, address, port, RECEIVE_BYTES);
   }
 
+  adopt(fd: number): { socket: number; port: number } {
+    return native().datagramsAdopt(this.#set, fd, RECEIVE_BYTES);
+  }
+
   connect(address: string, port: number): number {
     return native().datagramsConnect(this.#set, address, port, RECEIVE_BYTES);
   }

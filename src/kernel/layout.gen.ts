@@ -117,7 +117,7 @@ export const execEvent = {
 } as const;
 
 export const engine = {
-  size: 48,
+  size: 64,
   heartbeat: { offset: 0, size: 8 },
   netns: { offset: 8, size: 8 },
   run: { offset: 16, size: 8 },
@@ -126,6 +126,15 @@ export const engine = {
   levels: { offset: 32, size: 8 },
   tickets: { offset: 40, size: 4 },
   told: { offset: 44, size: 4 },
+  generations: { offset: 48, size: 4 },
+  facts: { offset: 52, size: 4 },
+  profiles: { offset: 56, size: 4 },
+  places: { offset: 60, size: 4 },
+} as const;
+
+export const runLosses = {
+  size: 56,
+  count: { offset: 0, size: 56 },
 } as const;
 
 export const runState = {

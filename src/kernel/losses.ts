@@ -22,9 +22,30 @@ export function readLosses(map: BpfMap): Record<string, number> {
   return losses;
 }
 
-/** Records of how calls ended that found the event ring full. The events of those calls are there, or counted above. */
-export function readLostEnds(map: BpfMap): number {
-  return readCount(map, layout.loss.LOSS_ENDS);
+/** Counts of a run begin; without this they are not kept for it. */
+export function openLosses(map: BpfMap, run: bigint): void {
+  native().mapUpdate(map, runKey(run), Buffer.alloc(layout.runLosses.size));
+}
+
+export function closeLosses(map: BpfMap, run: bigint): void {
+  native().mapDelete(map, runKey(run));
+}
+
+/** As readLosses, of one run; with the records of how its calls ended. */
+export function readRunLosses(map: BpfMap, run: bigint): { lost: Record<string, number>; lostEnds: number } {
+  const counts = native().mapLookup(map, runKey(run));
+  const count = (cause: number) => Number(counts?.readBigUInt64LE(cause * 8) ?? 0n);
+  const lost = Object.entries(NAMES).map(([cause, name]) => [name, count(Number(cause))] as const);
+  return {
+    lost: Object.fromEntries(lost.filter(([, many]) => many > 0)),
+    lostEnds: count(layout.loss.LOSS_ENDS),
+  };
+}
+
+function runKey(run: bigint): Buffer {
+  const key = Buffer.alloc(8);
+  key.writeBigUInt64LE(run);
+  return key;
 }
 
 function readCount(map: BpfMap, cause: number): number {

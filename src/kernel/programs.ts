@@ -10,7 +10,7 @@ import { BPFFS, ensureTracefs } from './mounts.ts';
 import { native } from './native.ts';
 
 /** Pins of a map layout live in a directory of their own; raise it when bpf/event.h or maps.bpf.h changes. */
-const LAYOUT_VERSION = 3;
+const LAYOUT_VERSION = 4;
 
 /** Where this build's pins are kept. */
 const PIN_ROOT = join(BPFFS, 'acyclic');

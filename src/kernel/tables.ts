@@ -5,6 +5,7 @@ import type { BpfMap } from './binding.ts';
 import * as layout from './layout.gen.ts';
 import { native } from './native.ts';
 import type { Programs } from './programs.ts';
+import { EngineWords } from './words.ts';
 
 /** What is said for a span of ports; a list of them covers every protocol and port it will be asked about. */
 export interface PortAnswer {
@@ -102,6 +103,15 @@ export interface ChainKey {
   readonly name: string;
 }
 
+/** A list of answers by port in the kernel, written once however many addresses share it. */
+interface Profile {
+  readonly number: number;
+  readonly keys: Buffer;
+  readonly count: number;
+  /** Whose tables it is in; when there is none any more, it is removed. */
+  readonly generations: Set<number>;
+}
+
 /** The policy's tables in the kernel. One writer; the programs read while it writes. */
 export class Tables {
   readonly #addresses: BpfMap;
@@ -111,12 +121,14 @@ export class Tables {
   readonly #runs: BpfMap;
   readonly #names: BpfMap;
   readonly #chains: BpfMap;
-  readonly #profiles = new Map<string, number>();
-  #placeTables = 0;
+  readonly #words: EngineWords;
+  /** By what it says. */
+  readonly #profiles = new Map<string, Profile>();
   /** Keys written for each generation, by which they are removed when it is over. */
   readonly #written = new Map<number, { map: BpfMap; keys: Buffer; count: number }[]>();
 
   constructor(programs: Pick<Programs, 'map'>) {
+    this.#words = new EngineWords(programs.map('engine'));
     this.#addresses = programs.map('addresses');
     this.#ports = programs.map('ports');
     this.#facts = programs.map('facts');
@@ -130,8 +142,10 @@ export class Tables {
   installPolicy(generation: number, table: readonly PrefixAnswers[]): void {
     const rows = table.flatMap(({ prefix, answers, elsewhere }) => {
       const own = elsewhere ? layout.decision.DECISION_OWN_ADDRESS : 0;
-      const here = { prefix, where: 0, entry: this.#entry(answers, own) };
-      return elsewhere ? [here, { prefix, where: 1, entry: this.#entry(elsewhere, 0) }] : [here];
+      const here = { prefix, where: 0, entry: this.#entry(generation, answers, own) };
+      return elsewhere
+        ? [here, { prefix, where: 1, entry: this.#entry(generation, elsewhere, 0) }]
+        : [here];
     });
     this.#writeAddresses(
       generation,
@@ -153,16 +167,24 @@ export class Tables {
       writeNameKey(keys.subarray(i * layout.nameKey.size), generation, pattern);
       const at = i * layout.nameEntry.size;
       values.set(this.#places(generation, places), at + layout.nameEntry.atAddress.offset);
-      values.set(this.#entry(unplaced, 0), at + layout.nameEntry.unplaced.offset);
+      values.set(this.#entry(generation, unplaced, 0), at + layout.nameEntry.unplaced.offset);
     });
     this.#write(generation, this.#names, { keys, values, count: rows.length });
   }
 
-  /** Removes a generation's prefixes and names. No program may still be reading them. */
+  /**
+   * Removes a generation's prefixes and names, and lists of ports that no other has. No program may still be reading
+   * them, and what it says of facts and chains is the caller's to remove.
+   */
   removePolicy(generation: number): void {
     for (const { map, keys, count } of this.#written.get(generation) ?? [])
       native().mapDeleteBatch(map, keys, count);
     this.#written.delete(generation);
+    for (const [text, { generations, keys, count }] of this.#profiles) {
+      if (!generations.delete(generation) || generations.size > 0) continue;
+      native().mapDeleteBatch(this.#ports, keys, count);
+      this.#profiles.delete(text);
+    }
   }
 
   /** Takes a run off: what is left of it is in none. */
@@ -194,9 +216,9 @@ export class Tables {
     elsewhere: readonly PortAnswer[] | null,
   ): void {
     const write = (key: Buffer, entry: Buffer) => native().mapUpdate(this.#factEntries, key, entry);
-    if (elsewhere) write(factEntryKey(generation, fact, 1), this.#entry(elsewhere, 0));
+    if (elsewhere) write(factEntryKey(generation, fact, 1), this.#entry(generation, elsewhere, 0));
     const own = elsewhere ? layout.decision.DECISION_OWN_ADDRESS : 0;
-    write(factEntryKey(generation, fact, 0), this.#entry(answers, own));
+    write(factEntryKey(generation, fact, 0), this.#entry(generation, answers, own));
   }
 
   removeFactAnswers(generation: number, fact: number): void {
@@ -210,7 +232,7 @@ export class Tables {
    */
   setChainAnswers(key: ChainKey, answers: readonly PortAnswer[]): void {
     if (key.name.length <= MAX_NAME_KEY)
-      native().mapUpdate(this.#chains, chainKey(key), this.#entry(answers, 0));
+      native().mapUpdate(this.#chains, chainKey(key), this.#entry(key.generation, answers, 0));
   }
 
   removeChainAnswers(key: ChainKey): void {
@@ -267,14 +289,14 @@ export class Tables {
     if (!first) throw new RangeError('a name needs answers for its roots');
     const alike =
       places.length === ROOTS && places.every(({ answers }) => !answers.some(({ joint }) => joint));
-    if (alike) return this.#entry(first.answers, 0);
-    const table = ++this.#placeTables;
+    if (alike) return this.#entry(generation, first.answers, 0);
+    const table = this.#words.next('places');
     this.#writeAddresses(
       generation,
       places.map(({ prefix, answers }) => ({
         prefix,
         table: PLACES + table * 2 + familyBit(prefix),
-        entry: this.#entry(answers, 0),
+        entry: this.#entry(generation, answers, 0),
       })),
     );
     const entry = Buffer.alloc(layout.entry.size);
@@ -283,7 +305,7 @@ export class Tables {
     return entry;
   }
 
-  #entry(answers: readonly PortAnswer[], flags: number): Buffer {
+  #entry(generation: number, answers: readonly PortAnswer[], flags: number): Buffer {
     const entry = Buffer.alloc(layout.entry.size);
     const words = answers.map(wordOf);
     const [first] = words;
@@ -291,18 +313,20 @@ export class Tables {
     if (words.every((word) => word === first)) {
       entry.writeUInt32LE((first | flags) >>> 0, layout.entry.decision.offset);
     } else {
-      entry.writeUInt32LE(this.#profile(answers), layout.entry.profile.offset);
+      entry.writeUInt32LE(this.#profile(generation, answers), layout.entry.profile.offset);
       entry.writeUInt32LE((layout.decision.DECISION_BY_PORT | flags) >>> 0, layout.entry.decision.offset);
     }
     return entry;
   }
 
-  /** A profile is a list of answers by port, written once however many addresses share it. */
-  #profile(answers: readonly PortAnswer[]): number {
+  #profile(generation: number, answers: readonly PortAnswer[]): number {
     const text = JSON.stringify(answers);
     const known = this.#profiles.get(text);
-    if (known !== undefined) return known;
-    const profile = this.#profiles.size + 1;
+    if (known) {
+      known.generations.add(generation);
+      return known.number;
+    }
+    const profile = this.#words.next('profiles');
     const rows = answers.flatMap((answer) =>
       portBlocks(answer.from, answer.to).map(([value, bits]) => ({
         ...{ protocol: answer.protocol, value, bits },
@@ -319,8 +343,9 @@ export class Tables {
       keys.writeUInt16BE(value, at + layout.portKey.port.offset);
       values.writeUInt32LE(word, i * 4);
     });
-    native().mapUpdateBatch(this.#ports, keys, values, rows.length);
-    this.#profiles.set(text, profile);
+    const count = rows.length;
+    this.#profiles.set(text, { number: profile, keys, count, generations: new Set([generation]) });
+    native().mapUpdateBatch(this.#ports, keys, values, count);
     return profile;
   }
 }

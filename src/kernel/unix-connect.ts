@@ -7,6 +7,9 @@ import { native } from './native.ts';
 /** BPF_CGROUP_UNIX_CONNECT of enum bpf_attach_type, include/uapi/linux/bpf.h. */
 export const UNIX_CONNECT = 49;
 
+/** MAX_CLOSED of bpf/maps.bpf.h. */
+const MOST_CLOSED = 65_536;
+
 /** Whether this kernel asks programs of a cgroup about connect() of UNIX sockets: Linux 6.7 and later. */
 export function hasUnixConnect(): boolean {
   try {
@@ -26,6 +29,16 @@ export function closeSockets(map: BpfMap, run: bigint, paths: readonly string[])
   const errno = Buffer.alloc(4);
   errno.writeUInt32LE(constants.errno.ECONNREFUSED);
   for (const path of paths) native().mapUpdate(map, closedKey(run, path), errno);
+}
+
+/** Opens those of a run that is over. */
+export function openSockets(map: BpfMap, run: bigint): void {
+  const { size } = layout.closedKey;
+  const keys = native().mapKeys(map, MOST_CLOSED);
+  for (let at = 0; at + size <= keys.length; at += size) {
+    const key = keys.subarray(at, at + size);
+    if (key.readBigUInt64LE(layout.closedKey.run.offset) === run) native().mapDelete(map, key);
+  }
 }
 
 function closedKey(run: bigint, path: string): Buffer {

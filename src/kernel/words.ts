@@ -47,6 +47,14 @@ export class EngineWords {
     this.#longs[layout.engine.levels.offset >> 3] = new DataView(bytes.buffer).getBigUint64(0, true);
   }
 
+  /** A number of its kind that was never given out before, as long as the tables live; not 0. */
+  next(kind: 'generations' | 'facts' | 'profiles' | 'places'): number {
+    const at = layout.engine[kind].offset >> 2;
+    const number = (this.#words[at] ?? 0) + 1;
+    this.#words[at] = number;
+    return number;
+  }
+
   /** The denial with this ticket is on the terminal: its caller may go on. */
   told(ticket: number): void {
     this.#words[layout.engine.told.offset >> 2] = ticket;

@@ -21,6 +21,8 @@ export interface DatagramHandlers {
 export interface Datagrams {
   /** Binds an address as text; port 0 is any. Throws an Error with an errno as `code`. */
   bind(address: string, port: number): { readonly socket: number; readonly port: number };
+  /** Takes over a socket that is bound already. Throws as `bind`. */
+  adopt(fd: number): { readonly socket: number; readonly port: number };
   /** A socket on a port of the kernel's random choice that hears this peer only. Throws as `bind`. */
   connect(address: string, port: number): number;
   /** From a connected socket to its peer. */

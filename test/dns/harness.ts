@@ -39,7 +39,11 @@ export interface BenchOptions {
   readonly addresses?: readonly string[];
 }
 
-const REQUESTER: Requester = { run: 'run-1', context: null };
+export function requester(run: string): Requester {
+  return { run, servers: null, failures: { overloaded: 0, unlearned: 0, internal: 0 }, context: null };
+}
+
+const REQUESTER = requester('run-1');
 
 /** A proxy between dig and real servers, with a policy of names and a log of its hooks. */
 export async function startBench(options: BenchOptions = {}): Promise<Bench> {

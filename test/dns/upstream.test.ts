@@ -5,7 +5,7 @@ import { afterEach, expect, test } from 'vitest';
 import type { ProxyHooks } from '../../src/dns/hooks.ts';
 import { PATIENCE, startProxy } from '../../src/dns/proxy.ts';
 import { openDatagrams } from '../../src/kernel/datagrams.ts';
-import { type Bench, type BenchOptions, dig, startBench } from './harness.ts';
+import { type Bench, type BenchOptions, dig, requester, startBench } from './harness.ts';
 
 const zone = {
   'a.test': ['A 192.0.2.7'],
@@ -293,7 +293,7 @@ test('closing ends the questions under way', async () => {
 /** Two runs by turns, so that neither meets its quota. */
 function twoRuns(): Partial<ProxyHooks> {
   let turn = 0;
-  return { identify: () => ({ run: `run-${turn++ % 2}`, context: null }) };
+  return { identify: () => requester(`run-${turn++ % 2}`) };
 }
 
 function encoded(name: string, id: number): Buffer {
@@ -307,7 +307,7 @@ function only(server: { address: string; port: number }) {
     openDatagrams,
     patience: QUICK,
     hooks: {
-      identify: () => ({ run: 'r', context: null }),
+      identify: () => requester('r'),
       judge: () => ({ denied: false, onDeny: 'nxdomain', reason: '', provisional: false, later: [] }),
       learn: () => true,
       report: () => {},
