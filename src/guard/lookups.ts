@@ -28,7 +28,9 @@ const LOOKUP_LOSSES = {
 export function lookupLosses(counters: Readonly<Partial<ProxyCounters>>): Record<string, number> {
   const entries = Object.entries(LOOKUP_LOSSES) as [keyof typeof LOOKUP_LOSSES, string][];
   return Object.fromEntries(
-    entries.map(([counter, name]) => [name, counters[counter] ?? 0] as const).filter(([, count]) => count > 0),
+    entries
+      .map(([counter, name]) => [name, counters[counter] ?? 0] as const)
+      .filter(([, count]) => count > 0),
   );
 }
 

@@ -143,9 +143,7 @@ export class Tables {
     const rows = table.flatMap(({ prefix, answers, elsewhere }) => {
       const own = elsewhere ? layout.decision.DECISION_OWN_ADDRESS : 0;
       const here = { prefix, where: 0, entry: this.#entry(generation, answers, own) };
-      return elsewhere
-        ? [here, { prefix, where: 1, entry: this.#entry(generation, elsewhere, 0) }]
-        : [here];
+      return elsewhere ? [here, { prefix, where: 1, entry: this.#entry(generation, elsewhere, 0) }] : [here];
     });
     this.#writeAddresses(
       generation,

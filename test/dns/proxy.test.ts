@@ -8,7 +8,7 @@ import dnsPacket from 'dns-packet';
 import { afterEach, expect, test } from 'vitest';
 import { startProxy } from '../../src/dns/proxy.ts';
 import { openDatagrams } from '../../src/kernel/datagrams.ts';
-import { type Bench, type BenchOptions, startBench } from './harness.ts';
+import { type Bench, type BenchOptions, requester, startBench } from './harness.ts';
 
 const run = promisify(execFile);
 const zone = {
@@ -182,10 +182,10 @@ test('who is nobody gets no answer, over UDP or TCP', async () => {
 
 test('the peer given to identify is the socket that asks', async () => {
   const peers: unknown[] = [];
-  const requester = { run: 'r', context: null };
-  const identify = (peer: unknown): typeof requester => {
+  const asker = requester('r');
+  const identify = (peer: unknown) => {
     peers.push(peer);
-    return requester;
+    return asker;
   };
   const { proxy } = await start({ hooks: { identify } });
   const socket = createSocket('udp4');
