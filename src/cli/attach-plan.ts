@@ -2,6 +2,7 @@ import { ulid } from 'ulid';
 import { createMask } from '../audit/mask.ts';
 import { ownAddresses } from '../guard/own-addresses.ts';
 import { loadInstalledPolicy, loadPolicy } from '../guard/policy-files.ts';
+import type { RunPlan } from '../guard/run-plan.ts';
 import { NO_LIMITS } from '../model/limits.ts';
 import { bareDeployment } from '../policy/bare-deployment.ts';
 import { type CompiledPolicy, type CompileOptions, compile } from '../policy/compile.ts';
@@ -9,21 +10,21 @@ import { nearest } from '../policy/nearest.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { AttachOptions } from './attach-options.ts';
 import { Failure, type Output } from './output.ts';
-import { makePlan, observePlan, type Plan } from './plan.ts';
+import { makePlan, observePlan } from './plan.ts';
 import type { RunOptions } from './run-options.ts';
 
 /**
  * By what an existing cgroup is judged. Without a deployment or a service named, an installed policy is not: nobody
  * said that it is about this cgroup. Throws PolicyFailure, CompileFailure or Failure.
  */
-export function planAttach(options: AttachOptions, asRun: RunOptions, output: Output): Plan {
+export function planAttach(options: AttachOptions, asRun: RunOptions, output: Output): RunPlan {
   const { service, deployment, policy } = options;
   if (service !== null) return planService(service, policy);
   return deployment === null && policy === null ? observePlan(asRun) : makePlan(asRun, output);
 }
 
 /** No rule is about a service, so that everything is allowed; the services are known, and the way back to it. */
-function planService(name: string, path: string | null): Plan {
+function planService(name: string, path: string | null): RunPlan {
   const loaded = path === null ? loadInstalledPolicy() : loadPolicy(path);
   if (loaded) requireService(loaded.policy, name);
   const policy = loaded && alone(loaded.policy, name);

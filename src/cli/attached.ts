@@ -2,7 +2,10 @@ import { readlinkSync } from 'node:fs';
 import type { AuditTrail } from '../audit/trail.ts';
 import { establishedIn } from '../guard/established.ts';
 import { isAlive, readEntries } from '../guard/registry.ts';
-import { type Session, startSession } from '../guard/session.ts';
+import type { RunGuard } from '../guard/run-guard.ts';
+import { type RunPlan, sessionPlan } from '../guard/run-plan.ts';
+import { countsOf, summarize } from '../guard/run-summary.ts';
+import { startSession } from '../guard/session.ts';
 import { sweep } from '../guard/sweep.ts';
 import { Tally } from '../guard/tally.ts';
 import { resolveTarget } from '../guard/target.ts';
@@ -17,12 +20,12 @@ import type { AttachOptions } from './attach-options.ts';
 import { planAttach } from './attach-plan.ts';
 import { shellQuote } from './message.ts';
 import { createOutput, type Output } from './output.ts';
-import { openReport, type Plan, sessionPlan } from './plan.ts';
-import { summarize, tellEnd } from './run-end.ts';
+import { openReport } from './plan.ts';
+import { tellEnd } from './run-end.ts';
 import type { RunOptions } from './run-options.ts';
 import { formatAttachOpening } from './summary.ts';
 import { Teller, tellSwept } from './teller.ts';
-import { closeTrail, countsOf, openTrail, recordStart, showCommand } from './trail.ts';
+import { closeTrail, openTrail, recordStart, showCommand } from './trail.ts';
 
 const GUARD_LOST = 125;
 const REPEATS_EVERY_MS = 1000;
@@ -82,9 +85,9 @@ export async function guardExisting(options: AttachOptions): Promise<number> {
 async function attach(
   cgroup: Cgroup,
   options: AttachOptions,
-  plan: Plan,
+  plan: RunPlan,
   { teller, output, trail, ending }: { teller: Teller; output: Output; trail: AuditTrail; ending: Ending },
-): Promise<Session> {
+): Promise<RunGuard> {
   return await startSession({
     ...sessionPlan(plan),
     leftover: 'release',
@@ -154,7 +157,7 @@ function commandOf({ service, target }: AttachOptions, { path }: Cgroup): [strin
 }
 
 /** What the operator would not expect of such a cgroup. */
-function warnOf(cgroup: Cgroup, plan: Plan, output: Output): void {
+function warnOf(cgroup: Cgroup, plan: RunPlan, output: Output): void {
   const { policy } = plan;
   for (const foreign of foreignPrograms(cgroup).filter(({ effect }) => effect === 'yields'))
     output.say('warning', [
@@ -181,14 +184,14 @@ function link(path: string): string | null {
   }
 }
 
-function leftAlone(cgroup: Cgroup, { policy }: Plan): EstablishedConnection[] {
+function leftAlone(cgroup: Cgroup, { policy }: RunPlan): EstablishedConnection[] {
   return establishedIn(cgroup.path).map((one) => {
     const identities = { address: locate(one.address), names: [] };
     return { ...one, service: policy.services.select(identities)[0]?.[0]?.[0]?.rule.service ?? null };
   });
 }
 
-function tellOpening(plan: Plan, place: Omit<AttachedCgroup, 'ended'>, output: Output): void {
+function tellOpening(plan: RunPlan, place: Omit<AttachedCgroup, 'ended'>, output: Output): void {
   const { id, deployment, policy, policyId } = plan;
   const opening = { run: id, deployment, mode: policy.mode, policy: policyId };
   output.say('info', formatAttachOpening(opening, place), {

@@ -3,6 +3,7 @@ import type { EventFilter } from '../audit/filter.ts';
 import type { TrailReader } from '../audit/reader.ts';
 import type { AuditEvent } from '../model/event.ts';
 import type { RunSummary } from '../model/summary.ts';
+import { formatTarget } from '../model/target.ts';
 import {
   addFilterOptions,
   addPlaceOptions,
@@ -12,7 +13,7 @@ import {
   readFilter,
   withTrail,
 } from './audit-options.ts';
-import { formatTarget, processLabel } from './message.ts';
+import { processLabel } from './message.ts';
 import { createPrinter, type Printer } from './print.ts';
 import { type Column, type Style, Table, type TableRow } from './table.ts';
 

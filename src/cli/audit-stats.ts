@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import type { TrailReader } from '../audit/reader.ts';
 import { type Count, countDeployments, countDestinations, countOver, countPrograms } from '../audit/stats.ts';
+import { formatDestination } from '../model/target.ts';
 import {
   addFilterOptions,
   addPlaceOptions,
@@ -10,7 +11,6 @@ import {
   readFilter,
   withTrail,
 } from './audit-options.ts';
-import { formatDestination } from './message.ts';
 import { Failure } from './output.ts';
 import { createPrinter } from './print.ts';
 import { formatDuration } from './summary.ts';

@@ -1,9 +1,9 @@
 import { AuditFailure } from '../audit/failure.ts';
 import { ownAddresses } from '../guard/own-addresses.ts';
+import type { RunPlan } from '../guard/run-plan.ts';
 import { SeenDestinations } from '../policy/seen.ts';
 import type { Output } from './output.ts';
 import { openPast, type PastPlace } from './past.ts';
-import type { Plan } from './plan.ts';
 import type { RunOptions } from './run-options.ts';
 
 /**
@@ -12,7 +12,7 @@ import type { RunOptions } from './run-options.ts';
  */
 export async function earlierDestinations(
   { failOn, baseline, state, breakGlass }: RunOptions,
-  { deployment }: Plan,
+  { deployment }: RunPlan,
   output: Output,
 ): Promise<SeenDestinations | null> {
   if (failOn !== 'new') return null;

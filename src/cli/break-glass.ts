@@ -6,11 +6,12 @@ import type { AuditTrail } from '../audit/trail.ts';
 import type { CommandSpec } from '../guard/command.ts';
 import type { HeldSignals } from '../guard/held-signals.ts';
 import type { ReportFile } from '../guard/report.ts';
+import type { RunPlan } from '../guard/run-plan.ts';
 import { native } from '../kernel/native.ts';
 import type { AuditEvent } from '../model/event.ts';
 import { presentTime } from '../model/time.ts';
 import { harmless, type Output } from './output.ts';
-import { makePlan, observePlan, type Plan } from './plan.ts';
+import { makePlan, observePlan } from './plan.ts';
 import type { RunOptions } from './run-options.ts';
 
 /** The trail is waited for no longer than this: breaking the glass must not become an outage of its own. */
@@ -25,9 +26,9 @@ export async function breakGlass(
   output: Output,
   trail: AuditTrail,
   report: ReportFile | null,
-): Promise<Plan> {
+): Promise<RunPlan> {
   const audit: RunOptions = { ...options, mode: 'audit', requireEnforce: false, allowInherited: true };
-  let plan: Plan;
+  let plan: RunPlan;
   let fault: string | null = null;
   try {
     plan = makePlan(audit, output);
@@ -75,7 +76,7 @@ function who(): string {
   return asked ? `${harmless(asked)} (as ${username})` : `${username} (uid ${uid})`;
 }
 
-function eventOf(options: RunOptions, plan: Plan): AuditEvent {
+function eventOf(options: RunOptions, plan: RunPlan): AuditEvent {
   return {
     v: 1,
     id: ulid(),

@@ -1,4 +1,5 @@
-import { type DenialView, formatRepeats, formatTarget } from './message.ts';
+import { formatTarget } from '../model/target.ts';
+import { type DenialView, formatRepeats } from './message.ts';
 
 /** Repeats of a denial are told at most this often. */
 const TELL_EVERY_MS = 5000;

@@ -3,7 +3,10 @@ import { pathOf, type Running, resolveCommand, startCommand } from '../guard/com
 import { HeldSignals } from '../guard/held-signals.ts';
 import type { GivenCommand } from '../guard/naming.ts';
 import type { ReportFile } from '../guard/report.ts';
-import { type Finished, type Session, startSession } from '../guard/session.ts';
+import type { Finished, RunGuard } from '../guard/run-guard.ts';
+import { type RunPlan, sessionPlan } from '../guard/run-plan.ts';
+import { countsOf, exitStatus, type Outcome, summarize } from '../guard/run-summary.ts';
+import { startSession } from '../guard/session.ts';
 import { sweep } from '../guard/sweep.ts';
 import { Tally } from '../guard/tally.ts';
 import { SetupFailure } from '../kernel/failure.ts';
@@ -12,24 +15,14 @@ import { NO_LIMITS } from '../model/limits.ts';
 import { earlierDestinations } from './baseline.ts';
 import { breakGlass, canSpawn, runBare } from './break-glass.ts';
 import { createOutput, type Output } from './output.ts';
-import {
-  checkInherited,
-  commandSpec,
-  givenCommand,
-  makePlan,
-  openReport,
-  type Plan,
-  sessionPlan,
-} from './plan.ts';
-import { type Outcome, summarize, tellEnd } from './run-end.ts';
+import { checkInherited, commandSpec, givenCommand, makePlan, openReport } from './plan.ts';
+import { tellEnd } from './run-end.ts';
 import type { RunOptions } from './run-options.ts';
 import { formatOpening } from './summary.ts';
 import { Teller, tellSwept } from './teller.ts';
-import { closeTrail, countsOf, openTrail, recordStart, showCommand } from './trail.ts';
+import { closeTrail, openTrail, recordStart, showCommand } from './trail.ts';
 
-const TIMED_OUT = 124;
 const GUARD_LOST = 125;
-const FOUND = 122;
 const REPEATS_EVERY_MS = 1000;
 
 /** Guards one command and gives the exit status of the whole. Throws what happens before it starts. */
@@ -68,10 +61,10 @@ export async function guardCommand(options: RunOptions, programs: Promise<Progra
 /** The guard; null when the glass is broken and there is none to be had. Throws SetupFailure otherwise. */
 async function guard(
   options: RunOptions,
-  plan: Plan,
+  plan: RunPlan,
   command: GivenCommand,
   told: { teller: Teller; output: Output; trail: AuditTrail; programs: Promise<Programs> | null },
-): Promise<Session | null> {
+): Promise<RunGuard | null> {
   const { teller, output, trail, programs } = told;
   try {
     for (const swept of await sweep()) tellSwept(output, swept);
@@ -107,8 +100,8 @@ async function guard(
 
 interface Conducted {
   readonly options: RunOptions;
-  readonly plan: Plan;
-  readonly session: Session | null;
+  readonly plan: RunPlan;
+  readonly session: RunGuard | null;
   readonly teller: Teller;
   readonly output: Output;
   readonly report: ReportFile | null;
@@ -150,7 +143,9 @@ async function conduct(run: Conducted): Promise<number> {
   const finished = (await session?.finish()) ?? UNGUARDED;
   if (timedOut)
     output.say('error', [`acyclic: the command timed out after ${(options.timeoutMs ?? 0) / 1000} s`]);
-  const acyclic = finished.guardLost ? GUARD_LOST : exitStatus(options, status, timedOut, teller.tally);
+  const acyclic = finished.guardLost
+    ? GUARD_LOST
+    : exitStatus({ status, timedOut }, options.failOn, teller.tally);
   const durationMs = performance.now() - started;
   await trail.flushed();
   const outcome = { ...endOf(run, finished), exit: { command: status, acyclic }, durationMs };
@@ -175,7 +170,7 @@ async function conductBare(run: Conducted): Promise<number> {
   return status;
 }
 
-function tellOpening(plan: Plan, output: Output): void {
+function tellOpening(plan: RunPlan, output: Output): void {
   const opening = {
     run: plan.id,
     deployment: plan.deployment,
@@ -190,14 +185,4 @@ function endOf(
   finished: Finished,
 ): Omit<Outcome, 'exit' | 'durationMs'> {
   return { mode: session ? plan.policy.mode : 'unguarded', labels: options.labels, finished };
-}
-
-/** The command's own status, unless it timed out, or succeeded and `--fail-on` found something. */
-function exitStatus(options: RunOptions, status: number, timedOut: boolean, tally: Tally): number {
-  if (timedOut) return TIMED_OUT;
-  const found =
-    (options.failOn === 'deny' && tally.denials + tally.wouldDeny > 0) ||
-    (options.failOn === 'cycle' && tally.cycles.length > 0) ||
-    (options.failOn === 'new' && (tally.newDestinations?.length ?? 0) > 0);
-  return status === 0 && found ? FOUND : status;
 }

@@ -1,6 +1,7 @@
 import { type LoadedPolicy, loadInstalledPolicy, loadPolicy } from '../guard/policy-files.ts';
 import type { AuditEvent } from '../model/event.ts';
 import type { Past, PastQuery } from '../model/past.ts';
+import { formatTarget } from '../model/target.ts';
 import { amend } from '../policy/amend.ts';
 import { bareDeployment } from '../policy/bare-deployment.ts';
 import { nameFault } from '../policy/object-name.ts';
@@ -9,7 +10,7 @@ import { Suggester } from '../policy/suggest.ts';
 import { about, leftOutLines, policyText, ruleLines } from '../policy/suggest-text.ts';
 import type { Suggestion } from '../policy/suggestion.ts';
 import { unifiedDiff } from '../policy/unified-diff.ts';
-import { formatTarget, processName } from './message.ts';
+import { processName } from './message.ts';
 import { Failure, type Output, printResult } from './output.ts';
 import { openPast, readSince } from './past.ts';
 import { compileHere } from './policy-loading.ts';

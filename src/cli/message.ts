@@ -1,5 +1,6 @@
-import type { AuditEvent, EventDependency, EventDestination, EventKind } from '../model/event.ts';
+import type { AuditEvent, EventDependency } from '../model/event.ts';
 import { type ProcessImage, programName } from '../model/process.ts';
+import { formatTarget } from '../model/target.ts';
 import type { RuleReference } from '../model/verdict.ts';
 
 /** All there is to say about one denied call. */
@@ -56,22 +57,6 @@ function formatDenied(event: AuditEvent, who: string, repeats: number): string {
   const address = repeats > 0 ? '' : formatBehind(event);
   const count = repeats > 0 ? ` ×${repeats} more` : '';
   return `acyclic: ${what} ${who}${ARROW}${formatTarget(event)}${address}${count}`;
-}
-
-/** The destination of an event, as messages have it. */
-export function formatTarget({ kind, destination }: AuditEvent): string {
-  return destination === null ? 'an unknown destination' : formatDestination(kind, destination);
-}
-
-/** `github.com:443/tcp`, `[2001:db8::1]:443/tcp`, `192.0.2.7/icmp`, or for a lookup `github.com (dns)`. */
-export function formatDestination(kind: EventKind, destination: EventDestination): string {
-  const { names, address, port, protocol } = destination;
-  const host = names[0] ?? address ?? 'an unknown destination';
-  if (kind === 'dns') return `${host} (dns)`;
-  const bracketed = host.includes(':') ? `[${host}]` : host;
-  const end =
-    port === null || (port === 0 && protocol !== 'tcp' && protocol !== 'udp') ? host : `${bracketed}:${port}`;
-  return protocol === null ? end : `${end}/${protocol}`;
 }
 
 /** The address behind a name. */

@@ -1,47 +1,17 @@
 import { readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
-import { ulid } from 'ulid';
-import { createMask, type Mask } from '../audit/mask.ts';
 import { type CommandSpec, variableOf } from '../guard/command.ts';
 import { inheritedSockets } from '../guard/inherited.ts';
 import type { GivenCommand } from '../guard/naming.ts';
-import { ownAddresses } from '../guard/own-addresses.ts';
-import { type LoadedPolicy, loadInstalledPolicy, loadPolicy } from '../guard/policy-files.ts';
-import type { StagedRun } from '../guard/recorder.ts';
+import { loadInstalledPolicy, loadPolicy } from '../guard/policy-files.ts';
 import { ReportFile } from '../guard/report.ts';
+import { type AskedRun, planRun, type RunPlan } from '../guard/run-plan.ts';
 import { SetupFailure } from '../kernel/failure.ts';
-import type { Limits } from '../model/limits.ts';
-import { type CompiledPolicy, type CompileOptions, compile } from '../policy/compile.ts';
+import type { CompiledPolicy } from '../policy/compile.ts';
 import { type DestPattern, parseDest } from '../policy/dest.ts';
-import { limitsOfRun } from '../policy/limits.ts';
 import { formatProblem, isFault } from '../policy/problem.ts';
 import { commandEnvironment, exactArguments, launchState } from './launch.ts';
 import { Failure, type Output } from './output.ts';
 import type { RunOptions } from './run-options.ts';
-
-/** What a run is, once its policy is known. */
-export interface Plan {
-  /** ULID. */
-  readonly id: string;
-  readonly deployment: string | null;
-  /** Null: there is no policy, the run is observed. */
-  readonly policyId: string | null;
-  readonly policy: CompiledPolicy;
-  /** As from another network namespace, where this host's addresses are not a socket's own. */
-  readonly elsewhere: CompiledPolicy;
-  /** Evaluated beside the policy, and recorded. */
-  readonly staged: StagedRun | null;
-  /** What it may use of the host. */
-  readonly limits: Limits;
-  /** Takes secrets out of what is told and recorded. */
-  readonly mask: Mask;
-}
-
-/** What a session needs to know of a plan. */
-export function sessionPlan(plan: Plan) {
-  const { id, deployment, policy, elsewhere: policyElsewhere, policyId, staged, mask } = plan;
-  return { id, host: hostname(), deployment, policy, policyElsewhere, policyId, staged, mask };
-}
 
 /** The command as it is to be started. */
 export function commandSpec({ command }: RunOptions): CommandSpec {
@@ -64,7 +34,7 @@ export function givenCommand({ argv, env }: CommandSpec, file: string): GivenCom
 }
 
 /** Reads and compiles the policy. Throws PolicyFailure, CompileFailure or Failure. */
-export function makePlan(options: RunOptions, output: Output): Plan {
+export function makePlan(options: RunOptions, output: Output): RunPlan {
   const loaded = options.policy === null ? loadInstalledPolicy() : loadPolicy(options.policy);
   if (!loaded && options.deployment !== null)
     throw new Failure(
@@ -72,8 +42,7 @@ export function makePlan(options: RunOptions, output: Output): Plan {
       `there is no policy, so no deployment '${options.deployment}'`,
       'give a policy with -p, or leave -d out to observe',
     );
-  const bare = planOf(options, loaded);
-  const plan = { ...bare, staged: stagedBeside(bare, options, loaded, output) };
+  const plan = planRun(loaded, askedOf(options), (text) => output.say('warning', [`acyclic: ${text}`]));
   const { policy } = plan;
   if (options.requireEnforce && policy.mode !== 'enforce')
     throw new Failure(
@@ -86,47 +55,12 @@ export function makePlan(options: RunOptions, output: Output): Plan {
 }
 
 /** A plan that only records, for when the policy cannot be had. */
-export function observePlan(options: RunOptions): Plan {
-  return planOf({ ...options, deployment: null, allow: [], deny: [], default: null }, null);
+export function observePlan(options: RunOptions): RunPlan {
+  const asked = askedOf({ ...options, deployment: null, allow: [], deny: [], default: null });
+  return planRun(null, asked, () => {});
 }
 
-/** The deployment's staged policy, with the run's options. It is never enforced, so it is never in the way. */
-function stagedBeside(
-  { policy: { deployment } }: Plan,
-  options: RunOptions,
-  loaded: LoadedPolicy | null,
-  output: Output,
-): StagedRun | null {
-  const staged = deployment === null ? undefined : loaded?.staged.get(deployment);
-  if (!staged) return null;
-  const { policy, id, path } = staged;
-  try {
-    const compileWith = (addresses: CompileOptions['ownAddresses']) =>
-      compile(policy, compileOptions({ ...options, deployment }, addresses));
-    return { id, policy: compileWith(ownAddresses()), elsewhere: compileWith([]) };
-  } catch (error) {
-    output.say('warning', [`acyclic: the staged policy ${path} is not tried: ${(error as Error).message}`]);
-    return null;
-  }
-}
-
-function planOf(options: RunOptions, loaded: LoadedPolicy | null): Plan {
-  const compileWith = (addresses: CompileOptions['ownAddresses']) =>
-    compile(loaded?.policy ?? null, compileOptions(options, addresses));
-  const policy = compileWith(ownAddresses());
-  return {
-    id: ulid(),
-    deployment: policy.deployment ?? options.deployment,
-    policyId: loaded?.id ?? null,
-    policy,
-    elsewhere: compileWith([]),
-    staged: null,
-    limits: limitsOfRun(policy.limits, options.limits),
-    mask: createMask(loaded?.policy.mask),
-  };
-}
-
-function compileOptions(options: RunOptions, addresses: CompileOptions['ownAddresses']): CompileOptions {
+function askedOf(options: RunOptions): AskedRun {
   return {
     deployment: options.deployment,
     allow: options.allow.map((text) => readDest('--allow', text)),
@@ -134,7 +68,7 @@ function compileOptions(options: RunOptions, addresses: CompileOptions['ownAddre
     default: options.default,
     mode: options.mode,
     now: new Date(),
-    ownAddresses: addresses,
+    limits: options.limits,
   };
 }
 

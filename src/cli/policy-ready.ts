@@ -39,7 +39,7 @@ export function policyReadyCommand(): Command {
           import('./policy-loading.ts'),
           import('./past.ts'),
           import('../policy/ready.ts'),
-          import('./message.ts'),
+          import('../model/target.ts'),
           import('./ready-text.ts'),
         ]);
       const { deployment, json = false } = options;

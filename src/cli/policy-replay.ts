@@ -47,7 +47,7 @@ export function policyReplayCommand(): Command {
         import('./policy-loading.ts'),
         import('./past.ts'),
         import('../policy/replay.ts'),
-        import('./message.ts'),
+        import('../model/target.ts'),
         import('./replay-text.ts'),
       ]);
       const { json = false, deployment = null } = options;

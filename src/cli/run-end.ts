@@ -1,56 +1,12 @@
-import { hostname } from 'node:os';
-import { ulid } from 'ulid';
 import type { AuditTrail } from '../audit/trail.ts';
 import type { ReportFile } from '../guard/report.ts';
-import type { Finished } from '../guard/session.ts';
-import type { Tally } from '../guard/tally.ts';
+import type { Finished } from '../guard/run-guard.ts';
 import type { RunSummary } from '../model/summary.ts';
-import { presentTime } from '../model/time.ts';
 import type { Output } from './output.ts';
-import type { Plan } from './plan.ts';
 import type { RunOptions } from './run-options.ts';
 import { formatSummary } from './summary.ts';
 import type { Teller } from './teller.ts';
-import { lostTo, suggestCommand } from './trail.ts';
-
-/** What a run, or an attach, has come to. */
-export interface Outcome extends Pick<RunSummary, 'mode' | 'labels' | 'exit' | 'attached'> {
-  readonly finished: Finished;
-  readonly durationMs: number;
-}
-
-/** The summary of what is over. */
-export function summarize(plan: Plan, tally: Tally, trail: AuditTrail, outcome: Outcome): RunSummary {
-  const { mode, labels, exit, attached, finished, durationMs } = outcome;
-  return {
-    v: 1,
-    kind: 'summary',
-    id: ulid(),
-    time: presentTime(),
-    host: hostname(),
-    run: plan.id,
-    deployment: plan.deployment,
-    policy: plan.policyId,
-    mode,
-    labels,
-    calls: tally.calls,
-    destinations: tally.destinations,
-    denials: tally.denials,
-    would_deny: tally.wouldDeny,
-    cycles: tally.cycles,
-    lost: { ...finished.lost, ...lostTo(trail) },
-    ...(finished.lostEnds > 0 ? { lost_ends: finished.lostEnds } : {}),
-    waiting: tally.waiting,
-    traffic: tally.traffic,
-    staged: tally.staged,
-    new_destinations: tally.newDestinations,
-    exit,
-    duration_ms: Math.round(durationMs),
-    limits: finished.limits,
-    leftover: finished.leftover,
-    ...(attached && { attached }),
-  };
-}
+import { suggestCommand } from './trail.ts';
 
 /** Tells and records the end, and what went wrong at it. Closes the report. */
 export function tellEnd(

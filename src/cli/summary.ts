@@ -5,10 +5,11 @@ import type {
   RunSummary,
   StagedTotals,
 } from '../model/summary.ts';
+import { formatTarget } from '../model/target.ts';
 import type { Mode } from '../model/verdict.ts';
 import { writtenLimits } from '../policy/limits.ts';
 import type { FoldTotal } from './fold.ts';
-import { formatTarget, processLabel, shellQuote, trim } from './message.ts';
+import { processLabel, shellQuote, trim } from './message.ts';
 
 /** What the opening line says. */
 export interface Opening {

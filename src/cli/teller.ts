@@ -4,8 +4,9 @@ import type { ReportFile } from '../guard/report.ts';
 import type { Swept } from '../guard/sweep.ts';
 import type { Tally } from '../guard/tally.ts';
 import type { AuditEvent } from '../model/event.ts';
+import { formatTarget } from '../model/target.ts';
 import { createFold, type Fold } from './fold.ts';
-import { type DenialView, formatDenial, formatTarget } from './message.ts';
+import { type DenialView, formatDenial } from './message.ts';
 import { harmless, type Output } from './output.ts';
 
 /** Tells what is denied at once, repeats folded, and puts every event into the report and the tally when it is over. */

@@ -4,8 +4,7 @@ import { LIMITS, type Limits } from '../audit/retention.ts';
 import { stateDirectory } from '../audit/state-directory.ts';
 import { AuditTrail } from '../audit/trail.ts';
 import type { Notice } from '../audit/writer.ts';
-import type { RunCounts } from '../guard/registry.ts';
-import type { Tally } from '../guard/tally.ts';
+import type { RunPlan } from '../guard/run-plan.ts';
 import type { RunSummary } from '../model/summary.ts';
 import { presentTime } from '../model/time.ts';
 import { readMemory } from '../policy/limits.ts';
@@ -13,7 +12,6 @@ import { isFault } from '../policy/problem.ts';
 import type { Environment } from './launch.ts';
 import { shellQuote } from './message.ts';
 import type { Output } from './output.ts';
-import type { Plan } from './plan.ts';
 import { parseDuration, type RunOptions } from './run-options.ts';
 
 const KEEP_AGE = 'ACYCLIC_KEEP_AGE';
@@ -47,7 +45,7 @@ export function suggestCommand({ report, state }: RunOptions, run: string): stri
 export function recordStart(
   trail: AuditTrail,
   options: RunOptions,
-  plan: Plan,
+  plan: RunPlan,
   mode: RunSummary['mode'],
 ): void {
   trail.record({
@@ -133,14 +131,4 @@ function readLimits(env: Environment, output: Output): Limits {
     ageMs: ageMs || LIMITS.ageMs,
     bytes: isFault(bytes) || bytes < LEAST_BYTES ? LIMITS.bytes : bytes,
   };
-}
-
-/** What a run has counted so far, for `acyclic status`. */
-export function countsOf({ calls, denials, wouldDeny }: Tally, trail: AuditTrail): RunCounts {
-  return { calls, denials, would_deny: wouldDeny, lost: lostTo(trail) };
-}
-
-/** Records that are lost to the trail, as a cause. */
-export function lostTo({ lost }: AuditTrail): Record<string, number> {
-  return lost === 0 ? {} : { 'store full': lost };
 }

@@ -7,7 +7,8 @@ import { moveProcess, ownCgroup } from '../kernel/cgroup.ts';
 import { native } from '../kernel/native.ts';
 import { compile } from '../policy/compile.ts';
 import { ownAddresses } from './own-addresses.ts';
-import { type Session, startSession } from './session.ts';
+import type { RunGuard } from './run-guard.ts';
+import { startSession } from './session.ts';
 
 /** Socket, connect and close of TCP on loopback, median microseconds: bare, and in a run, allowed and recorded. */
 interface CallCost {
@@ -82,7 +83,7 @@ function sessionOptions(): Parameters<typeof startSession>[0] {
 }
 
 /** Bare and guarded in turns, so that what else the machine does weighs on both. */
-async function measure(session: Session, origin: string, server: Server): Promise<CallCost> {
+async function measure(session: RunGuard, origin: string, server: Server): Promise<CallCost> {
   const bare: number[] = [];
   const guarded: number[] = [];
   await connectAll(server);

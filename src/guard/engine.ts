@@ -44,6 +44,8 @@ export class Engine {
   readonly stream: RecordStream;
   readonly #clients: ClientTable;
   readonly #runs = new Map<bigint, EngineRun>();
+  /** Runs that want to know how system calls return. */
+  readonly #watching = new Set<string>();
   #facts = 0;
   #generations = 0;
   #proxy: DnsProxy | null = null;
@@ -72,10 +74,43 @@ export class Engine {
     return this.#generations;
   }
 
-  /** Before its programs are attached. */
+  /** Before its programs are attached. Throws SetupFailure `levels`, and nothing is added. */
   add(run: EngineRun): void {
     this.#runs.set(run.run, run);
+    try {
+      this.#tellRuns();
+    } catch (error) {
+      this.#runs.delete(run.run);
+      throw new SetupFailure(
+        'levels',
+        `runs are in progress at too many depths of the cgroup tree: ${(error as Error).message}`,
+        'wait for one of them to end, or start this one from a cgroup at the depth of another',
+        { cause: error },
+      );
+    }
+  }
+
+  /** Once its programs are taken off. Twice is no error. */
+  remove(run: EngineRun): void {
+    if (this.#runs.delete(run.run)) this.#tellRuns();
+  }
+
+  #tellRuns(): void {
     this.words.setLevels([...this.#runs.values()].map(({ level }) => level));
+    const [only, ...others] = this.#runs.keys();
+    this.words.setRun(only !== undefined && others.length === 0 ? only : 0n);
+  }
+
+  /** Watches how system calls return, for as long as a run wants it. False: this host has no tracefs for that. */
+  watchSyscalls(run: string): boolean {
+    if (this.#watching.size === 0 && !this.programs.watchSyscalls(run)) return false;
+    this.#watching.add(run);
+    return true;
+  }
+
+  /** A run no longer wants it. */
+  unwatchSyscalls(run: string): void {
+    if (this.#watching.delete(run) && this.#watching.size === 0) this.programs.unwatchSyscalls();
   }
 
   /** Begins to guard; nothing is turned to the DNS proxy before there is one. */
@@ -89,6 +124,7 @@ export class Engine {
    * Starts the DNS proxy. `servers`: asked in place of those of resolv.conf. Rejects with SetupFailure `dns-proxy`.
    */
   async startDns(servers: readonly Address[] | null): Promise<void> {
+    if (this.#proxy) return;
     try {
       this.#proxy = await startProxy({
         addresses: PROXY_ADDRESSES,

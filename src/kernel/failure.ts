@@ -23,6 +23,7 @@ export type SetupFailureCode =
   | 'cgroup-refused'
   | 'cgroup-namespace'
   | 'no-limits'
+  | 'levels'
   | 'no-bpffs'
   | 'no-btf'
   | 'load-refused'

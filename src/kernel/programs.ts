@@ -154,9 +154,15 @@ export async function loadPrograms(
     unwatchSyscalls,
     attach(cgroup, pinName, needs) {
       const names = wantedBy(needs);
-      const attachment = attachPinned(object, cgroup, { pinName, names: names.map(({ name }) => name) });
-      attachments.add(attachment);
-      return attachment;
+      const attached = attachPinned(object, cgroup, { pinName, names: names.map(({ name }) => name) });
+      attachments.add(attached);
+      return {
+        intact: attached.intact,
+        detach() {
+          attachments.delete(attached);
+          attached.detach();
+        },
+      };
     },
     intact: () => links.every((link) => native().linkAttached(link)),
     close() {

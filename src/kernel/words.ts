@@ -32,7 +32,7 @@ export class EngineWords {
     this.#longs[layout.engine.netns.offset >> 3] = cookie;
   }
 
-  /** The one run there is, for sockets nobody stamped. */
+  /** The one run there is, for sockets nobody stamped; 0: there are more, or none. */
   setRun(run: bigint): void {
     this.#longs[layout.engine.run.offset >> 3] = run;
   }

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { ulid } from 'ulid';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Recorded } from '../../src/guard/recorder.ts';
-import { type Session, startSession } from '../../src/guard/session.ts';
+import type { RunGuard } from '../../src/guard/run-guard.ts';
+import { startSession } from '../../src/guard/session.ts';
 import type { AuditEvent } from '../../src/model/event.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { compiled } from './harness-cases.ts';
@@ -43,7 +44,7 @@ print(bound.recv(512).hex())
 `;
 
 let lab: Lab;
-let session: Session;
+let session: RunGuard;
 const events: AuditEvent[] = [];
 
 beforeAll(async () => {

@@ -1,0 +1,275 @@
+import { readFileSync } from 'node:fs';
+import { createMask, type Mask } from '../audit/mask.ts';
+import { type Cgroup, createCgroup, isThere, moveProcess, processesIn } from '../kernel/cgroup.ts';
+import { native } from '../kernel/native.ts';
+import { closeSockets } from '../kernel/unix-connect.ts';
+import { type Limits, NO_LIMITS } from '../model/limits.ts';
+import type { LeftProcess, RunLimits } from '../model/summary.ts';
+import type { CompiledPolicy } from '../policy/compile.ts';
+import { type Attachment, Residents } from './attachment.ts';
+import { Dependencies } from './dependency.ts';
+import type { Engine } from './engine.ts';
+import { findProcess } from './found-process.ts';
+import { GuardedRun } from './guarded-run.ts';
+import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
+import { kill, release, removeWhenEmpty } from './leftover.ts';
+import { imposeLimits } from './limits.ts';
+import { LiveEntry } from './live-entry.ts';
+import type { GivenCommand } from './naming.ts';
+import { socketsToClose } from './outside-resolver.ts';
+import { ProcessTable } from './processes.ts';
+import { readIfThere } from './readable.ts';
+import type { Recorded, StagedRun } from './recorder.ts';
+import type { RunCounts } from './registry.ts';
+import type { UndoList } from './undo.ts';
+
+/** The process that asked for a run, and the cgroup it is in: the run's is below that one, and what is left goes there. */
+export interface Starter {
+  readonly pid: number;
+  readonly cgroup: Cgroup;
+}
+
+/** One guarded run, from the outside. */
+export interface RunGuardOptions {
+  /** ULID. */
+  readonly id: string;
+  readonly host: string;
+  readonly deployment: string | null;
+  readonly policy: CompiledPolicy;
+  /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
+  readonly policyElsewhere: CompiledPolicy;
+  readonly policyId: string | null;
+  /** Evaluated beside the policy, and recorded. */
+  readonly staged: StagedRun | null;
+  readonly leftover: 'release' | 'kill';
+  /** Who asked for the run. */
+  readonly starter: Starter;
+  /** An existing cgroup, which is left as it is; without, the run has one of its own. */
+  readonly attach?: Attachment;
+  /** What is going to run, so that what it names can be read before; without, that is not known. */
+  readonly command?: GivenCommand;
+  /** Takes secrets out of command lines and names; without, those that are known by themselves. */
+  readonly mask?: Mask;
+  /** Whether to watch how system calls return, at a small cost to every process of the host. */
+  readonly syscalls: boolean;
+  /** Default: the product's. Others are for tests, which cannot wait for a minute. */
+  readonly leases?: LeaseSettings;
+  /** What it may use of the host; without, it is not limited. */
+  readonly limits?: Limits;
+  /** What is to be told at once: denied calls before they return, denied lookups before their answer leaves. */
+  readonly onDenied: (recorded: Recorded) => void;
+  /** Every event, when it is over; of a lookup, when its resolver is done. */
+  readonly onEvent: (recorded: Recorded) => void;
+  /** A connection that went on when its event was recorded has ended: with what it carried. */
+  readonly onCarried?: (recorded: Recorded) => void;
+  /** Part of what was asked for cannot be watched here. */
+  readonly onUnwatched: (what: string) => void;
+  /** What the run comes to so far, and what its caller lost of it; put on file for others to see. */
+  readonly counts?: () => RunCounts;
+  /** The programs were taken off by somebody else: what the run calls from now on is not guarded. */
+  readonly onLost: () => void;
+}
+
+/** A guard in place. The command is started in `cgroup`, and `finish` ends it all. */
+export interface RunGuard {
+  readonly cgroup: Cgroup;
+  readonly run: GuardedRun;
+  /** Puts the command on file, so that a killed engine's remains can be told from a run in progress. */
+  commandStarted(pid: number): void;
+  /** Moves a process in that has not begun its work, as the run's command. False: it is gone. */
+  moveIn(pid: number): boolean;
+  /** What was lost so far, by cause. */
+  losses(): Record<string, number>;
+  /** Reads what is still to be read, deals with what the command left, and takes the guard away. */
+  finish(): Promise<Finished>;
+}
+
+export interface Finished {
+  readonly leftover: readonly LeftProcess[];
+  /** Null: there was no guard. */
+  readonly limits: RunLimits | null;
+  /** Events lost, by cause. */
+  readonly lost: Readonly<Record<string, number>>;
+  /** Records of how calls ended that were lost; the events of those calls were not. */
+  readonly lostEnds: number;
+  /** Somebody took the programs off while the run went on. */
+  readonly guardLost: boolean;
+  /** What could not be taken away, by name. */
+  readonly failures: readonly string[];
+}
+
+/** How often it is looked whether the guard is still in place. */
+const LOOK_MS = 500;
+const NSSWITCH = '/etc/nsswitch.conf';
+
+/** UNIX sockets that are closed to runs of a policy. Throws SetupFailure where one ought to be and cannot. */
+export async function closedTo(policy: CompiledPolicy): Promise<readonly string[]> {
+  return policy.mode === 'enforce' ? await socketsToClose(readIfThere(NSSWITCH)) : [];
+}
+
+/**
+ * Guards one run in an engine, which `engineFor` gives once the run is on file: all or nothing, what was done is in
+ * `undo`. Throws SetupFailure.
+ */
+export async function guardRun(
+  options: RunGuardOptions,
+  closed: readonly string[],
+  engineFor: () => Promise<Engine>,
+  undo: UndoList,
+): Promise<RunGuard> {
+  const { policy, id, attach, mask = createMask() } = options;
+  const { cgroup: origin, pid: mover } = options.starter;
+  const entry = new LiveEntry({
+    ...{ id, cgroup: attach?.cgroup.path ?? `${origin.path}/acyclic-${id}`, origin: origin.path },
+    ...{ leftover: options.leftover, deployment: options.deployment, mode: policy.mode },
+    ...{ policy: options.policyId, argv: options.command ? mask.argv(options.command.argv) : null },
+    ...(attach && {
+      attached: {
+        ...{ id: String(attach.cgroup.id), service: attach.service },
+        ...{ deployment: options.deployment, mode: policy.mode },
+      },
+    }),
+  });
+  undo.add('run entry', () => entry.remove());
+  const cgroup = attach?.cgroup ?? createCgroup(origin, `acyclic-${id}`);
+  if (!attach)
+    undo.add('cgroup', async () => {
+      if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
+    });
+  // Before any child is started that would be in the way in the cgroup this process leaves.
+  const { limits = NO_LIMITS } = options;
+  const limited = await imposeLimits({ id, origin, cgroup, limits, mover });
+  undo.add('limits', () => limited.lift());
+  const engine = await engineFor();
+  const [lostBefore, lostEndsBefore] = [engine.lost, engine.lostEnds];
+  const processes = new ProcessTable(engine.clock, mask);
+  const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
+  undo.add('dependencies', () => dependencies.close());
+  const residents = attach && new Residents(attach.cgroup, processes, dependencies);
+  closeSockets(engine.programs.map('closed_sockets'), cgroup.id, closed);
+  const { host, deployment, policyId, policyElsewhere, staged, leases = LEASE_SETTINGS } = options;
+  const run = new GuardedRun(engine, {
+    ...{ cgroup, policy, policyElsewhere, policyId, staged, processes, dependencies, mask, leases },
+    common: { host, run: id, deployment, ...(attach?.service == null ? {} : { attached: attach.service }) },
+    admit: (record) => residents?.admit(record) ?? true,
+    syscalls: options.syscalls,
+    onDenied: options.onDenied,
+    onEvent: options.onEvent,
+    onCarried: options.onCarried ?? (() => {}),
+  });
+  undo.add('run', () => run.close());
+  engine.add(run);
+  undo.add('run in the engine', () => engine.remove(run));
+  if (policy.mode === 'enforce') await engine.startDns(policy.dns.servers);
+  const needs = { modes: [policy.mode], closes: closed.length > 0 };
+  const attachment = engine.programs.attach(cgroup, id, needs);
+  undo.add('programs', () => attachment.detach());
+  residents?.adoptAll(cgroup.path);
+  const watch = watchGuard({
+    intact: () => attachment.intact() && engine.programs.intact(),
+    onLost: options.onLost,
+    gone: () => attach !== undefined && !isThere(cgroup),
+    onGone: () => attach?.onGone(),
+  });
+  undo.add('watch over the guard', () => watch.close());
+  const losses = () => ({ ...since(lostBefore, engine.lost), ...run.lost });
+  const { counts } = options;
+  if (counts) entry.follow(counts, losses);
+  undo.add('counts on file', () => entry.unfollow());
+  if (options.syscalls) {
+    if (!engine.watchSyscalls(id))
+      options.onUnwatched(
+        'how system calls return, and UNIX, packet and vsock sockets: tracefs cannot be mounted',
+      );
+    undo.add('watch over system calls', () => engine.unwatchSyscalls(id));
+  }
+  await dependencies.ready();
+
+  return {
+    cgroup,
+    run,
+    commandStarted(pid) {
+      entry.commandStarted(pid);
+    },
+    moveIn(pid) {
+      const { boottime, monotonic } = native().clocks();
+      const found = findProcess(pid, boottime - monotonic);
+      if (!found || !moveProcess(pid, cgroup.path)) return false;
+      const { start: time, parent, uid, comm } = found;
+      // Nobody saw it forked, since that was elsewhere.
+      processes.apply({ type: 'fork', time, pid, parent, uid, comm });
+      entry.commandStarted(pid);
+      return true;
+    },
+    losses,
+    async finish() {
+      watch.look();
+      engine.stream.drainAll();
+      const left = attach ? [] : processesIn(cgroup.path);
+      const leftover = left.map((pid) => describeLeft(pid, mask));
+      if (!attach && options.leftover === 'kill') await kill(cgroup.path);
+      await run.finish();
+      const [lost, lostEnds] = [losses(), engine.lostEnds - lostEndsBefore];
+      // The guard goes before what it guards is let go: a released process is not half guarded.
+      engine.unwatchSyscalls(id);
+      attachment.detach();
+      const used = limited.read();
+      if (!attach)
+        undo.add('leftover processes', async () => {
+          await limited.lift();
+          await release(cgroup.path, origin.path);
+        });
+      return { leftover, limits: used, lost, lostEnds, guardLost: watch.lost, failures: await undo.run() };
+    },
+  };
+}
+
+/** What was lost of an engine's runs while one of them lived, by cause: which of them it was of, the kernel does not say. */
+function since(
+  before: Readonly<Record<string, number>>,
+  now: Readonly<Record<string, number>>,
+): Record<string, number> {
+  const more = Object.entries(now).map(([cause, count]) => [cause, count - (before[cause] ?? 0)] as const);
+  return Object.fromEntries(more.filter(([, count]) => count > 0));
+}
+
+/** Looks now and then whether the guard is still in place, and tells once when it is not, or what it guards is gone. */
+function watchGuard(of: {
+  intact: () => boolean;
+  onLost: () => void;
+  gone: () => boolean;
+  onGone: () => void;
+}) {
+  let [lost, gone] = [false, false];
+  const look = () => {
+    if (!gone && of.gone()) {
+      gone = true;
+      of.onGone();
+    }
+    if (lost || gone || of.intact()) return;
+    lost = true;
+    of.onLost();
+  };
+  const timer = setInterval(look, LOOK_MS);
+  return {
+    look,
+    get lost() {
+      return lost;
+    },
+    close: () => clearInterval(timer),
+  };
+}
+
+/** A process that still runs, as /proc has it now: it may have been forked or have run another program since. */
+function describeLeft(pid: number, mask: Mask): LeftProcess {
+  const read = (file: string) => {
+    try {
+      return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+    } catch {
+      return null;
+    }
+  };
+  // Of one that is ending there is no command line any more.
+  const argv = read('cmdline')?.replace(/\0$/, '').split('\0') ?? [''];
+  return { pid, comm: read('comm')?.trimEnd() ?? null, argv: argv.join('') === '' ? null : mask.argv(argv) };
+}
