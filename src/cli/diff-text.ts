@@ -14,9 +14,10 @@ const EFFECT_ORDER = ['deny', 'allow', 'audit', 'rule'] as const;
 const EFFECT_COLUMN = 11;
 
 /** The differences as text; one line that there are none. */
-export function formatDiff({ floor, services, deployments }: PolicyDiff): string[] {
+export function formatDiff({ floor, settings, services, deployments }: PolicyDiff): string[] {
   const sections = [
     ...(floor.length > 0 ? [['floor', ...formatCalls(floor)]] : []),
+    ...(settings.length > 0 ? [['policy', ...settings.map(formatSetting)]] : []),
     ...deployments.map(formatDeployment),
     ...services.map((service) => formatObject('service', service)),
   ];
@@ -53,7 +54,7 @@ function formatJudgement({ answer, rule, cycle }: Judgement): string {
   return `${formatOutcome(answer, rule)}${path}`;
 }
 
-export function diffAsJson({ floor, services, deployments }: PolicyDiff): object {
+export function diffAsJson({ floor, settings, services, deployments }: PolicyDiff): object {
   const calls = (changes: readonly CallChange[]) =>
     changes.map(({ about, ports, before, after, effect }) => ({
       ...{ destination: about, ports: formatPieces(ports), effect },
@@ -62,6 +63,7 @@ export function diffAsJson({ floor, services, deployments }: PolicyDiff): object
     }));
   return {
     floor: calls(floor),
+    settings,
     deployments: deployments.map((deployment) => ({ ...deployment, calls: calls(deployment.calls) })),
     services: services.map(({ name, state, settings }) => ({ name, state, settings })),
   };

@@ -51,7 +51,6 @@ export function makePlan(options: RunOptions, output: Output): RunPlan {
       loaded ? 'set `mode: enforce` in the policy, or give --enforce' : 'give a policy with -p',
     );
   for (const warning of loaded?.problems ?? []) output.say('warning', formatProblem(warning).split('\n'));
-  for (const notice of loaded?.notices ?? []) output.say('warning', [`acyclic: ${notice}`]);
   return plan;
 }
 

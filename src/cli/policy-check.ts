@@ -45,9 +45,9 @@ export function policyCheckCommand(): Command {
     });
 }
 
-function print({ id, problems, notices }: ReadPolicy, format: Options['format']): string {
-  if (format === 'json') return JSON.stringify({ v: 1, policy: id, problems, notices });
-  if (format === 'text') return [...problems.map(formatProblem), ...endOf(problems, notices)].join('\n');
+function print({ id, problems }: ReadPolicy, format: Options['format']): string {
+  if (format === 'json') return JSON.stringify({ v: 1, policy: id, problems });
+  if (format === 'text') return [...problems.map(formatProblem), endOf(problems)].join('\n');
   const found = { findings: problems.map(findingOf), notes: [] };
   return format === 'github' ? formatGithub(found) : formatSarif(found);
 }
@@ -57,11 +57,8 @@ function findingOf({ severity, code, file, line, message, suggestion }: Problem)
   return { level: severity, rule: code, file, line, message: message + meant };
 }
 
-function endOf(problems: readonly Problem[], notices: readonly string[]): string[] {
+function endOf(problems: readonly Problem[]): string {
   const errors = problems.filter((problem) => problem.severity === 'error').length;
   const counts = [plural(errors, 'mistake'), plural(problems.length - errors, 'warning')];
-  return [
-    ...notices.map((notice) => `note: ${notice}`),
-    problems.length > 0 ? counts.join(', ') : 'nothing found',
-  ];
+  return problems.length > 0 ? counts.join(', ') : 'nothing found';
 }

@@ -3,6 +3,8 @@ import type { RuleReference } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { TIER_NAMES } from '../policy/explain.ts';
 import { writtenLimits } from '../policy/limits.ts';
+import type { Deployment, Policy } from '../policy/policy.ts';
+import { writtenRoles } from '../policy/roles.ts';
 import { isRuling, type Ruling } from '../policy/tier.ts';
 import { formatClause, formatOwnedRule } from './policy-words.ts';
 
@@ -31,6 +33,7 @@ export function formatEffective(loaded: LoadedPolicy, policy: CompiledPolicy): s
     `  lookups  ${dns.servers?.join(', ') ?? 'servers of /etc/resolv.conf'}; a denied one gets ${dns.onDeny}`,
     `  denied   calls get ${onDeny}`,
     ...(limited.length > 0 ? [`  limits   ${limited.join(', ')}`] : []),
+    ...(deployment ? formatHost(loaded.policy, deployment, policy) : []),
     ...(staged ? [`  staged   ${staged.path}, policy ${staged.id}`] : []),
     ...tiers.flatMap(({ name, rules }, i) => [
       `${i + 1} ${name}${rules.length === 0 ? ': nothing' : ''}`,
@@ -38,6 +41,35 @@ export function formatEffective(loaded: LoadedPolicy, policy: CompiledPolicy): s
     ]),
     `${tiers.length + 1} default: ${fallback.answer}   ${formatOwnedRule(fallback.rule)}`,
   ];
+}
+
+/** What concerns the host rather than a call. */
+function formatHost(policy: Policy, deployment: Deployment, compiled: CompiledPolicy): string[] {
+  const { match, observeUnits } = deployment;
+  const patterns = match.patterns.map(({ text }) => text).join(', ');
+  const handed = Map.groupBy(compiled.delegates, ([, { answer }]) => answer);
+  const delegates = (['deny', 'audit', 'allow'] as const).flatMap((answer) => {
+    const names = (handed.get(answer) ?? []).map(([name]) => name);
+    return names.length > 0 ? [`${answer} ${names.join(', ')}`] : [];
+  });
+  return [
+    ...(patterns === '' ? [] : [`  matches  ${patterns}${match.required ? '' : '; not required'}`]),
+    ...(deployment.delegates.size > 0 ? [`  work     ${delegates.join('; ')}`] : []),
+    ...(observeUnits ? ['  units    those it sets going are audited'] : []),
+    ...Object.entries(rolesOf(policy, deployment)).map(([role, who]) => `  may ${role}: ${who}`),
+  ];
+}
+
+/** Who may do what, a deployment's word before the policy's; what nobody spoke of is left out. */
+function rolesOf(policy: Policy, deployment: Deployment): Record<string, string> {
+  const all = Object.entries(writtenRoles(policy.roles));
+  const own = writtenRoles(deployment.roles);
+  return Object.fromEntries(
+    all.flatMap(([key, who]) => {
+      const said = own[key] ?? who;
+      return said === null ? [] : [[key.slice('roles.'.length), said]];
+    }),
+  );
 }
 
 function formatRuleLines({ answer, patterns, cycle, rule }: EffectiveRule): string[] {
@@ -78,8 +110,20 @@ export function effectiveAsJson(loaded: LoadedPolicy, policy: CompiledPolicy): o
     on_deny: onDeny,
     dns: { servers: dns.servers, on_deny: dns.onDeny },
     limits,
+    ...hostAsJson(loaded.policy, policy),
     staged: staged ? { path: staged.path, policy: staged.id } : null,
     tiers: tiersOf(policy),
     default: fallback,
+  };
+}
+
+function hostAsJson(policy: Policy, { deployment: name, delegates }: CompiledPolicy): object {
+  const deployment = policy.deployments.get(name ?? '');
+  if (!deployment) return {};
+  return {
+    match: { patterns: deployment.match.patterns, required: deployment.match.required },
+    delegate: Object.fromEntries([...delegates].map(([delegate, { answer }]) => [delegate, answer])),
+    observe_units: deployment.observeUnits,
+    roles: rolesOf(policy, deployment),
   };
 }

@@ -1,3 +1,4 @@
+import type { Act } from '../policy/may.ts';
 import type {
   AppliedPolicy,
   Attachment,
@@ -19,6 +20,8 @@ import type {
   RollbackPolicyBody,
 } from './contract.ts';
 
+export type { Act };
+
 /** Who is at the other end of a connection, as the kernel says: by SO_PEERCRED and SO_PEERGROUPS. */
 export interface Peer {
   readonly pid: number;
@@ -27,16 +30,6 @@ export interface Peer {
   /** Supplementary groups. */
   readonly groups: readonly number[];
 }
-
-/** What a peer wants to do, where membership of the group is not enough. */
-export type Act =
-  | { readonly what: 'run'; readonly deployment: string | null }
-  | { readonly what: 'break-glass'; readonly deployment: string | null }
-  /** Apply, reload and roll back a policy. */
-  | { readonly what: 'apply' }
-  /** Make and remove live entries. */
-  | { readonly what: 'entries'; readonly deployment: string | null }
-  | { readonly what: 'attach' };
 
 /** A message of the stream, and whose run it is of. */
 export interface HostMessage {

@@ -1,6 +1,8 @@
+import { type DelegateName, DELEGATES as NAMED } from '../model/delegate.ts';
+
 /** A socket by which work is handed to a process outside the run, which then acts for it. */
 export interface Delegate {
-  /** As policy calls it. */
+  /** As policy calls it, where policy speaks of it. */
   readonly name: string;
   /** What it does for who asks, to follow its name. */
   readonly does: string;
@@ -16,10 +18,29 @@ interface Known extends Delegate {
 const RUN = '(?:/var)?/run';
 
 const DELEGATES: readonly Known[] = [
-  { name: 'docker', does: 'runs containers', socket: new RegExp(`^${RUN}/docker\\.sock$|/docker\\.sock$`) },
-  { name: 'containerd', does: 'runs containers', socket: /\/containerd(?:\/[^/]*)*\.sock(?:\.ttrpc)?$/ },
-  { name: 'podman', does: 'runs containers', socket: /\/podman(?:\/[^/]*)*\.sock$/ },
-  { name: 'crio', does: 'runs containers', socket: /\/crio\/crio\.sock$/ },
+  {
+    name: 'docker',
+    does: NAMED.docker,
+    paths: ['/run/docker.sock'],
+    socket: /\/docker\.sock$/,
+  },
+  {
+    name: 'containerd',
+    does: NAMED.containerd,
+    paths: [
+      '/run/containerd/containerd.sock',
+      '/run/containerd/containerd.sock.ttrpc',
+      '/run/docker/containerd/containerd.sock',
+    ],
+    socket: /\/containerd(?:\/[^/]*)*\.sock(?:\.ttrpc)?$/,
+  },
+  {
+    name: 'podman',
+    does: NAMED.podman,
+    paths: ['/run/podman/podman.sock'],
+    socket: /\/podman(?:\/[^/]*)*\.sock$/,
+  },
+  { name: 'crio', does: NAMED.crio, paths: ['/run/crio/crio.sock'], socket: /\/crio\/crio\.sock$/ },
   {
     name: 'machined',
     does: 'knows containers by name',
@@ -27,12 +48,13 @@ const DELEGATES: readonly Known[] = [
   },
   {
     name: 'systemd',
-    does: 'starts units',
+    does: NAMED.systemd,
+    paths: ['/run/systemd/private', '/run/systemd/io.systemd.Manager'],
     socket: new RegExp(`^${RUN}/(?:user/\\d+/)?systemd/(?:private|io\\.systemd\\.)`),
   },
   {
     name: 'dbus',
-    does: 'passes requests on',
+    does: NAMED.dbus,
     paths: ['/run/dbus/system_bus_socket'],
     socket: new RegExp(`^${RUN}/user/\\d+/bus$|^@/tmp/dbus-`),
   },
@@ -43,7 +65,8 @@ const DELEGATES: readonly Known[] = [
     socket: new RegExp(`^${RUN}/systemd/resolve/`),
   },
   { name: 'varlink', does: 'serves requests', socket: /\/(?:varlink|io\.[a-z0-9-]+)(?:\.[A-Za-z0-9-]+)+$/ },
-  { name: 'cron', does: 'runs jobs', socket: new RegExp(`^${RUN}/(?:crond?|atd|fcron)[^/]*$`) },
+  { name: 'sshd', does: NAMED.sshd, paths: ['/run/ssh-unix-local/socket'] },
+  { name: 'cron', does: NAMED.cron, socket: new RegExp(`^${RUN}/(?:crond?|atd|fcron)[^/]*$`) },
   { name: 'nscd', does: 'resolves names', paths: ['/run/nscd/socket'] },
   {
     name: 'sssd',
@@ -55,13 +78,13 @@ const DELEGATES: readonly Known[] = [
   { name: 'avahi', does: 'resolves names', paths: ['/run/avahi-daemon/socket'] },
   {
     name: 'ssh-agent',
-    does: 'signs for logins',
+    does: NAMED['ssh-agent'],
     socket:
       /\/ssh-[A-Za-z0-9]+\/agent\.\d+$|\/(?:ssh-agent|gcr\/ssh|keyring\/ssh|gnupg\/S\.gpg-agent\.ssh)[^/]*$/,
   },
   {
     name: 'ssh-master',
-    does: 'shares a login',
+    does: NAMED['ssh-master'],
     socket: /\/\.ssh\/[^/]*(?:master|mux|control|sock|@)[^/]*$|\/\.ssh\/(?:cm|controlmasters|sockets)\//,
   },
 ];
@@ -71,11 +94,22 @@ export function delegateAt(path: string): Delegate | null {
   return DELEGATES.find((known) => pathsOf(known).includes(path) || known.socket?.test(path)) ?? null;
 }
 
+/** Whether policy speaks of a delegate. */
+export function isNamed(name: string): name is DelegateName {
+  return name in NAMED;
+}
+
 /** Where the delegate of that name listens, by every spelling its clients are known to use. */
 export function socketsOf(name: string): string[] {
   return DELEGATES.filter((known) => known.name === name).flatMap(pathsOf);
 }
 
 function pathsOf({ paths = [] }: Known): string[] {
-  return paths.flatMap((path) => (path.startsWith('/run/') ? [path, `/var${path}`] : [path]));
+  return paths.flatMap(spellings);
+}
+
+/** A path and what else it is called: /var/run is a link to /run. */
+export function spellings(path: string): string[] {
+  const short = path.replace(/^\/var(?=\/run\/)/, '');
+  return short.startsWith('/run/') ? [short, `/var${short}`] : [path];
 }

@@ -14,6 +14,7 @@ import { LookupCache } from '../policy/lookup-cache.ts';
 import { AliasTable } from './alias-table.ts';
 import { mentions, readHabits } from './asker.ts';
 import { Calls } from './calls.ts';
+import type { ClosedSockets } from './closed-sockets.ts';
 import type { Dependencies } from './dependency.ts';
 import { type Engine, type EngineRun, serversAt } from './engine.ts';
 import { eventIds } from './event-ids.ts';
@@ -43,6 +44,8 @@ export interface RunPolicy {
 
 export interface GuardedRunOptions extends RunPolicy {
   readonly cgroup: Cgroup;
+  /** UNIX sockets that are closed to it; null: none can be. */
+  readonly sockets: ClosedSockets | null;
   readonly common: Pick<AuditEvent, 'host' | 'deployment' | 'attached'> & { readonly run: string };
   readonly processes: ProcessTable;
   readonly dependencies: Dependencies;
@@ -107,6 +110,7 @@ export class GuardedRun implements EngineRun {
     this.#recorder = new Recorder({
       ...{ era: this.#reign, clock: engine.clock, processes, facts: this.#facts },
       ...{ dependencies, common, nextId: eventIds(), mask },
+      wentThrough: (path) => options.sockets?.closeLate(path, this.#reign.policy),
     });
     this.#calls = new Calls({
       recorder: this.#recorder,
@@ -141,11 +145,13 @@ export class GuardedRun implements EngineRun {
 
   /**
    * Puts another policy of the same mode in force, in one step: a call is judged by the one before or by this one. What
-   * was learned of addresses stays. False: the tables have no room for it, and the one before stays in force.
+   * was learned of addresses stays. False: the tables have no room for it, and the one before stays in force. Throws
+   * SetupFailure `delegate-open` where it closes sockets and the kernel cannot.
    */
   swap(next: RunPolicy): boolean {
     const before = this.#reign;
     if (next.policy.mode !== before.policy.mode) throw new RangeError('the mode of a run does not change');
+    const closes = this.#options.sockets?.plan(next.policy);
     let reign: Reign | null = null;
     try {
       reign = this.#install(next);
@@ -160,6 +166,7 @@ export class GuardedRun implements EngineRun {
     this.#reign = reign;
     this.#recorder.begin(reign);
     this.#options.dependencies.judgeBy(reign.policy);
+    closes?.();
     this.#publish();
     this.#past.push({ reign: before, until: performance.now() + PAST_MS });
     return true;
@@ -183,7 +190,7 @@ export class GuardedRun implements EngineRun {
         onEvent(this.#recorder.escape(record));
         break;
       case 'closed':
-        onEvent(this.#recorder.closed(record));
+        this.#refused(this.#recorder.closed(record));
         break;
       case 'dns-reply':
         readReply(record, this.#facts, this.#book);
@@ -206,6 +213,12 @@ export class GuardedRun implements EngineRun {
       case 'outcome':
         this.#calls.take(record);
     }
+  }
+
+  /** A call to a socket that is closed: told at once where that was the policy's word. */
+  #refused(recorded: Recorded): void {
+    if (recorded.event.verdict === 'deny') this.#options.onDenied(recorded);
+    this.#options.onEvent(recorded);
   }
 
   beat(): void {

@@ -1,5 +1,6 @@
+import { constants } from 'node:os';
 import { SetupFailure } from '../kernel/failure.ts';
-import { hasUnixConnect } from '../kernel/unix-connect.ts';
+import { type ClosedSocket, hasUnixConnect } from '../kernel/unix-connect.ts';
 import { socketsOf } from './delegates.ts';
 import { fallsBackToDns, hostsModules } from './nsswitch.ts';
 import { firstListening, nscdServesHosts } from './resolver-socket.ts';
@@ -105,7 +106,7 @@ export async function outsideResolvers(nsswitch: string): Promise<OutsideResolve
  * The sockets to close to a run in enforce mode, so that it resolves names itself. Names asked outside would be unknown
  * here, and their addresses wrongly judged: where one cannot be closed this throws SetupFailure `outside-resolver`.
  */
-export async function socketsToClose(nsswitch: string): Promise<string[]> {
+export async function socketsToClose(nsswitch: string): Promise<ClosedSocket[]> {
   const asked = (await outsideResolvers(nsswitch)).filter(({ anyName }) => anyName);
   if (asked.length === 0) return [];
   const able = hasUnixConnect();
@@ -116,5 +117,7 @@ export async function socketsToClose(nsswitch: string): Promise<string[]> {
       `${open.name} would answer the run's lookups from outside, where they cannot be guarded`,
       open.remedy,
     );
-  return asked.flatMap(({ sockets }) => sockets);
+  // As if nobody listened, so that the asker goes on to the next source.
+  const errno = constants.errno.ECONNREFUSED;
+  return asked.flatMap(({ sockets }) => sockets.map((path) => ({ path, errno })));
 }

@@ -25,8 +25,6 @@ export interface ReadPolicy {
   readonly files: readonly PolicyFile[];
   /** Every mistake, its file by path; those of staged policies too. */
   readonly problems: readonly Problem[];
-  /** What is accepted and not in force yet. */
-  readonly notices: readonly string[];
   /** The staged policies that load, by deployment. */
   readonly staged: ReadonlyMap<string, StagedPolicy>;
 }
@@ -100,12 +98,12 @@ export function readPolicy(path: string, now: Date | null = null): ReadPolicy {
 function readFiles(path: string, now: Date | null): Omit<ReadPolicy, 'staged'> {
   const files = filesOf(path).map((named): PolicyFile => ({ ...named, text: readText(named.file) }));
   const sources = files.map(({ name, text }): PolicySource => ({ path: name, text }));
-  const { policy, problems, notices } = parsePolicy(sources, now);
+  const { policy, problems } = parsePolicy(sources, now);
   const told = new Map(files.map(({ file, name }) => [name, file]));
   const placed = problems.map((problem) => ({ ...problem, file: told.get(problem.file) ?? problem.file }));
   const hash = createHash('sha256');
   for (const { path: name, text } of sources) hash.update(`${name}\0${text}\0`);
-  return { policy, id: hash.digest('hex').slice(0, 7), files, problems: placed, notices };
+  return { policy, id: hash.digest('hex').slice(0, 7), files, problems: placed };
 }
 
 /** What a staged policy stages in its turn is not followed: it may be a copy of the one that names it. */

@@ -5,7 +5,7 @@ import type { Transport } from '../model/destination.ts';
 import type { AuditEvent, EventDestination, EventKind, EventOutcome, EventRule } from '../model/event.ts';
 import type { Name } from '../model/name.ts';
 import type { Opening } from '../model/opening.ts';
-import type { RuleReference, Verdict } from '../model/verdict.ts';
+import type { Answer, RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { type Decision, evaluateLookup } from '../policy/evaluate.ts';
 import type { LookupCache } from '../policy/lookup-cache.ts';
@@ -18,7 +18,7 @@ import {
 } from '../policy/opening.ts';
 import { mentions } from './asker.ts';
 import type { Clock } from './clock.ts';
-import { delegateAt } from './delegates.ts';
+import { type Delegate, delegateAt, isNamed } from './delegates.ts';
 import type { Dependencies } from './dependency.ts';
 import { errnoName } from './errno.ts';
 import type { Facts } from './facts.ts';
@@ -124,6 +124,7 @@ export class Recorder {
   readonly #nextId: () => string;
   readonly #remembered = new LatestCall();
   readonly #mask: Mask;
+  readonly #wentThrough: (path: string) => void;
   /** Calls the kernel decided otherwise than the policy says: a fault of this program. */
   disagreements = 0;
 
@@ -136,6 +137,8 @@ export class Recorder {
     common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'attached'>;
     nextId: () => string;
     mask?: Mask;
+    /** Work was handed to a delegate whose socket ought to be closed. */
+    wentThrough?: (path: string) => void;
   }) {
     this.#era = options.era;
     this.#eras.set(options.era.generation, options.era);
@@ -146,6 +149,7 @@ export class Recorder {
     this.#common = options.common;
     this.#nextId = options.nextId;
     this.#mask = options.mask ?? createMask();
+    this.#wentThrough = options.wentThrough ?? (() => {});
   }
 
   /** Another policy is in force from now on. */
@@ -247,12 +251,11 @@ export class Recorder {
     if (protocol === undefined || record.errno !== 0) return null;
     const delegate = record.path === null ? null : delegateAt(record.path);
     if (protocol === 'unix' && !delegate) return null;
-    const reason = delegate
-      ? `${delegate.name} ${delegate.does}, outside the run: what it does for it is not guarded`
-      : 'no hook of a cgroup sees what this socket sends';
-    const rule = builtIn(reason);
-    const decision: Decision = { verdict: 'allow', answer: 'allow', rule, service: null, cycle: null };
-    return this.#recorded(delegate ? 'exec-outside' : 'connect', record, decision, 'allow', {
+    const decision = delegate
+      ? this.#handedOn(delegate)
+      : decisionOf('allow', builtIn('no hook of a cgroup sees what this socket sends'));
+    if (delegate && record.path !== null && decision.answer === 'deny') this.#wentThrough(record.path);
+    return this.#recorded(delegate ? 'exec-outside' : 'connect', record, decision, decision.verdict, {
       destination: {
         ...{ address: null, port: record.port, protocol, service: null },
         names: record.path === null ? [] : [record.path],
@@ -268,19 +271,31 @@ export class Recorder {
 
   /** A call to a delegate whose socket is closed to the run: no policy was asked, and nothing was handed on. */
   closed(record: ClosedRecord): Recorded {
-    const { name, does } = delegateAt(record.path) ?? { name: record.path, does: 'answers' };
-    const reason = `${name} ${does}, outside the run: its socket is closed to the run`;
-    const rule = builtIn(reason);
-    const decision: Decision = { verdict: 'deny', answer: 'deny', rule, service: null, cycle: null };
-    return this.#recorded('exec-outside', record, decision, null, {
+    const delegate = delegateAt(record.path) ?? { name: record.path, does: 'answers' };
+    const said = this.#handedOn(delegate);
+    const reason = `${delegate.name} ${delegate.does}, outside the run: its socket is closed to the run`;
+    const denied = said.answer === 'deny';
+    const decision = denied ? said : decisionOf('deny', builtIn(reason));
+    const errno = errnoName(record.errno);
+    return this.#recorded('exec-outside', record, decision, denied ? 'deny' : null, {
       destination: { address: null, port: null, protocol: 'unix', service: null, names: [record.path] },
-      outcome: { ...NO_OUTCOME, errno: errnoName(record.errno) },
+      outcome: { ...NO_OUTCOME, errno },
       hook: 'cgroup/connect_unix',
-      saw: null,
+      saw: denied ? `connect() = ${errno}` : null,
       comm: record.comm,
       uid: record.uid,
       count: 1,
     });
+  }
+
+  /** What the policy says of work for a delegate; it has no word on those that only look up names and users. */
+  #handedOn({ name, does }: Delegate): Decision {
+    const said = isNamed(name) ? this.#era.policy.delegates.get(name) : undefined;
+    if (said) return decisionOf(said.answer, said.rule);
+    return decisionOf(
+      'allow',
+      builtIn(`${name} ${does}, outside the run: what it does for it is not guarded`),
+    );
   }
 
   /** @param names what is known of the attempt it belongs to, the name asked for first */
@@ -395,6 +410,12 @@ function stagedWord({ staged }: Era, judge: (staged: StagedRun) => Decision): Pi
 
 function inNamespace({ elsewhere }: AttemptRecord, placed: Placed): CompiledPolicy {
   return elsewhere ? placed.elsewhere : placed.policy;
+}
+
+/** Of what went through: a denial that could not be made is one that would be. */
+function decisionOf(answer: Answer, rule: RuleReference): Decision {
+  const verdict = answer === 'allow' ? 'allow' : 'would-deny';
+  return { verdict, answer, rule, service: null, cycle: null };
 }
 
 /** What the guard itself has to say of a call. */

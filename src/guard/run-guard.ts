@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { createMask, type Mask } from '../audit/mask.ts';
 import { type Cgroup, createCgroup, isThere, moveProcess, processesIn } from '../kernel/cgroup.ts';
 import { native } from '../kernel/native.ts';
-import { closeSockets } from '../kernel/unix-connect.ts';
 import { type Limits, NO_LIMITS } from '../model/limits.ts';
 import type { LeftProcess, RunLimits } from '../model/summary.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { type Attachment, Residents } from './attachment.ts';
+import { ClosedSockets, type SocketToClose } from './closed-sockets.ts';
 import { Dependencies } from './dependency.ts';
 import type { Engine } from './engine.ts';
 import { findProcess } from './found-process.ts';
@@ -16,9 +16,7 @@ import { kill, release, removeWhenEmpty } from './leftover.ts';
 import { imposeLimits } from './limits.ts';
 import { LiveEntry } from './live-entry.ts';
 import type { GivenCommand } from './naming.ts';
-import { socketsToClose } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
-import { readIfThere } from './readable.ts';
 import type { Recorded, StagedRun } from './recorder.ts';
 import type { RunCounts } from './registry.ts';
 import type { UndoList } from './undo.ts';
@@ -100,12 +98,6 @@ export interface Finished {
 
 /** How often it is looked whether the guard is still in place. */
 const LOOK_MS = 500;
-const NSSWITCH = '/etc/nsswitch.conf';
-
-/** UNIX sockets that are closed to runs of a policy. Throws SetupFailure where one ought to be and cannot. */
-export async function closedTo(policy: CompiledPolicy): Promise<readonly string[]> {
-  return policy.mode === 'enforce' ? await socketsToClose(readIfThere(NSSWITCH)) : [];
-}
 
 /**
  * Guards one run in an engine, which `engineFor` gives once the run is on file: all or nothing, what was done is in
@@ -113,7 +105,7 @@ export async function closedTo(policy: CompiledPolicy): Promise<readonly string[
  */
 export async function guardRun(
   options: RunGuardOptions,
-  closed: readonly string[],
+  closed: readonly SocketToClose[],
   engineFor: () => Promise<Engine>,
   undo: UndoList,
 ): Promise<RunGuard> {
@@ -145,10 +137,12 @@ export async function guardRun(
   const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
   undo.add('dependencies', () => dependencies.close());
   const residents = attach && new Residents(attach.cgroup, processes, dependencies);
-  closeSockets(engine.programs.map('closed_sockets'), cgroup.id, closed);
+  const sockets = new ClosedSockets(engine.programs.map('closed_sockets'), cgroup.id, closed);
+  undo.add('closed sockets', () => sockets.clear());
   const { host, deployment, policyId, policyElsewhere, staged, leases = LEASE_SETTINGS } = options;
   const run = new GuardedRun(engine, {
     ...{ cgroup, policy, policyElsewhere, policyId, staged, processes, dependencies, mask, leases },
+    sockets,
     common: { host, run: id, deployment, ...(attach?.service == null ? {} : { attached: attach.service }) },
     admit: (record) => residents?.admit(record) ?? true,
     syscalls: options.syscalls,
@@ -160,7 +154,8 @@ export async function guardRun(
   engine.add(run);
   undo.add('run in the engine', () => engine.remove(run));
   if (policy.mode === 'enforce') await engine.startDns(policy.dns.servers);
-  const needs = { modes: [policy.mode], closes: closed.length > 0 };
+  // A policy that is put in force later may close sockets, too.
+  const needs = { modes: [policy.mode], closes: policy.mode === 'enforce' && engine.programs.closes };
   const attachment = engine.programs.attach(cgroup, id, needs);
   undo.add('programs', () => attachment.detach());
   residents?.adoptAll(cgroup.path);

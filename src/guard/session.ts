@@ -3,8 +3,9 @@ import { native } from '../kernel/native.ts';
 import { preflight } from '../kernel/preflight.ts';
 import { loadPrograms, type Programs } from '../kernel/programs.ts';
 import { Clock } from './clock.ts';
+import { closedTo } from './closed-sockets.ts';
 import { Engine } from './engine.ts';
-import { closedTo, guardRun, type RunGuard, type RunGuardOptions } from './run-guard.ts';
+import { guardRun, type RunGuard, type RunGuardOptions } from './run-guard.ts';
 import { UndoList } from './undo.ts';
 
 /** One run with an engine of its own, started by this process. */

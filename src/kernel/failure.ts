@@ -31,6 +31,7 @@ export type SetupFailureCode =
   | 'dns-proxy'
   | 'inherited-socket'
   | 'outside-resolver'
+  | 'delegate-open'
   | 'state'
   | 'no-target'
   | 'unfit-target'

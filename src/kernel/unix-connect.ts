@@ -1,4 +1,3 @@
-import { constants } from 'node:os';
 import type { BpfMap, NativeError } from './binding.ts';
 import { ownCgroup, withCgroupFd } from './cgroup.ts';
 import * as layout from './layout.gen.ts';
@@ -21,14 +20,34 @@ export function hasUnixConnect(): boolean {
   }
 }
 
+/** A socket that is closed to a run. */
+export interface ClosedSocket {
+  /** A path, or an abstract name with `@` in front. */
+  readonly path: string;
+  /** What who connects to it gets. */
+  readonly errno: number;
+}
+
 /**
- * Closes UNIX sockets to a run: who connects to one of these paths gets ECONNREFUSED, as if nobody listened. A path is
- * text: what is called by another one, as a relative path, through `..` or another link, is another.
+ * Closes UNIX sockets to a run. A path is text: what is called by another one, as a relative path, through `..` or
+ * another link, is another.
  */
-export function closeSockets(map: BpfMap, run: bigint, paths: readonly string[]): void {
-  const errno = Buffer.alloc(4);
-  errno.writeUInt32LE(constants.errno.ECONNREFUSED);
-  for (const path of paths) native().mapUpdate(map, closedKey(run, path), errno);
+export function closeSockets(map: BpfMap, run: bigint, sockets: readonly ClosedSocket[]): void {
+  const value = Buffer.alloc(4);
+  for (const { path, errno } of sockets) {
+    value.writeUInt32LE(errno);
+    native().mapUpdate(map, closedKey(run, path), value);
+  }
+}
+
+/** Opens them to the run again. */
+export function openSockets(map: BpfMap, run: bigint, paths: Iterable<string>): void {
+  for (const path of paths) native().mapDelete(map, closedKey(run, path));
+}
+
+/** Whether a socket can be called so. */
+export function isAddress(path: string): boolean {
+  return Buffer.byteLength(path) <= layout.closedKey.path.size;
 }
 
 /** Opens those of a run that is over. */
@@ -43,7 +62,7 @@ export function openSockets(map: BpfMap, run: bigint): void {
 
 function closedKey(run: bigint, path: string): Buffer {
   const { size, run: of, length, path: at } = layout.closedKey;
-  const bytes = Buffer.from(path);
+  const bytes = Buffer.from(path.replace(/^@/, '\0'));
   if (bytes.length > at.size) throw new RangeError(`${path} is longer than a socket's address`);
   const key = Buffer.alloc(size);
   key.writeBigUInt64LE(run, of.offset);

@@ -6,11 +6,13 @@ export function formatTarget({ kind, destination }: AuditEvent): string {
   return destination === null ? 'an unknown destination' : formatDestination(kind, destination);
 }
 
-/** `github.com:443/tcp`, `[2001:db8::1]:443/tcp`, `192.0.2.7/icmp`, or for a lookup `github.com (dns)`. */
+/** `github.com:443/tcp`, `[2001:db8::1]:443/tcp`, `192.0.2.7/icmp`, for a lookup `github.com (dns)`, for a UNIX socket its path. */
 export function formatDestination(kind: EventKind, destination: EventDestination): string {
   const { names, address, port, protocol } = destination;
   const host = names[0] ?? address ?? 'an unknown destination';
   if (kind === 'dns') return `${host} (dns)`;
+  // A path is no host.
+  if (protocol === 'unix') return host;
   const bracketed = host.includes(':') ? `[${host}]` : host;
   const end =
     port === null || (port === 0 && protocol !== 'tcp' && protocol !== 'udp') ? host : `${bracketed}:${port}`;

@@ -1,5 +1,7 @@
 import { NO_LIMITS } from '../model/limits.ts';
+import { NO_MATCH } from './match.ts';
 import type { Deployment } from './policy.ts';
+import { NO_ROLES } from './roles.ts';
 
 /** A deployment as it is when nothing is said of it but its name. */
 export function bareDeployment(name: string, deploys: readonly string[]): Deployment {
@@ -17,5 +19,9 @@ export function bareDeployment(name: string, deploys: readonly string[]): Deploy
     onDeny: 'EPERM',
     staged: null,
     limits: NO_LIMITS,
+    match: NO_MATCH,
+    roles: NO_ROLES,
+    delegates: new Map(),
+    observeUnits: false,
   };
 }

@@ -1,8 +1,10 @@
 import { pathsTo } from '../graph/paths.ts';
 import { type Address, type Prefix, parsePrefix } from '../model/address.ts';
+import type { DelegateName } from '../model/delegate.ts';
 import { type Limits, NO_LIMITS } from '../model/limits.ts';
 import type { Mode, RuleKind, RuleReference } from '../model/verdict.ts';
 import { builtinServices } from './builtin.ts';
+import { type CompiledDelegate, compileDelegates, sshdClauses } from './delegate.ts';
 import type { DestPattern } from './dest.ts';
 import { nearest } from './nearest.ts';
 import { type Pattern, PatternIndex } from './pattern-index.ts';
@@ -38,6 +40,10 @@ export interface CompiledPolicy {
   };
   /** The deployment's. */
   readonly limits: Limits;
+  /** What becomes of work handed to others on the host. */
+  readonly delegates: ReadonlyMap<DelegateName, CompiledDelegate>;
+  /** Whether units that the run sets going are audited. */
+  readonly observeUnits: boolean;
   /** Highest first: floor, --deny, circular, the deployment's rules with --allow. */
   readonly tiers: readonly Tier[];
   /** Answers where no tier does. */
@@ -81,6 +87,7 @@ export function compile(policy: Policy | null, options: CompileOptions): Compile
     dests.flatMap((dest) =>
       clausesOf(optionRule(dest, answer), 'option', services, `--${answer} ${dest.text}`),
     );
+  const delegates = compileDelegates(deployment);
   const clauses = {
     floor: (policy?.floor ?? []).flatMap((rule) => clausesOf(rule, 'floor', services)),
     options: optionClauses(options.deny, 'deny'),
@@ -88,6 +95,7 @@ export function compile(policy: Policy | null, options: CompileOptions): Compile
     rules: [
       ...(deployment?.rules ?? []).flatMap((rule) => clausesOf(rule, rule.answer, services)),
       ...optionClauses(options.allow, 'allow'),
+      ...sshdClauses(delegates.get('sshd'), options.ownAddresses),
     ],
   };
   const tiers = [clauses.floor, clauses.options, clauses.circular, clauses.rules];
@@ -102,6 +110,8 @@ export function compile(policy: Policy | null, options: CompileOptions): Compile
       onDeny: deployment?.dns.onDeny ?? 'nxdomain',
     },
     limits: deployment?.limits ?? NO_LIMITS,
+    delegates,
+    observeUnits: deployment?.observeUnits ?? false,
     tiers: tiers.map((list) => new Tier(list)),
     fallback,
     ownAddresses: new Set(options.ownAddresses),

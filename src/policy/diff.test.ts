@@ -95,7 +95,7 @@ describe('no difference', () => {
     ],
     ['defaults written out', BASE.replace('    allow:', '    mode: enforce\n    default: deny\n    allow:')],
   ])('%s', (_, text) => {
-    expect(diff(BASE, text)).toEqual({ floor: [], services: [], deployments: [] });
+    expect(diff(BASE, text)).toEqual({ floor: [], settings: [], services: [], deployments: [] });
   });
 
   test('two halves and their whole', () => {
@@ -211,4 +211,35 @@ test('a limit that changed is told in the policy language', () => {
     { setting: 'limits.cpu', before: '50%', after: null },
     { setting: 'limits.tasks', before: null, after: '9' },
   ]);
+});
+
+test('who may do what, what is matched and who is handed work are told in the policy language', () => {
+  const policy = (roles: string, rest: string) =>
+    `version: 1\nservices: { d: { hosts: [d.c] } }\nroles: ${roles}\ndeployments: { d: { ${rest} } }`;
+  const found = diff(
+    policy(
+      '{ run: [b, a], apply: [] }',
+      'match: { units: [b.service, a.service] }, delegate: { docker: deny }',
+    ),
+    policy(
+      '{ run: [a, b, "user:c"] }',
+      'match: { units: [a.service], required: false }, roles: { run: [x] }, observe_units: true',
+    ),
+  );
+  expect(found.settings).toEqual([
+    { setting: 'roles.run', before: 'a, b', after: 'a, b, user:c' },
+    { setting: 'roles.apply', before: '[]', after: null },
+  ]);
+  expect(found.deployments[0]?.settings).toEqual([
+    { setting: 'match.units', before: 'a.service, b.service', after: 'a.service' },
+    { setting: 'match.required', before: 'true', after: 'false' },
+    { setting: 'roles.run', before: null, after: 'x' },
+    { setting: 'delegate.docker', before: 'deny', after: null },
+    { setting: 'observe_units', before: null, after: 'true' },
+  ]);
+  const same = diff(
+    policy('{ run: [a, b] }', 'delegate: { docker: deny, cron: allow }'),
+    policy('{ run: [b, a] }', 'delegate: { cron: allow, docker: deny }'),
+  );
+  expect([same.settings, same.deployments]).toEqual([[], []]);
 });

@@ -3,12 +3,15 @@ import { type CompiledPolicy, compile } from './compile.ts';
 import { coverHosts, coverPorts, coverPrefixes } from './cover.ts';
 import { type CallChange, diffCalls } from './diff-calls.ts';
 import { writtenLimits } from './limits.ts';
-import type { Deployment, Policy, Service } from './policy.ts';
+import type { Deployment, Match, Policy, Service } from './policy.ts';
+import { writtenRoles } from './roles.ts';
 
 /** How two policies differ in meaning; order, comments and ways of writing the same are no difference. */
 export interface PolicyDiff {
   /** Whatever the deployment. */
   readonly floor: readonly CallChange[];
+  /** Settings of the whole policy. */
+  readonly settings: readonly SettingChange[];
   readonly services: readonly ObjectDiff[];
   readonly deployments: readonly DeploymentDiff[];
 }
@@ -37,6 +40,7 @@ export interface SettingChange {
 export function diffPolicies(before: Policy, after: Policy, now: Date): PolicyDiff {
   return {
     floor: diffCalls(compileAt(onlyFloor(before), FLOOR, now), compileAt(onlyFloor(after), FLOOR, now)),
+    settings: changedSettings(writtenRoles(before.roles), writtenRoles(after.roles)),
     services: diffObjects(before.services, after.services, serviceSettings),
     deployments: diffObjects(before.deployments, after.deployments, deploymentSettings, (name) =>
       diffCalls(compileAt(before, name, now), compileAt(after, name, now)),
@@ -44,8 +48,8 @@ export function diffPolicies(before: Policy, after: Policy, now: Date): PolicyDi
   };
 }
 
-export function isSame({ floor, services, deployments }: PolicyDiff): boolean {
-  return floor.length + services.length + deployments.length === 0;
+export function isSame({ floor, settings, services, deployments }: PolicyDiff): boolean {
+  return floor.length + settings.length + services.length + deployments.length === 0;
 }
 
 function compileAt(policy: Policy, deployment: string, now: Date): CompiledPolicy {
@@ -124,7 +128,24 @@ function deploymentSettings(deployment: Deployment): Record<string, string | nul
     'limits.cpu': limits.cpu,
     'limits.memory': limits.memory,
     'limits.tasks': limits.tasks,
+    ...matchSettings(deployment.match),
+    ...writtenRoles(deployment.roles),
+    ...Object.fromEntries(
+      [...deployment.delegates].map(([name, { answer }]) => [`delegate.${name}`, answer]),
+    ),
+    observe_units: deployment.observeUnits ? 'true' : null,
     ...waived,
+  };
+}
+
+function matchSettings({ patterns, required }: Match): Record<string, string | null> {
+  const of = (kind: Match['patterns'][number]['kind']) =>
+    listed(patterns.filter((pattern) => pattern.kind === kind).map(({ text }) => text));
+  return {
+    'match.units': of('unit'),
+    'match.slices': of('slice'),
+    'match.cgroups': of('cgroup'),
+    'match.required': patterns.length > 0 ? String(required) : null,
   };
 }
 

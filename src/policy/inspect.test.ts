@@ -30,6 +30,11 @@ describe('policy check warns, at the line, of', () => {
   test.each([
     ['nothing, where there is nothing', deployment('allow: [{ service: mirror }]'), []],
     [
+      'cgroups that two deployments match',
+      'services: { a: { hosts: [a.b] }, b: { hosts: [b.b] } }\ndeployments:\n  a: { match: { units: ["d-*.service", "e.service"], slices: [d.slice] } }\n  b:\n    match:\n      units: [f.service, "*-x.service"]\n      cgroups: [/system.slice/e.service, /x]',
+      ['7 match-overlap', '8 match-overlap'],
+    ],
+    [
       'services that need each other',
       'services:\n  a: { hosts: [a.b], depends_on: [b] }\n  b: { hosts: [b.b], depends_on: [c] }\n  c: { hosts: [c.b], depends_on: [x, a] }\n  x: {}\ndeployments: { a: {} }',
       ['3 service-cycle'],

@@ -1,6 +1,7 @@
 import { compile } from './compile.ts';
 import { inspectCircular, OpenServices } from './inspect-circular.ts';
 import { inspectDeployment } from './inspect-deployment.ts';
+import { inspectMatches } from './inspect-matches.ts';
 import { inspectOverlaps } from './inspect-overlaps.ts';
 import { inspectFloor, inspectRules } from './inspect-rules.ts';
 import { inspectServices } from './inspect-services.ts';
@@ -18,7 +19,11 @@ export function inspectPolicy(policy: Policy, files: readonly ReadFile[], now: D
   const inspected: Inspected = { policy, whereabouts: new Whereabouts(files), now };
   const options = { allow: [], deny: [], default: null, mode: null, ownAddresses: [], now };
   const standIns = standInsOf(policy);
-  const problems = [...inspectServices(inspected), ...inspectOverlaps(inspected)];
+  const problems = [
+    ...inspectServices(inspected),
+    ...inspectOverlaps(inspected),
+    ...inspectMatches(inspected),
+  ];
   const open = new OpenServices();
   for (const [i, deployment] of [...policy.deployments.values()].entries()) {
     const compiled = compile(policy, { deployment: deployment.name, ...options });

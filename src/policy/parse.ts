@@ -2,9 +2,12 @@ import type { Limits } from '../model/limits.ts';
 import { parseMaskPattern } from '../model/mask-pattern.ts';
 import { builtinServices } from './builtin.ts';
 import { checkDeployment } from './check.ts';
+import { checkMatch } from './check-match.ts';
 import { readDate } from './date.ts';
+import { readDelegates } from './delegate.ts';
 import { inspectPolicy } from './inspect.ts';
 import { readCpu, readMemory, readTasks } from './limits.ts';
+import { readMatch } from './match.ts';
 import { nearest } from './nearest.ts';
 import { nameFault } from './object-name.ts';
 import { readHost } from './pattern.ts';
@@ -14,6 +17,7 @@ import { readAddress, readPrefix } from './prefix.ts';
 import { type Fault, fault, type Problem } from './problem.ts';
 import { type PolicySource, type ReadFile, readFile } from './read-file.ts';
 import { ValueReader } from './read-rule.ts';
+import { NO_ROLES, readRoles } from './roles.ts';
 import type { DeploymentData, ServiceData } from './schema.ts';
 
 export interface Parsed {
@@ -21,8 +25,6 @@ export interface Parsed {
   readonly policy: Policy | null;
   /** Every mistake, by file and position; warnings too. */
   readonly problems: readonly Problem[];
-  /** What is accepted and not in force yet, in plain words. */
-  readonly notices: readonly string[];
 }
 
 /**
@@ -45,7 +47,7 @@ export function parsePolicy(sources: readonly PolicySource[], now: Date | null =
   problems.sort(
     (a, b) => (order.get(a.file) ?? 0) - (order.get(b.file) ?? 0) || a.line - b.line || a.column - b.column,
   );
-  return { policy: isSound ? policy : null, problems, notices: noticesOf(files) };
+  return { policy: isSound ? policy : null, problems };
 }
 
 /** With a file that could not be read, references are not checked: what they name may be in it. */
@@ -59,6 +61,7 @@ function build(files: readonly ReadFile[], problems: Problem[], readable: boolea
   const deployments = new Map<string, Deployment>();
   const floor: Rule[] = [];
   const mask: string[] = [];
+  let roles = NO_ROLES;
   const first = new Map<string, string>();
   for (const file of files) {
     const reader = new ValueReader(file, problems, serviceFault);
@@ -85,16 +88,21 @@ function build(files: readonly ReadFile[], problems: Problem[], readable: boolea
       floor.push(...readRules(reader, ['floor'], file.data.floor));
     if (file.data.mask && define(['mask'], '`mask`', null))
       mask.push(...reader.list(['mask'], file.data.mask, readMask));
+    if (file.data.roles && define(['roles'], '`roles`', null))
+      roles = readRoles(reader, ['roles'], file.data.roles);
   }
+  const matched = new Map<string, string>();
   for (const file of files) {
     const reader = new ValueReader(file, problems, serviceFault);
     for (const [name, data] of Object.entries(file.data.deployments ?? {})) {
       const deployment = deployments.get(name);
       const own = deployment?.source === reader.keySource(['deployments', name]);
-      if (deployment && own) checkDeployment(reader, deployment, data, services);
+      if (!deployment || !own) continue;
+      checkDeployment(reader, deployment, data, services);
+      checkMatch(reader, deployment, data, matched);
     }
   }
-  return { services, floor, deployments, mask };
+  return { services, floor, deployments, mask, roles };
 }
 
 function readMask(text: string): string | Fault {
@@ -169,6 +177,10 @@ function readDeployment(
     onDeny: data.on_deny ?? 'EPERM',
     staged: data.staged === undefined ? null : readStaged(reader, [...at, 'staged'], data.staged),
     limits: readLimits(reader, [...at, 'limits'], data.limits ?? {}),
+    match: readMatch(reader, [...at, 'match'], data.match),
+    roles: readRoles(reader, [...at, 'roles'], data.roles),
+    delegates: readDelegates(reader, [...at, 'delegate'], data.delegate),
+    observeUnits: data.observe_units ?? false,
   };
 }
 
@@ -199,14 +211,4 @@ function readWaivers(reader: ValueReader, at: readonly string[], data: Deploymen
     const { owner = null, reason = null } = waiver;
     return [{ service, until, source: reader.source([...at, i]), owner, reason }];
   });
-}
-
-/** Words the language has and this version does not act on. */
-function noticesOf(files: readonly ReadFile[]): string[] {
-  const used = new Set<string>();
-  for (const { data } of files) {
-    if (data.roles) used.add('roles');
-    for (const deployment of Object.values(data.deployments ?? {})) if (deployment.match) used.add('match');
-  }
-  return [...used].map((key) => `\`${key}\` in the policy is accepted and not in force yet`);
 }

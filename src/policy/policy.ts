@@ -1,4 +1,5 @@
 import type { Address, Prefix } from '../model/address.ts';
+import type { DelegateName } from '../model/delegate.ts';
 import type { Limits } from '../model/limits.ts';
 import type { Answer, Mode } from '../model/verdict.ts';
 import type { LastDay } from './date.ts';
@@ -56,6 +57,40 @@ export interface StagedFile {
   readonly column: number;
 }
 
+/** A user or a group of the host, by name. */
+export interface Subject {
+  readonly kind: 'group' | 'user';
+  readonly name: string;
+}
+
+/** Who may do what beside root, and of members of the group; null: nothing is said. A deployment has no `apply`, `attach`. */
+export interface Roles {
+  readonly run: readonly Subject[] | null;
+  readonly apply: readonly Subject[] | null;
+  readonly entries: readonly Subject[] | null;
+  readonly attach: readonly Subject[] | null;
+  readonly breakGlass: readonly Subject[] | null;
+}
+
+/** Cgroups by the name of their unit or slice, or by their path from the root of the tree; `*` is within one part. */
+export interface CgroupPattern {
+  readonly kind: 'unit' | 'slice' | 'cgroup';
+  readonly text: string;
+}
+
+/** What is guarded without a wrapper. */
+export interface Match {
+  readonly patterns: readonly CgroupPattern[];
+  /** Whether what cannot be guarded must not start. */
+  readonly required: boolean;
+}
+
+/** What becomes of work for a delegate. */
+export interface DelegateRule {
+  readonly answer: Answer;
+  readonly source: Source;
+}
+
 export type DnsDenial = 'nxdomain' | 'refuse' | 'resolve';
 export type DenialErrno = 'EPERM' | 'ECONNREFUSED';
 
@@ -78,6 +113,12 @@ export interface Deployment {
   readonly onDeny: DenialErrno;
   readonly staged: StagedFile | null;
   readonly limits: Limits;
+  readonly match: Match;
+  readonly roles: Roles;
+  /** Those that are named. */
+  readonly delegates: ReadonlyMap<DelegateName, DelegateRule>;
+  /** Whether units that a run sets going are audited. */
+  readonly observeUnits: boolean;
 }
 
 /** A policy as written, checked and with every reference known to lead somewhere. */
@@ -87,4 +128,5 @@ export interface Policy {
   readonly deployments: ReadonlyMap<string, Deployment>;
   /** Patterns of secrets in command lines, beside the known ones. */
   readonly mask: readonly string[];
+  readonly roles: Roles;
 }

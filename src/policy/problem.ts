@@ -25,6 +25,10 @@ export const problemCodes = {
   'bad-rule': 'a rule does not say what it is about',
   'bad-dest': 'a destination cannot be read',
   'bad-mask': 'a pattern of secrets cannot be read',
+  'bad-role': 'a role names nobody that can be',
+  'bad-match': 'a unit, slice or cgroup cannot be matched so',
+  'bad-delegate': 'a delegate cannot be treated so',
+  'duplicate-match': 'two deployments match the same',
   'unknown-service': 'a service is not defined',
   'nothing-deployed': 'a deployment deploys no service, so nothing is circular',
   'idle-waiver': 'a waiver waives nothing',
@@ -40,6 +44,7 @@ export const problemCodes = {
   'empty-rule': 'a rule is about a service without hosts and addresses',
   'shadowed-rule': 'a rule never decides, since others stand above it',
   overlap: 'patterns of two services overlap',
+  'match-overlap': 'cgroups can be matched by two deployments',
   'lapsing-waiver': 'a waiver lapses within 14 days',
   'unused-service': 'nothing uses a service',
 } as const;

@@ -159,8 +159,9 @@ function describe(where: Path): string {
       : top === 'deployments'
         ? `deployment \`${name}\``
         : `\`${top}\``;
-  if (where.length === 2 && top !== 'floor') return object;
-  const list = top === 'floor' ? name : key;
+  const flat = top === 'floor' || top === 'roles';
+  if (where.length === 2 && !flat) return object;
+  const list = flat ? name : key;
   const index = where.find((step) => typeof step === 'number');
   return index === undefined
     ? `\`${String(list)}\` of ${object}`

@@ -1,5 +1,10 @@
 import { z } from 'zod';
+import { DELEGATES, type DelegateName } from '../model/delegate.ts';
 import { MOST_MASK_PATTERNS } from '../model/mask-pattern.ts';
+
+/** Each is looked up on the host; and each cgroup of the host is held against each pattern. */
+const MOST_SUBJECTS = 100;
+const MOST_PATTERNS = 100;
 
 const port = z.union([z.number(), z.string()]).describe('`443`, `443/tcp`, `8000-8100/udp`');
 const ports = z.array(port).min(1);
@@ -42,6 +47,13 @@ const waiver = z.strictObject({
   reason: z.string().optional(),
 });
 
+const subjects = z
+  .array(z.string())
+  .max(MOST_SUBJECTS)
+  .describe('groups, `ops`, and users, `user:alice`; `[]`: nobody but root');
+const patterns = z.array(z.string()).min(1).max(MOST_PATTERNS);
+const delegated = z.enum(['allow', 'audit', 'deny']).optional();
+
 const deployment = z.strictObject({
   deploys: z
     .array(name)
@@ -50,12 +62,39 @@ const deployment = z.strictObject({
     .describe('the services it deploys; default: the one of its own name'),
   match: z
     .strictObject({
-      units: z.array(z.string()).optional(),
-      slices: z.array(z.string()).optional(),
-      cgroups: z.array(z.string()).optional(),
+      units: patterns.optional().describe('`deploy-mysql@*.service`; `*` is any characters'),
+      slices: patterns.optional().describe('`deploy.slice`'),
+      cgroups: patterns.optional().describe('from the root of the tree: `/system.slice/foo-*`'),
+      required: z
+        .boolean()
+        .optional()
+        .describe('a unit with `acyclic require` that cannot be guarded does not start; default: true'),
     })
     .optional()
-    .describe('guarded without a wrapper, by the daemon (not in force yet)'),
+    .describe('guarded without a wrapper, by the daemon'),
+  roles: z
+    .strictObject({
+      run: subjects.optional().describe('who may run this deployment, in place of what the policy says'),
+      entries: subjects.optional().describe('who may make live entries of it'),
+      break_glass: subjects.optional().describe('who may run it with --break-glass'),
+    })
+    .optional()
+    .describe('who may do what through the daemon'),
+  delegate: z
+    .strictObject(
+      Object.fromEntries(
+        (Object.keys(DELEGATES) as DelegateName[]).map((name) => [
+          name,
+          delegated.describe(`${DELEGATES[name]}, outside the run`),
+        ]),
+      ) as Record<DelegateName, typeof delegated>,
+    )
+    .optional()
+    .describe('work handed to others on the host; default: audit, of ssh-agent allow'),
+  observe_units: z
+    .boolean()
+    .optional()
+    .describe('audit the units of systemd that a run sets going, by the daemon'),
   mode: z.enum(['enforce', 'audit']).optional().describe('default: enforce'),
   default: z.enum(['deny', 'allow']).optional().describe('what no rule names; default: deny'),
   circular: z.enum(['deny', 'off']).optional().describe('default: deny'),
@@ -99,12 +138,14 @@ export const policyFile = z.strictObject({
     .describe('secrets beside the known ones: text with one `*`, which stands for the secret'),
   roles: z
     .strictObject({
-      run: z.array(z.string()).optional(),
-      apply: z.array(z.string()).optional(),
-      break_glass: z.array(z.string()).optional(),
+      run: subjects.optional().describe('who may run; default: every member of the group acyclic'),
+      apply: subjects.optional().describe('who may apply, reload and roll back a policy'),
+      entries: subjects.optional().describe('who may make and remove live entries'),
+      attach: subjects.optional().describe('who may attach to a cgroup, and detach'),
+      break_glass: subjects.optional().describe('who may run with --break-glass'),
     })
     .optional()
-    .describe('groups that may run, apply and break glass (not in force yet)'),
+    .describe('who may do what through the daemon; root may do all'),
 });
 
 export type PolicyFile = z.infer<typeof policyFile>;

@@ -59,6 +59,7 @@ beforeAll(async () => {
   undo.push(() => engine.close());
   run = new GuardedRun(engine, {
     ...{ ...POLICIES[0], cgroup, processes, mask: createMask(), leases: LEASE_SETTINGS, syscalls: false },
+    sockets: null,
     common: { host: 'test', run: 'test', deployment: 'd' },
     dependencies: new Dependencies({ policy: POLICIES[0].policy, processes, command: null }),
     admit: () => true,

