@@ -22,6 +22,7 @@ import type { Shared } from './hosted-run.ts';
 import { HostedRuns } from './hosted-runs.ts';
 import { Hub } from './hub.ts';
 import type { IdleMemory } from './idle-memory.ts';
+import { Permissions } from './permissions.ts';
 import { Refusal } from './refusal.ts';
 
 export interface HostOptions extends Omit<Shared, 'hub' | 'count'> {
@@ -47,6 +48,8 @@ export class DaemonHost implements Host {
   #inForceNow: InForce = { loaded: null, applied: presentTime() };
   readonly #calls = { allow: 0, deny: 0, 'would-deny': 0 };
   #features: Features | null = null;
+  /** Null: no policy was read yet. */
+  #permissions: Permissions | null = null;
 
   constructor(options: HostOptions) {
     this.#options = options;
@@ -64,6 +67,7 @@ export class DaemonHost implements Host {
   /** Reads the policy again. */
   async reload(): Promise<void> {
     const loaded = existsSync(this.#options.policy) ? loadPolicy(this.#options.policy) : null;
+    this.#permissions = await Permissions.of(loaded?.policy ?? null);
     this.#inForceNow = { loaded, applied: presentTime() };
     if (loaded) this.#runs.swapAll(loaded);
   }
@@ -73,8 +77,8 @@ export class DaemonHost implements Host {
     return this.#options.engine.programs.intact();
   }
 
-  may(_peer: Peer, { what }: Act): boolean {
-    return what === 'run';
+  may(peer: Peer, act: Act): boolean {
+    return this.#permissions?.may(peer, act).allowed ?? act.what === 'run';
   }
 
   ownerOf(run: string): number | null | undefined {
@@ -110,7 +114,8 @@ export class DaemonHost implements Host {
   }
 
   createRun(peer: Peer, body: CreateRunBody, present: () => void): Promise<CreatedRun> {
-    return this.#runs.create(peer, body, this.#inForceNow.loaded, present);
+    const check = (deployment: string | null) => this.#checkRun(peer, body, deployment);
+    return this.#runs.create(peer, body, this.#inForceNow.loaded, { present, check });
   }
 
   moveCommand(_peer: Peer, run: string, pid: number, stillSame: () => boolean): void {
@@ -148,6 +153,17 @@ export class DaemonHost implements Host {
     deliver: (message: HostMessage) => void,
   ): () => void {
     return this.#hub.subscribe(which, deliver);
+  }
+
+  /** Of a request that names no deployment it is known only now which one is meant. */
+  #checkRun(peer: Peer, { breakGlass }: CreateRunBody, deployment: string | null): void {
+    const what = breakGlass === null ? 'run' : 'break-glass';
+    if (peer.uid === 0 || this.may(peer, { what, deployment })) return;
+    throw new Refusal(
+      'refused',
+      `user ${peer.uid} may not ${what} ${deployment ?? ''}`.trim(),
+      'see `roles` in the policy',
+    );
   }
 
   #lost(): Record<string, number> {

@@ -54,12 +54,15 @@ export class HostedRuns {
     return this.#runs.get(id)?.run.options.owner;
   }
 
-  /** `present` throws when the peer is no longer there. Throws Refusal, SetupFailure, PolicyFailure. */
+  /**
+   * `present` throws when the peer is no longer there, `check` when it may not deploy that. Throws Refusal,
+   * SetupFailure, PolicyFailure.
+   */
   async create(
     peer: Peer,
     body: CreateRunBody,
     loaded: LoadedPolicy | null,
-    present: () => void,
+    { present, check }: { present: () => void; check: (deployment: string | null) => void },
   ): Promise<CreatedRun> {
     if (this.#runs.size + this.#coming >= MOST_RUNS)
       throw new Refusal('conflict', `${MOST_RUNS} runs are in progress, and no more are taken`, 'end some');
@@ -69,6 +72,7 @@ export class HostedRuns {
     const warnings: string[] = [];
     const asked = readAsked(body, new Date());
     const plan = this.#plan(peer, body, asked, loaded, warnings);
+    check(plan.deployment);
     const seen = body.failOn === 'new' ? await this.#seen(plan.deployment, warnings) : null;
     this.#coming += 1;
     try {
@@ -128,7 +132,6 @@ export class HostedRuns {
     refuseLoosening(peer, body, () => loaded && planRun(loaded, bare, () => {}));
     requireEnforce(body, plan);
     for (const problem of loaded?.problems ?? []) warnings.push(formatProblem(problem));
-    warnings.push(...(loaded?.notices ?? []));
     return plan;
   }
 

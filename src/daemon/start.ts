@@ -6,6 +6,7 @@ import { AuditTrail } from '../audit/trail.ts';
 import type { Notice } from '../audit/writer.ts';
 import { Clock } from '../guard/clock.ts';
 import { Engine } from '../guard/engine.ts';
+import { heldListeners } from '../guard/held-sockets.ts';
 import { sweep } from '../guard/sweep.ts';
 import { native } from '../kernel/native.ts';
 import { preflight } from '../kernel/preflight.ts';
@@ -33,6 +34,9 @@ export interface DaemonOptions {
   readonly log: Log;
 }
 
+/** Descriptors of the socket units that hold queries while the daemon is started again. */
+const DNS_SOCKETS = ['dns-udp4', 'dns-tcp4', 'dns-udp6', 'dns-tcp6'];
+
 /** A daemon that serves. */
 export interface Daemon {
   /** Reads the policy again. */
@@ -50,7 +54,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   try {
     for (const swept of await sweep()) log.warn({ ...swept }, 'what a killed engine left was looked at');
     const programs = await loadPrograms(['enforce', 'audit'], { syscalls: true, closes: hasUnixConnect() });
-    const engine = new Engine(programs, new Clock(() => native().clocks()));
+    const sockets = activatedSockets();
+    const held = heldListeners(DNS_SOCKETS.flatMap((name) => sockets.get(name) ?? []));
+    const engine = new Engine(programs, new Clock(() => native().clocks()), held.length > 0 ? { held } : {});
     engine.start();
     const trail = new AuditTrail({
       ...{ directory: state, limits: options.keep },
@@ -59,7 +65,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const memory = new IdleMemory();
     const host = new DaemonHost({ memory, engine, trail, log, state, policy: options.policy });
     await host.reload();
-    const [control] = activatedSockets().get('control') ?? [];
+    const [control] = sockets.get('control') ?? [];
     const server = await startServer({
       ...{ host, log, metrics: options.metrics, ...(options.group !== null && { group: options.group }) },
       listen: control === undefined ? { path: options.socket } : { fd: control },

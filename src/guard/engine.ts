@@ -12,7 +12,7 @@ import type { Programs } from '../kernel/programs.ts';
 import type { TakeRecord } from '../kernel/records.ts';
 import { RecordStream } from '../kernel/stream.ts';
 import { Tables } from '../kernel/tables.ts';
-import { openSockets } from '../kernel/unix-connect.ts';
+import { openAllSockets } from '../kernel/unix-connect.ts';
 import { EngineWords } from '../kernel/words.ts';
 import type { Address } from '../model/address.ts';
 import type { Clock } from './clock.ts';
@@ -111,7 +111,7 @@ export class Engine {
     this.tables.withdraw(run.run);
     run.clear();
     this.#clients.forget(run.run);
-    openSockets(this.programs.map('closed_sockets'), run.run);
+    openAllSockets(this.programs.map('closed_sockets'), run.run);
     closeLosses(this.programs.map('run_losses'), run.run);
   }
 

@@ -51,7 +51,7 @@ export function isAddress(path: string): boolean {
 }
 
 /** Opens those of a run that is over. */
-export function openSockets(map: BpfMap, run: bigint): void {
+export function openAllSockets(map: BpfMap, run: bigint): void {
   const { size } = layout.closedKey;
   const keys = native().mapKeys(map, MOST_CLOSED);
   for (let at = 0; at + size <= keys.length; at += size) {
