@@ -131,7 +131,7 @@ export class HostedRun {
 
   /** False: that process is gone, or was another one. */
   moveIn(pid: number, stillSame: () => boolean): boolean {
-    return (!this.#ending && this.#guard?.moveIn(pid) && stillSame()) ?? false;
+    return (!this.#ending && this.#guard?.moveIn(pid, stillSame)) ?? false;
   }
 
   /** Puts another policy in force for it. False: there is no room for its tables, and the one before stays. */

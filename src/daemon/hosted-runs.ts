@@ -17,8 +17,9 @@ import { HostedRun, type Shared } from './hosted-run.ts';
 import { Refusal } from './refusal.ts';
 import { type Swappable, type SwapResult, swapEach } from './swap.ts';
 
-/** Runs in progress at once. */
+/** Runs in progress at once: of all, and of one user who is not root. */
 const MOST_RUNS = 1000;
+const MOST_OF_USER = 400;
 /** How often it is looked for runs whose client died. */
 const LOOK_MS = 500;
 
@@ -64,8 +65,7 @@ export class HostedRuns {
     loaded: LoadedPolicy | null,
     { present, check }: { present: () => void; check: (deployment: string | null) => void },
   ): Promise<CreatedRun> {
-    if (this.#runs.size + this.#coming >= MOST_RUNS)
-      throw new Refusal('conflict', `${MOST_RUNS} runs are in progress, and no more are taken`, 'end some');
+    this.#refuseMore(peer.uid);
     const starter = { pid: peer.pid, cgroup: cgroupAt(findCgroup2(), cgroupOf(peer.pid)) };
     const client = identify(peer.pid);
     present();
@@ -133,6 +133,17 @@ export class HostedRuns {
     requireEnforce(body, plan);
     for (const problem of loaded?.problems ?? []) warnings.push(formatProblem(problem));
     return plan;
+  }
+
+  #refuseMore(uid: number): void {
+    const runs = [...this.#runs.values()].filter(({ run }) => run.options.owner === uid).length;
+    if (this.#runs.size + this.#coming < MOST_RUNS && (uid === 0 || runs + this.#coming < MOST_OF_USER))
+      return;
+    throw new Refusal(
+      'conflict',
+      'too many runs are in progress, and no more are taken',
+      'see acyclic status',
+    );
   }
 
   async #seen(deployment: string | null, warnings: string[]): Promise<SeenDestinations | null> {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,7 +12,7 @@ import { GROUP } from './harness.ts';
 const GUEST = fileURLToPath(new URL('guest-program.ts', import.meta.url));
 
 /** Services told apart by addresses of loopback, so that nothing leaves. */
-export const POLICY = `version: 1
+const POLICY = `version: 1
 services:
   mysql: { addresses: [127.1.0.1] }
   github: { addresses: [127.2.0.0/16], depends_on: [mysql] }
@@ -130,9 +130,4 @@ export async function untilIdle(hosted: Hosted): Promise<void> {
   } finally {
     clearInterval(timer);
   }
-}
-
-/** Every process of a cgroup ends. */
-export function endAll(pids: readonly number[]): void {
-  for (const pid of pids) spawn('kill', ['-9', String(pid)]);
 }
