@@ -54,7 +54,7 @@ function placeOf(root: string, target: Target): string {
     case 'pid':
       return placeOfProcess(target.text);
     case 'unit':
-      return placeOfUnit(root, target.text);
+      return placeOfUnit(target.text, root);
     case 'container':
       return placeOfContainer(root, target.text);
   }
@@ -84,7 +84,8 @@ function placeOfProcess(text: string): string {
   throw new SetupFailure('no-target', `process ${text} is in a cgroup that was removed`, 'start it again');
 }
 
-function placeOfUnit(root: string, text: string): string {
+/** The place of a unit that runs. Throws SetupFailure `no-target`. */
+export function placeOfUnit(text: string, root = findCgroup2()): string {
   if (!UNIT.test(text))
     throw new SetupFailure('no-target', `\`${text}\` is no name of a unit`, 'see systemctl list-units');
   const unit = UNIT_SUFFIX.test(text) ? text : `${text}.service`;
