@@ -10,6 +10,7 @@ import type {
   Attachment,
   CreatedRun,
   EndedRun,
+  Guarded,
   LapsingWaiver,
   PolicyInForce,
   RunState,
@@ -17,13 +18,16 @@ import type {
 } from './answers.ts';
 import { Attachments } from './attachments.ts';
 import type { CreateAttachmentBody, CreateRunBody, EndRunBody } from './contract.ts';
+import { guardedAt } from './guarded.ts';
 import type { Act, Host, HostMessage, Measures, Peer } from './host-interface.ts';
 import type { Shared } from './hosted-run.ts';
 import { HostedRuns } from './hosted-runs.ts';
 import { Hub } from './hub.ts';
 import type { IdleMemory } from './idle-memory.ts';
+import { Matching } from './matching.ts';
 import { Permissions } from './permissions.ts';
 import { Refusal } from './refusal.ts';
+import { Units } from './units.ts';
 
 export interface HostOptions extends Omit<Shared, 'hub' | 'count'> {
   readonly memory: IdleMemory;
@@ -43,6 +47,8 @@ export class DaemonHost implements Host {
   readonly #options: HostOptions;
   readonly #runs: HostedRuns;
   readonly #attachments: Attachments;
+  readonly #matching: Matching;
+  readonly #units: Units;
   readonly #hub = new Hub();
   readonly #started = presentTime();
   #inForceNow: InForce = { loaded: null, applied: presentTime() };
@@ -58,6 +64,8 @@ export class DaemonHost implements Host {
     const shared = { engine, trail, log, count, hub: this.#hub };
     this.#runs = new HostedRuns(shared, state);
     this.#attachments = new Attachments(shared);
+    this.#matching = new Matching(this.#attachments, log);
+    this.#units = new Units(this.#attachments, log);
   }
 
   get policyId(): string | null {
@@ -70,6 +78,9 @@ export class DaemonHost implements Host {
     this.#permissions = await Permissions.of(loaded?.policy ?? null);
     this.#inForceNow = { loaded, applied: presentTime() };
     if (loaded) this.#runs.swapAll(loaded);
+    if (loaded) this.#attachments.swapAll(loaded);
+    this.#matching.replace(loaded);
+    this.#units.replace(loaded);
   }
 
   /** Whether the engine does its work, for the watchdog. */
@@ -124,7 +135,9 @@ export class DaemonHost implements Host {
 
   async endRun(_peer: Peer, run: string, body: EndRunBody): Promise<EndedRun> {
     this.#options.memory.used();
-    return { summary: await this.#runs.end(run, body) };
+    const summary = await this.#runs.end(run, body);
+    await this.#units.ended(run);
+    return { summary };
   }
 
   applyPolicy = later;
@@ -146,6 +159,11 @@ export class DaemonHost implements Host {
 
   removeAttachment(_peer: Peer, id: string): Promise<void> {
     return this.#attachments.remove(id);
+  }
+
+  guarded(place: string): Guarded {
+    const guards = new Map([...this.#runs.guards, ...this.#attachments.guards]);
+    return guardedAt(place, { guards, patterns: this.#matching.patterns, refused: this.#matching.failed });
   }
 
   subscribe(
@@ -191,6 +209,8 @@ export class DaemonHost implements Host {
     const lost = Object.values(this.#lost()).reduce((sum, count) => sum + count, 0);
     const { files, bytes } = waitingIn(spoolDirectories(this.#options.state));
     return [
+      ...this.#matching.troubles,
+      ...this.#units.troubles,
       ...(lost > 0 ? [`${lost} events are lost`] : []),
       ...(bytes > 0 ? [`${Math.ceil(bytes / 1024)} KiB of records wait in ${files[0]}`] : []),
       ...(this.#options.engine.programs.intact() ? [] : ['programs on tracepoints were taken off']),
@@ -199,6 +219,7 @@ export class DaemonHost implements Host {
 
   #count({ event }: Recorded): void {
     this.#options.memory.used();
+    if (this.#runs.observesUnits(event.run)) this.#units.take(event);
     if (event.verdict !== null) this.#calls[event.verdict] += event.count;
   }
 }

@@ -13,7 +13,7 @@ import type { CreatedRun, RunState } from './answers.ts';
 import { readAsked, refuseLoosening, requireEnforce } from './asked-run.ts';
 import type { CreateRunBody, EndRunBody } from './contract.ts';
 import type { Peer } from './host-interface.ts';
-import { HostedRun, type Shared } from './hosted-run.ts';
+import { type Guard, HostedRun, type Shared } from './hosted-run.ts';
 import { Refusal } from './refusal.ts';
 import { type Swappable, type SwapResult, swapEach } from './swap.ts';
 
@@ -42,6 +42,11 @@ export class HostedRuns {
     return [...this.#runs.values()].map(({ run }) => run.state);
   }
 
+  /** What is guarded, by its place in the cgroup tree. */
+  get guards(): [string, Guard][] {
+    return [...this.#runs.values()].flatMap(({ run }) => run.guard);
+  }
+
   get size(): number {
     return this.#runs.size;
   }
@@ -49,6 +54,11 @@ export class HostedRuns {
   /** Events lost of runs in progress, by cause, each run's alone. */
   get lost(): readonly Readonly<Record<string, number>>[] {
     return [...this.#runs.values()].map(({ run }) => run.lost);
+  }
+
+  /** Whether units that this run sets going are to be audited. */
+  observesUnits(id: string): boolean {
+    return this.#runs.get(id)?.run.plan.policy.observeUnits ?? false;
   }
 
   ownerOf(id: string): number | null | undefined {
