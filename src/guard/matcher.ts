@@ -26,7 +26,6 @@ export class Matcher {
   readonly #matched = new Map<string, { readonly cgroup: PlacedCgroup; readonly by: Matched }>();
   #patterns: readonly Matched[];
   #watch: CgroupWatch | null = null;
-  /** Places that were matched and cannot be guarded, and why. */
   readonly #refused = new Map<string, string>();
 
   constructor(options: MatcherOptions) {
@@ -38,6 +37,11 @@ export class Matcher {
   /** What is matched now, those above before those below. */
   get matched(): { readonly cgroup: PlacedCgroup; readonly by: Matched }[] {
     return [...this.#matched.values()];
+  }
+
+  /** Places that are matched and cannot be guarded, and why. */
+  get refused(): ReadonlyMap<string, string> {
+    return this.#refused;
   }
 
   /** What it cannot do, for people. */
