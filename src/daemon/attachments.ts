@@ -108,9 +108,10 @@ export class Attachments {
     await this.#end(id, 'asked');
   }
 
-  /** Whether that cgroup is guarded, or is about to be. */
-  holds(cgroup: bigint): boolean {
-    return this.#coming.has(cgroup) || this.#at(cgroup) !== undefined;
+  /** The one of a cgroup, by the cgroup's id. */
+  at(cgroup: bigint): Attachment | undefined {
+    const held = this.#at(cgroup);
+    return held && describe(held);
   }
 
   /** Takes the guard off a cgroup that the policy asked for, and no longer does; one that somebody asked for stays. */

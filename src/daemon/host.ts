@@ -1,11 +1,15 @@
 import { existsSync } from 'node:fs';
 import manifest from '../../package.json' with { type: 'json' };
 import { spoolDirectories, waitingIn } from '../audit/spool.ts';
+import type { PlacedCgroup } from '../guard/cgroup-watch.ts';
 import { waiversOf } from '../guard/installed-status.ts';
 import { type LoadedPolicy, loadPolicy } from '../guard/policy-files.ts';
 import type { Recorded } from '../guard/recorder.ts';
+import { ownCgroup } from '../kernel/cgroup.ts';
 import { type Features, readFeatures } from '../kernel/features.ts';
+import { findCgroup2 } from '../kernel/mounts.ts';
 import { presentTime } from '../model/time.ts';
+import { type Matched, patternsIn } from '../policy/match.ts';
 import type {
   Attachment,
   CreatedRun,
@@ -18,13 +22,12 @@ import type {
 } from './answers.ts';
 import { Attachments } from './attachments.ts';
 import type { CreateAttachmentBody, CreateRunBody, EndRunBody } from './contract.ts';
-import { guardedAt } from './guarded.ts';
 import type { Act, Host, HostMessage, Measures, Peer } from './host-interface.ts';
 import type { Shared } from './hosted-run.ts';
 import { HostedRuns } from './hosted-runs.ts';
 import { Hub } from './hub.ts';
 import type { IdleMemory } from './idle-memory.ts';
-import { Matching } from './matching.ts';
+import { MatchedCgroups } from './matched-cgroups.ts';
 import { Permissions } from './permissions.ts';
 import { Refusal } from './refusal.ts';
 import { Units } from './units.ts';
@@ -47,7 +50,7 @@ export class DaemonHost implements Host {
   readonly #options: HostOptions;
   readonly #runs: HostedRuns;
   readonly #attachments: Attachments;
-  readonly #matching: Matching;
+  readonly #matched: MatchedCgroups;
   readonly #units: Units;
   readonly #hub = new Hub();
   readonly #started = presentTime();
@@ -64,7 +67,13 @@ export class DaemonHost implements Host {
     const shared = { engine, trail, log, count, hub: this.#hub };
     this.#runs = new HostedRuns(shared, state);
     this.#attachments = new Attachments(shared);
-    this.#matching = new Matching(this.#attachments, log);
+    const root = findCgroup2();
+    this.#matched = new MatchedCgroups({
+      ...{ root, own: ownCgroup().path.slice(root.length), log },
+      guard: (cgroup, by) => this.#guardMatched(cgroup, by),
+      release: (id) => this.#attachments.remove(id),
+      others: () => new Map([...this.#runs.guards, ...this.#attachments.guards]),
+    });
     this.#units = new Units(this.#attachments, log);
   }
 
@@ -79,7 +88,7 @@ export class DaemonHost implements Host {
     this.#inForceNow = { loaded, applied: presentTime() };
     if (loaded) this.#runs.swapAll(loaded);
     if (loaded) this.#attachments.swapAll(loaded);
-    this.#matching.replace(loaded);
+    this.#matched.replace(patternsIn(loaded?.policy ?? null));
     this.#units.replace(loaded);
   }
 
@@ -162,8 +171,7 @@ export class DaemonHost implements Host {
   }
 
   guarded(place: string): Guarded {
-    const guards = new Map([...this.#runs.guards, ...this.#attachments.guards]);
-    return guardedAt(place, { guards, patterns: this.#matching.patterns, refused: this.#matching.failed });
+    return this.#matched.guarded(place);
   }
 
   subscribe(
@@ -171,6 +179,13 @@ export class DaemonHost implements Host {
     deliver: (message: HostMessage) => void,
   ): () => void {
     return this.#hub.subscribe(which, deliver);
+  }
+
+  /** One that was taken up again is guarded already. */
+  async #guardMatched(cgroup: PlacedCgroup, { deployment }: Matched) {
+    const { loaded } = this.#inForceNow;
+    const asked = { cgroup, target: `match:${cgroup.place}`, deployment, mode: null, owner: null };
+    return this.#attachments.at(cgroup.id) ?? (await this.#attachments.attach(asked, loaded));
   }
 
   /** Of a request that names no deployment it is known only now which one is meant. */
@@ -209,7 +224,7 @@ export class DaemonHost implements Host {
     const lost = Object.values(this.#lost()).reduce((sum, count) => sum + count, 0);
     const { files, bytes } = waitingIn(spoolDirectories(this.#options.state));
     return [
-      ...this.#matching.troubles,
+      ...this.#matched.troubles,
       ...this.#units.troubles,
       ...(lost > 0 ? [`${lost} events are lost`] : []),
       ...(bytes > 0 ? [`${Math.ceil(bytes / 1024)} KiB of records wait in ${files[0]}`] : []),

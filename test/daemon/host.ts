@@ -48,6 +48,8 @@ export interface Hosted {
   readonly policy: string;
   readonly client: Client;
   pid(): number;
+  /** What it has logged so far, a line each. */
+  logged(): readonly string[];
   status(): Promise<Status>;
   /** A command through the daemon; of root, unless told otherwise. */
   guest(command: readonly string[], asked?: object, as?: { uid: number; gid: number }): Guest;
@@ -66,10 +68,12 @@ export async function openHost(policy: string = POLICY): Promise<Hosted> {
   const socket = join(place.directory, 'socket');
   const state = join(place.directory, 'state');
   const client = new Client(socket);
+  const logged: string[] = [];
   let daemon: ChildProcess | null = null;
   const hosted: Hosted = {
     ...{ place, socket, state, policy: directory, client },
     pid: () => daemon?.pid ?? -1,
+    logged: () => logged,
     status: () => client.request<Status>('GET', '/v1/status'),
     guest(command, asked = {}, as) {
       const user = as ? ['setpriv', '--reuid', `${as.uid}`, '--regid', `${as.gid}`, '--clear-groups'] : [];
@@ -98,6 +102,7 @@ export async function openHost(policy: string = POLICY): Promise<Hosted> {
       await new Promise<void>((resolve, reject) => {
         child.once('exit', (status) => reject(new Error(`the daemon ended with ${status}`)));
         lines.on('line', (line) => {
+          logged.push(line);
           if (line.includes('guards and serves')) resolve();
         });
       });
