@@ -4,7 +4,7 @@ import type { Mask } from '../audit/mask.ts';
 import type { RunFailures } from '../dns/hooks.ts';
 import type { Cgroup } from '../kernel/cgroup.ts';
 import { readConnections } from '../kernel/connections.ts';
-import type { KernelRecord } from '../kernel/records.ts';
+import type { EscapeRecord, KernelRecord } from '../kernel/records.ts';
 import type { Tables } from '../kernel/tables.ts';
 import type { AuditEvent } from '../model/event.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
@@ -17,7 +17,8 @@ import { Calls } from './calls.ts';
 import type { ClosedSockets } from './closed-sockets.ts';
 import type { Dependencies } from './dependency.ts';
 import { type Engine, type EngineRun, serversAt } from './engine.ts';
-import { eventIds } from './event-ids.ts';
+import { eventIds, steadyEventIds } from './event-ids.ts';
+import type { FactChange, FactFile } from './fact-file.ts';
 import { FactTable } from './fact-table.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
@@ -25,8 +26,8 @@ import { keepLapsing } from './lapsing.ts';
 import type { LeaseSettings } from './lease-settings.ts';
 import { Listeners } from './listeners.ts';
 import { LookupBook } from './lookup-book.ts';
-import { type RunLookups, readReply } from './lookups.ts';
-import type { ProcessTable } from './processes.ts';
+import { type LookupNote, type RunLookups, readReply } from './lookups.ts';
+import type { ProcessSnapshot, ProcessTable } from './processes.ts';
 import { readIfThere } from './readable.ts';
 import { type Era, type Recorded, Recorder, type StagedRun } from './recorder.ts';
 import { endSilentSocket } from './silent-socket.ts';
@@ -42,6 +43,26 @@ export interface RunPolicy {
   readonly staged: StagedRun | null;
 }
 
+/** A policy that was in force, and what the kernel has its tables under. */
+export interface PastPolicy extends RunPolicy {
+  readonly generation: number;
+}
+
+/** What lets another process take a run over. */
+export interface Outliving {
+  /** The wall clock's distance from CLOCK_MONOTONIC when the run began, nanoseconds: ids of its events are made by it. */
+  readonly offset: bigint;
+  readonly facts: FactFile;
+  /** Called before a policy is put in force under a generation. */
+  onGeneration(generation: number, policyId: string | null): void;
+  /** What the process before it left; null: the run begins. */
+  readonly adopt: {
+    readonly facts: Iterable<FactChange>;
+    /** Of records that are still to be read. */
+    readonly policies: readonly PastPolicy[];
+  } | null;
+}
+
 export interface GuardedRunOptions extends RunPolicy {
   readonly cgroup: Cgroup;
   /** UNIX sockets that are closed to it; null: none can be. */
@@ -53,6 +74,8 @@ export interface GuardedRunOptions extends RunPolicy {
   readonly leases: LeaseSettings;
   /** False: a record is to be passed over. */
   readonly admit: (record: KernelRecord) => boolean;
+  /** Without: the run ends with this process. */
+  readonly outliving?: Outliving;
   /** Whether how system calls return is told. */
   readonly syscalls: boolean;
   /** Told at once: denied calls before they return, denied lookups before their answer leaves. */
@@ -68,6 +91,10 @@ interface Reign extends Era {
   readonly aliases: AliasTable | null;
 }
 
+type RunNote = LookupNote | { readonly do: 'processes'; readonly lives: ProcessSnapshot };
+
+/** Nobody is moved twice within that. */
+const TWICE_NS = 1_000_000n;
 const HOSTS = '/etc/hosts';
 /** How long connections that end with the command are waited for, so that what they carried is known. */
 const LAST_OUTCOMES_MS = 30;
@@ -85,6 +112,10 @@ export class GuardedRun implements EngineRun {
   readonly #calls: Calls;
   readonly #book: LookupBook;
   readonly #stopLapsing: () => void;
+  /** What was known before is known again. */
+  #restored = false;
+  /** The latest told of. */
+  #escaped: EscapeRecord | null = null;
   readonly #failures: RunFailures = { overloaded: 0, unlearned: 0, internal: 0 };
   #reign: Reign;
   /** Policies that were in force, and may still be read by a program or meant by a record. */
@@ -103,19 +134,32 @@ export class GuardedRun implements EngineRun {
       connections: () => readConnections(engine.programs),
       settings: leases,
       nextFact: engine.nextFact,
+      onChange: (change) => this.#keepFact(change),
     });
+    const { outliving } = options;
+    const left = outliving?.adopt ?? null;
+    if (left && !this.#facts.restore(left.facts)) {
+      this.#facts.forsake();
+      engine.tables.removePolicy(this.#reign.generation);
+      throw new RangeError('there is no room for what the run knew of addresses');
+    }
+    this.#restored = true;
+    if (left) outliving?.facts.rewrite(this.#facts.changes());
     knowHosts(this.#facts);
     this.#publish();
     this.#stopLapsing = keepLapsing(() => this.#facts.lapse(), leases.every);
     this.#recorder = new Recorder({
       ...{ era: this.#reign, clock: engine.clock, processes, facts: this.#facts },
-      ...{ dependencies, common, nextId: eventIds(), mask },
+      ...{ dependencies, common, mask },
+      idOf: outliving ? steadyEventIds(common.run, outliving.offset) : eventIds(),
       wentThrough: (path) => options.sockets?.closeLate(path, this.#reign.policy),
     });
+    for (const past of left?.policies ?? []) this.#recorder.recall(this.#eraOf(past, past.generation));
     this.#calls = new Calls({
       recorder: this.#recorder,
       listeners: new Listeners({ cgroup: cgroup.path, own: policy.ownAddresses }),
       syscalls: options.syscalls,
+      now: engine.now,
       tell: options.onDenied,
       record: options.onEvent,
       carried: options.onCarried,
@@ -129,6 +173,7 @@ export class GuardedRun implements EngineRun {
       habits: readHabits,
       mentions: ({ pid, time }, name) => mentions(processes.at(pid, time)?.argv ?? [], name),
       event: (lookup, names) => this.#recorder.lookup(lookup, names),
+      now: engine.now,
       catchUp: () => engine.stream.drainProcesses(),
       tell: options.onDenied,
       record: options.onEvent,
@@ -140,6 +185,7 @@ export class GuardedRun implements EngineRun {
     return {
       ...{ id: this.#options.common.run, policy, lookups, facts: this.#facts, book: this.#book },
       ...{ servers: serversAt(policy.dns.servers), failures: this.#failures },
+      note: (note) => this.#engine.note(this.run, note),
     };
   }
 
@@ -187,7 +233,7 @@ export class GuardedRun implements EngineRun {
         this.#book.ended(record.pid);
         break;
       case 'escape':
-        onEvent(this.#recorder.escape(record));
+        if (!this.#wasTold(record)) onEvent(this.#recorder.escape(record));
         break;
       case 'closed':
         this.#refused(this.#recorder.closed(record));
@@ -219,6 +265,23 @@ export class GuardedRun implements EngineRun {
   #refused(recorded: Recorded): void {
     if (recorded.event.verdict === 'deny') this.#options.onDenied(recorded);
     this.#options.onEvent(recorded);
+  }
+
+  recall(note: unknown): void {
+    const known = note as RunNote;
+    if (known.do === 'processes') this.#options.processes.restore(known.lives);
+    if (known.do === 'question')
+      this.#book.question({ pid: known.pid, time: BigInt(known.time) }, known.question);
+    if (known.do === 'answer') this.#book.answered({ ...known.lookup, time: BigInt(known.time) });
+  }
+
+  recollection(): RunNote {
+    return { do: 'processes', lives: this.#options.processes.snapshot() };
+  }
+
+  settle(before: bigint): void {
+    this.#calls.settle(before);
+    this.#book.settle();
   }
 
   beat(): void {
@@ -264,8 +327,21 @@ export class GuardedRun implements EngineRun {
     this.#engine.tables.removePolicy(this.#reign.generation);
   }
 
+  /** Programs of two builds tell the same for a moment, while one takes the other's place. */
+  #wasTold(record: EscapeRecord): boolean {
+    const before = this.#escaped;
+    this.#escaped = record;
+    return before?.pid === record.pid && record.time - before.time < TWICE_NS;
+  }
+
+  #keepFact(change: FactChange): void {
+    const file = this.#options.outliving?.facts;
+    if (file?.put(change) && this.#restored) file.rewrite(this.#facts.changes());
+  }
+
   /** Writes a policy's tables, which nothing reads yet. */
-  #install({ policy, policyElsewhere, policyId, staged }: RunPolicy): Reign {
+  #install(next: RunPolicy): Reign {
+    const { policy, policyElsewhere } = next;
     const { tables } = this.#engine;
     const generation = this.#engine.nextGeneration();
     if (policy.mode === 'enforce') {
@@ -278,15 +354,20 @@ export class GuardedRun implements EngineRun {
     }
     const of = { tables, policy, run: this.run, generation };
     return {
-      ...{ policy, elsewhere: policyElsewhere, policyId, staged, generation },
-      lookups: new LookupCache(policy, (address) => this.#facts.chainsAt(address)),
+      ...this.#eraOf(next, generation),
       table: new FactTable({ ...of, policyElsewhere }),
       aliases: policy.mode === 'enforce' ? new AliasTable(of) : null,
     };
   }
 
+  #eraOf({ policy, policyElsewhere, policyId, staged }: RunPolicy, generation: number): Era {
+    const lookups = new LookupCache(policy, (address) => this.#facts.chainsAt(address));
+    return { policy, elsewhere: policyElsewhere, policyId, staged, generation, lookups };
+  }
+
   #publish(): void {
-    const { policy, generation } = this.#reign;
+    const { policy, generation, policyId } = this.#reign;
+    this.#options.outliving?.onGeneration(generation, policyId);
     this.#engine.tables.publish(this.run, generation, {
       mode: policy.mode,
       errno: constants.errno[policy.onDeny],

@@ -204,6 +204,13 @@ export interface Binding {
    * ring's size). Empty: nothing there.
    */
   ringConsume(ring: BpfRing, maxBytes: number): Buffer;
+  /** As ringConsume, but the kernel keeps the records until ringCommit: another process that opens the ring has them too. */
+  ringLook(ring: BpfRing, maxBytes: number): Buffer;
+  ringCommit(ring: BpfRing): void;
+  /** After the last record that was looked at; it grows for as long as the map lives. */
+  ringPosition(ring: BpfRing): bigint;
+  /** Goes on from a position that ringPosition gave, here or in an earlier process; one that is behind changes nothing. */
+  ringSkip(ring: BpfRing, position: bigint): void;
   /** Calls back on the loop while records wait: consume in it. Keeps the process alive until ringUnref. EALREADY when watched. */
   ringWatch(ring: BpfRing, callback: () => void): void;
   ringUnwatch(ring: BpfRing): void;
