@@ -58,6 +58,11 @@ export function socketPath(given: string | null): string {
   return given ?? (process.env[SOCKET_VARIABLE] || DEFAULT_SOCKET);
 }
 
+/** Whether somebody said which socket it is: then it has to be there. */
+export function isSocketNamed(given: string | null): boolean {
+  return given !== null || Boolean(process.env[SOCKET_VARIABLE]);
+}
+
 /** Speaks to the daemon. Each request is a connection of its own, which on this host costs next to nothing. */
 export class Client {
   readonly #path: string;
