@@ -80,6 +80,8 @@ export interface GuardedRunOptions extends RunPolicy {
   readonly syscalls: boolean;
   /** Told at once: denied calls before they return, denied lookups before their answer leaves. */
   readonly onDenied: (recorded: Recorded) => void;
+  /** Lets who waits for a denial to be told go on; without, that is at once. */
+  readonly told?: (ticket: number) => void;
   /** Every event, when it is over; of a lookup, when its resolver is done. */
   readonly onEvent: (recorded: Recorded) => void;
   readonly onCarried: (recorded: Recorded) => void;
@@ -220,7 +222,7 @@ export class GuardedRun implements EngineRun {
 
   take(record: KernelRecord): void {
     const { processes, dependencies, onEvent, admit } = this.#options;
-    const { words } = this.#engine;
+    const { told = (ticket) => this.#engine.words.told(ticket) } = this.#options;
     if (!admit(record)) return;
     switch (record.type) {
       case 'fork':
@@ -246,11 +248,11 @@ export class GuardedRun implements EngineRun {
         if (record.decision !== 'deny') this.#facts.use(record.address, Number(record.time) / 1e6);
         if (record.decision === 'deny') endSilentSocket(record);
         this.#calls.take(record);
-        if (record.ticket !== 0) words.told(record.ticket);
+        if (record.ticket !== 0) told(record.ticket);
         break;
       case 'opening':
         this.#calls.take(record);
-        if (record.attempt.ticket !== 0) words.told(record.attempt.ticket);
+        if (record.attempt.ticket !== 0) told(record.attempt.ticket);
         // Not before: its caller holds it until then. Some clients do not look at what send() says, and would wait.
         if (record.attempt.decision === 'deny') endSilentSocket(record.attempt);
         break;
