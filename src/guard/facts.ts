@@ -376,6 +376,7 @@ export class Facts {
     }
     const { address, fact, chains } = change;
     const before = this.#leaseOf(address);
+    const factBefore = before.fact;
     let lease = before;
     if (change.do === 'add') {
       const end = change.end ?? Number.POSITIVE_INFINITY;
@@ -388,12 +389,12 @@ export class Facts {
     }
     if (lease.chains.size === 0) this.#leases.delete(address);
     else this.#leases.set(address, lease);
-    if (fact !== 0 && lease.chains.size > 0 && fact !== before.fact) {
+    if (fact !== 0 && lease.chains.size > 0 && fact !== factBefore) {
       this.#log.restore(fact, lease.chains);
       lease.fact = fact;
     }
-    if (before.fact !== 0 && (lease.fact !== before.fact || lease.chains.size === 0))
-      this.#log.retire(before.fact, now);
+    if (factBefore !== 0 && (lease.fact !== factBefore || lease.chains.size === 0))
+      this.#log.retire(factBefore, now);
   }
 
   #count(texts: readonly ChainText[], sign: 1 | -1): void {

@@ -114,8 +114,8 @@ export class GuardedRun implements EngineRun {
   readonly #calls: Calls;
   readonly #book: LookupBook;
   readonly #stopLapsing: () => void;
-  /** What was known before is known again. */
-  #restored = false;
+  /** What is known is to be put on file anew. */
+  #rewrites = false;
   /** The latest told of. */
   #escaped: EscapeRecord | null = null;
   readonly #failures: RunFailures = { overloaded: 0, unlearned: 0, internal: 0 };
@@ -145,7 +145,6 @@ export class GuardedRun implements EngineRun {
       engine.tables.removePolicy(this.#reign.generation);
       throw new RangeError('there is no room for what the run knew of addresses');
     }
-    this.#restored = true;
     if (left) outliving?.facts.rewrite(this.#facts.changes());
     knowHosts(this.#facts);
     this.#publish();
@@ -288,6 +287,8 @@ export class GuardedRun implements EngineRun {
 
   beat(): void {
     this.#calls.flush();
+    if (this.#rewrites) this.#options.outliving?.facts.rewrite(this.#facts.changes());
+    this.#rewrites = false;
     for (let [first] = this.#past; first && first.until <= performance.now(); [first] = this.#past) {
       this.#past.shift();
       this.#clear(first.reign);
@@ -327,6 +328,7 @@ export class GuardedRun implements EngineRun {
     for (const { reign } of this.#past.splice(0)) this.#clear(reign);
     this.#facts.clear();
     this.#engine.tables.removePolicy(this.#reign.generation);
+    this.#options.outliving?.facts.remove();
   }
 
   /** Programs of two builds tell the same for a moment, while one takes the other's place. */
@@ -337,8 +339,8 @@ export class GuardedRun implements EngineRun {
   }
 
   #keepFact(change: FactChange): void {
-    const file = this.#options.outliving?.facts;
-    if (file?.put(change) && this.#restored) file.rewrite(this.#facts.changes());
+    // Not now: the kernel is only about to have it, and what is known does not say so yet.
+    if (this.#options.outliving?.facts.put(change)) this.#rewrites = true;
   }
 
   /** Writes a policy's tables, which nothing reads yet. */
