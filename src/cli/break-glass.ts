@@ -70,8 +70,18 @@ export function runBare(spec: CommandSpec, held: HeldSignals): Promise<number> {
   });
 }
 
+/** Null: no account has this uid. */
+function nameOfUser(): string | null {
+  try {
+    return userInfo().username;
+  } catch {
+    return null;
+  }
+}
+
 function who(): string {
-  const { username, uid } = userInfo();
+  const uid = process.getuid?.() ?? -1;
+  const username = nameOfUser() ?? 'a user without a name';
   const asked = process.env.SUDO_USER;
   return asked ? `${harmless(asked)} (as ${username})` : `${username} (uid ${uid})`;
 }

@@ -30,7 +30,8 @@ const HASTE_MS = 5000;
 const END_PATIENCE_MS = 10_000;
 /** What of the stream is still on its way when the run has ended. */
 const STREAM_PATIENCE_MS = 5000;
-const GUARD_LOST = 125;
+/** Failed before the command, or cannot say that it was well (design §2). */
+const RUN_FAILED = 125;
 
 /** Has the daemon guard one command, and gives the exit status of the whole. Throws what happens before it starts. */
 export async function runThroughDaemon(options: RunOptions, socket: string): Promise<number> {
@@ -66,6 +67,8 @@ interface DaemonRun {
   readonly teller: Teller;
   readonly stream: RunStream;
   readonly held: HeldSignals;
+  /** Aborted when nothing that is still asked matters any more. */
+  readonly over: AbortSignal;
 }
 
 async function run(options: RunOptions, client: Client, output: Output): Promise<number> {
@@ -73,12 +76,16 @@ async function run(options: RunOptions, client: Client, output: Output): Promise
   const file = resolveCommand(spec.name, pathOf(spec.env));
   const report = options.report === null ? null : openReport(options.report);
   const held = new HeldSignals();
+  const over = new AbortController();
   try {
     if (options.breakGlass !== null)
       output.say('error', [
         `acyclic: BREAK GLASS: nothing is denied to this run: ${harmless(options.breakGlass)}`,
       ]);
-    const created = await create(options, client, runRequest(options, spec, file));
+    // Whoever asked is dead then, by which the daemon knows that nobody wants the run.
+    const creating = create(options, client, runRequest(options, spec, file), over.signal);
+    const created = await Promise.race([creating, held.came]);
+    if (!created) return endedBefore(held, output);
     for (const warning of created.warnings) output.say('warning', warning.split('\n'));
     for (const what of created.unwatched) output.say('warning', [`acyclic: not watched: ${what}`]);
     const teller = new Teller({
@@ -87,7 +94,7 @@ async function run(options: RunOptions, client: Client, output: Output): Promise
       more: (id) => showCommand(options, id),
     });
     const stream = openStream(client, created.id, teller, output);
-    const conducted = { options, client, created, output, report, teller, stream, held };
+    const conducted = { options, client, created, output, report, teller, stream, held, over: over.signal };
     try {
       checkInherited(options, created.mode, spec, output);
       return await conduct(conducted, holdCommand(spec));
@@ -95,21 +102,27 @@ async function run(options: RunOptions, client: Client, output: Output): Promise
       stream.stop();
     }
   } finally {
+    over.abort();
     report?.close();
     held.release();
   }
 }
 
 /** A daemon that is being started again has its socket before it listens. */
-async function create(options: RunOptions, client: Client, body: object): Promise<CreatedRun> {
+async function create(
+  options: RunOptions,
+  client: Client,
+  body: object,
+  signal: AbortSignal,
+): Promise<CreatedRun> {
   const deadline = performance.now() + RESTART_MS;
   const wait = options.breakGlass === null ? {} : { timeoutMs: HASTE_MS };
   for (;;) {
     try {
-      return await client.request<CreatedRun>('POST', '/v1/runs', { body, ...wait });
+      return await client.request<CreatedRun>('POST', '/v1/runs', { body, signal, ...wait });
     } catch (error) {
       const again = error instanceof ClientFailure && error.code === 'no-daemon';
-      if (!again || performance.now() > deadline) throw error;
+      if (!again || signal.aborted || performance.now() > deadline) throw error;
     }
     await sleep(RETRY_MS);
   }
@@ -139,14 +152,14 @@ async function conduct(run: DaemonRun, command: HeldCommand): Promise<number> {
   let running: Running;
   try {
     const route = `/v1/runs/${created.id}/command`;
-    await Promise.all([stream.opened, client.request('POST', route, { body: { pid: command.pid } })]);
-    const cgroup = cgroupOfRun(command.pid);
+    const moved = client.request('POST', route, { body: { pid: command.pid }, signal: run.over });
+    await Promise.race([Promise.all([stream.opened, moved]), held.came]);
     if (held.exit !== null) {
       command.abandon();
       await giveUp(run);
-      output.say('error', [`acyclic: ended by ${held.first} before the command was started`]);
-      return held.exit;
+      return endedBefore(held, output);
     }
+    const cgroup = cgroupOfRun(command.pid);
     teller.warm();
     const { id, deployment, mode, policy } = created;
     const opening = { run: id, deployment, mode, policy };
@@ -167,6 +180,11 @@ async function conduct(run: DaemonRun, command: HeldCommand): Promise<number> {
   if (typeof summary === 'string') return endUntold(run, { status, timedOut }, summary);
   tellEnd({ ...run, trail: null }, options, summary, { failures: [] });
   return summary.exit.acyclic;
+}
+
+function endedBefore({ first, exit }: HeldSignals, output: Output): number {
+  output.say('error', [`acyclic: ended by ${first} before the command was started`]);
+  return exit ?? RUN_FAILED;
 }
 
 /** Where the daemon put the command; null where the tree cannot be seen from here. Throws ClientFailure. */
@@ -226,7 +244,7 @@ function endUntold({ options, created, output, teller }: DaemonRun, end: Command
   output.say('error', [
     `acyclic: the summary of run ${created.id} is missing: ${why}`,
     'the run was guarded to its end; the daemon ends it, and has the rest, when it is back',
-    ...(open ? [`--fail-on ${failOn} cannot be answered, so exit is ${GUARD_LOST}`] : []),
+    ...(open ? [`--fail-on ${failOn} cannot be answered, so exit is ${RUN_FAILED}`] : []),
   ]);
-  return open ? GUARD_LOST : status;
+  return open ? RUN_FAILED : status;
 }

@@ -31,8 +31,8 @@ export class StubRuns {
   readonly #file: string;
   readonly #deliver: (run: string, message: HostMessage) => void;
   readonly #runs: Map<string, KeptRun>;
-  /** What goes wrong with the next command: it is refused, or said to be moved and is not. */
-  fault: 'refuse' | 'leave' | null = null;
+  /** What goes wrong with the next command: it is refused, said to be moved and is not, or never answered. */
+  fault: 'refuse' | 'leave' | 'hang' | null = null;
 
   constructor(file: string, deliver: (run: string, message: HostMessage) => void) {
     this.#file = file;
@@ -64,9 +64,10 @@ export class StubRuns {
     return { id, deployment, mode, policy: '3f9c2a1', staged: null, warnings: ['stub'], unwatched: [] };
   }
 
-  move(id: string, pid: number): void {
+  move(id: string, pid: number): void | Promise<void> {
     const { path } = this.#held(id);
     if (this.fault === 'refuse') throw new Refusal('conflict', 'the stub refuses');
+    if (this.fault === 'hang') return new Promise(() => {});
     if (this.fault !== 'leave') moveProcess(pid, path);
   }
 
