@@ -210,6 +210,8 @@ export class GuardedRun implements EngineRun {
       if (!isFull(error)) throw error;
       return false;
     }
+    // Calls to UNIX sockets have no number of a policy: those so far are by the one before.
+    this.#engine.stream.drainAll();
     this.#reign = reign;
     this.#recorder.begin(reign);
     this.#options.dependencies.judgeBy(reign.policy);
