@@ -1,5 +1,5 @@
 import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname } from 'node:path';
 import type { Limits as Retention } from '../audit/retention.ts';
 import { makeDirectory } from '../audit/state-directory.ts';
 import { AuditTrail } from '../audit/trail.ts';
@@ -9,6 +9,7 @@ import { Engine } from '../guard/engine.ts';
 import { heldListeners } from '../guard/held-sockets.ts';
 import { sweep } from '../guard/sweep.ts';
 import { native } from '../kernel/native.ts';
+import { removeEnginePins } from '../kernel/pins.ts';
 import { preflight } from '../kernel/preflight.ts';
 import { loadPrograms } from '../kernel/programs.ts';
 import { hasUnixConnect } from '../kernel/unix-connect.ts';
@@ -34,6 +35,8 @@ export interface DaemonOptions {
   readonly log: Log;
 }
 
+/** Held by the daemon, for as long as it lives. */
+const ENGINE_LOCK = '/run/acyclic/engine.lock';
 /** Descriptors of the socket units that hold queries while the daemon is started again. */
 const DNS_SOCKETS = ['dns-udp4', 'dns-tcp4', 'dns-udp6', 'dns-tcp6'];
 
@@ -50,21 +53,24 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { state, log } = options;
   preflight();
   makeDirectory(state);
-  const lock = holdState(state);
+  const lock = holdEngine();
   try {
     for (const swept of await sweep()) log.warn({ ...swept }, 'what a killed engine left was looked at');
-    const programs = await loadPrograms(['enforce', 'audit'], { syscalls: true, closes: hasUnixConnect() });
-    const sockets = activatedSockets();
-    const held = heldListeners(DNS_SOCKETS.flatMap((name) => sockets.get(name) ?? []));
-    const engine = new Engine(programs, new Clock(() => native().clocks()), held.length > 0 ? { held } : {});
-    engine.start();
     const trail = new AuditTrail({
       ...{ directory: state, limits: options.keep },
       onNotice: (notice) => tellNotice(log, notice),
     });
+    const modes = ['enforce', 'audit'] as const;
+    const programs = await loadPrograms(modes, { syscalls: true, closes: hasUnixConnect(), pinned: true });
+    const sockets = activatedSockets();
+    const held = heldListeners(DNS_SOCKETS.flatMap((name) => sockets.get(name) ?? []));
+    const engine = new Engine(programs, new Clock(() => native().clocks()), {
+      flushed: () => trail.flushed(),
+      ...(held.length > 0 && { held }),
+    });
     const memory = new IdleMemory();
     const host = new DaemonHost({ memory, engine, trail, log, state, policy: options.policy });
-    await host.reload();
+    await host.begin();
     const [control] = sockets.get('control') ?? [];
     const server = await startServer({
       ...{ host, log, metrics: options.metrics, ...(options.group !== null && { group: options.group }) },
@@ -90,6 +96,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       async stop() {
         notifier.stopping();
         await server.close();
+        host.close();
+        await engine.close();
+        // Where nothing is guarded there is nothing to be taken over.
+        if (host.isIdle) removeEnginePins();
         await trail.close();
         notifier.close();
         memory.close();
@@ -103,18 +113,17 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   }
 }
 
-/** One daemon for a state directory: two would write the same tables. */
-function holdState(state: string): number {
-  const file = join(state, 'daemon.lock');
-  mkdirSync(state, { recursive: true });
+/** One engine on a host: two would write the same tables. */
+function holdEngine(): number {
+  mkdirSync(dirname(ENGINE_LOCK), { recursive: true, mode: 0o711 });
   const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
-  const fd = openSync(file, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+  const fd = openSync(ENGINE_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
   if (native().fileLock(fd, true)) return fd;
   closeSync(fd);
   throw new DaemonFailure(
     'daemon-running',
-    `a daemon keeps its state in ${state} already`,
-    'stop it first (systemctl stop acyclic), or name another directory with --state',
+    'a daemon guards this host already',
+    'stop it first: systemctl stop acyclic',
   );
 }
 

@@ -10,7 +10,7 @@ import { ClosedSockets, type SocketToClose } from './closed-sockets.ts';
 import { Dependencies } from './dependency.ts';
 import type { Engine } from './engine.ts';
 import { findProcess } from './found-process.ts';
-import { GuardedRun } from './guarded-run.ts';
+import { GuardedRun, type Outliving } from './guarded-run.ts';
 import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
 import { imposeLimits } from './limits.ts';
@@ -44,6 +44,10 @@ export interface RunGuardOptions {
   readonly starter: Starter;
   /** An existing cgroup, which is left as it is; without, the run has one of its own. */
   readonly attach?: Attachment;
+  /** The run's own cgroup, where an earlier process made it and is gone; without, it is made. */
+  readonly left?: Cgroup;
+  /** What lets another process take it over; without, it ends with this one. */
+  readonly outliving?: (cgroup: Cgroup) => Outliving;
   /** What is going to run, so that what it names can be read before; without, that is not known. */
   readonly command?: GivenCommand;
   /** Takes secrets out of command lines and names; without, those that are known by themselves. */
@@ -119,6 +123,7 @@ export async function guardRun(
   const entry = new LiveEntry({
     ...{ id, cgroup: attach?.cgroup.path ?? `${origin.path}/acyclic-${id}`, origin: origin.path },
     ...{ leftover: options.leftover, deployment: options.deployment, mode: policy.mode },
+    hosted: options.outliving !== undefined,
     ...{ policy: options.policyId, argv: options.command ? mask.argv(options.command.argv) : null },
     ...(attach && {
       attached: {
@@ -128,7 +133,7 @@ export async function guardRun(
     }),
   });
   undo.add('run entry', () => entry.remove());
-  const cgroup = attach?.cgroup ?? createCgroup(origin, `acyclic-${id}`);
+  const cgroup = attach?.cgroup ?? options.left ?? createCgroup(origin, `acyclic-${id}`);
   if (!attach)
     undo.add('cgroup', async () => {
       if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
@@ -149,6 +154,7 @@ export async function guardRun(
     ...{ cgroup, policy, policyElsewhere, policyId, staged, processes, dependencies, mask, leases },
     sockets,
     common: { host, run: id, deployment, ...(attach?.service == null ? {} : { attached: attach.service }) },
+    ...(options.outliving && { outliving: options.outliving(cgroup) }),
     admit: (record) => residents?.admit(record) ?? true,
     syscalls: options.syscalls,
     onDenied: options.onDenied,
@@ -164,7 +170,9 @@ export async function guardRun(
   const needs = { modes: [policy.mode], closes: policy.mode === 'enforce' && engine.programs.closes };
   const attachment = engine.programs.attach(cgroup, id, needs);
   undo.add('programs', () => attachment.detach());
-  residents?.adoptAll(cgroup.path);
+  // Who was there before: in a run that is taken over, what began while nobody looked.
+  const before = residents ?? (options.left && new Residents(cgroup, processes, dependencies));
+  before?.adoptAll(cgroup.path);
   const watch = watchGuard({
     intact: () => attachment.intact() && engine.programs.intact(),
     onLost: options.onLost,

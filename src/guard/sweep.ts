@@ -19,14 +19,15 @@ export interface Swept {
 /**
  * Clears what killed engines left: cgroup, pins, entry. A run whose command lives is left as it is, guarded
  * by its pinned programs; once the command has ended, what remains is released or killed as the run asked.
- * Runs whose cgroups cannot be seen from here are left alone: nobody can tell whether they are empty. Throws
+ * A daemon's are left to the next daemon. Runs whose cgroups cannot be seen from here are left alone: nobody can tell whether they are empty. Throws
  * SetupFailure `no-cgroup2`.
  */
 export async function sweep(): Promise<Swept[]> {
   const visible = `${findCgroup2()}/`;
   const swept: Swept[] = [];
   for (const entry of readEntries())
-    if (entry.cgroup.startsWith(visible) && !isAlive(entry.engine)) swept.push(await clear(entry));
+    if (!entry.hosted && entry.cgroup.startsWith(visible) && !isAlive(entry.engine))
+      swept.push(await clear(entry));
   return swept;
 }
 
@@ -37,6 +38,7 @@ export async function sweep(): Promise<Swept[]> {
 export function standingOf(entry: RunEntry): 'engine' | 'guarded' | 'ended' | null {
   if (isAlive(entry.engine)) return 'engine';
   if (!existsSync(entry.origin)) return null;
+  if (entry.hosted) return existsSync(entry.cgroup) ? 'guarded' : 'ended';
   return goesOn(entry, processesIn(entry.cgroup)) ? 'guarded' : 'ended';
 }
 

@@ -68,6 +68,7 @@ const run = new GuardedRun(engine, {
     dependencies,
     mask: createMask(),
     leases: LEASE_SETTINGS,
+    sockets: null,
     syscalls: false,
   },
   common: { host: 'test', run: runId, deployment: 'd' },
