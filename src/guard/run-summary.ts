@@ -73,6 +73,6 @@ export function countsOf({ calls, denials, wouldDeny }: Tally, trail: AuditTrail
 }
 
 /** Records that are lost to the trail, as a cause. */
-export function lostTo({ lost }: AuditTrail): Record<string, number> {
+function lostTo({ lost }: AuditTrail): Record<string, number> {
   return lost === 0 ? {} : { 'store full': lost };
 }
