@@ -1,8 +1,18 @@
 import { SetupFailure } from '../kernel/failure.ts';
-import { identify, type RunCounts, type RunEntry, removeEntry, writeEntry } from './registry.ts';
+import {
+  identify,
+  type RunCounts,
+  type RunEntry,
+  type RunOrigins,
+  removeEntry,
+  writeEntry,
+} from './registry.ts';
 
 /** How often what was counted is put on file. */
 const WRITE_MS = 500;
+
+/** Policies whose records may still be to be read. */
+const MOST_GENERATIONS = 8;
 
 /** What does not change while a run lives. */
 type Fixed = Omit<RunEntry, 'v' | 'engine' | 'command' | 'counts'>;
@@ -14,13 +24,28 @@ export class LiveEntry {
   #written: string | null = null;
   #timer: NodeJS.Timeout | null = null;
 
-  /** Puts the run on file. Throws SetupFailure `state`. */
-  constructor(fixed: Fixed) {
+  /** Puts the run on file, or in the hands of this process if it is there. Throws SetupFailure `state`. */
+  constructor(fixed: Fixed | RunEntry) {
     const engine = identify(process.pid);
     if (!engine)
       throw new SetupFailure('state', 'cannot read /proc/self/stat', 'check that /proc is mounted');
-    this.#entry = { v: 1, engine, command: null, counts: null, ...fixed };
+    this.#entry = { v: 1, command: null, counts: null, ...fixed, engine };
     writeEntry(this.#entry);
+  }
+
+  /** Puts on file what another process needs to take the run over. */
+  outlive(origins: RunOrigins): void {
+    this.#entry = { ...this.#entry, origins };
+    writeEntry(this.#entry);
+  }
+
+  /** A policy is about to be in force. */
+  inForce(generation: number, policy: string | null): void {
+    const { origins } = this.#entry;
+    if (!origins) return;
+    const generations = [...origins.generations.slice(1 - MOST_GENERATIONS), { generation, policy }];
+    this.#entry = { ...this.#entry, policy, origins: { ...origins, generations } };
+    this.#write();
   }
 
   commandStarted(pid: number): void {

@@ -8,6 +8,8 @@ import { mayRead } from './readable.ts';
 /** Runs in progress, one file each, so that what a killed engine leaves can be found. Root's alone. */
 const DIRECTORY = '/run/acyclic/runs';
 
+const FACTS = '/run/acyclic/facts';
+
 const processIdentity = z.object({ pid: z.number().int().positive(), start: z.string() });
 
 const count = z.number().int().nonnegative();
@@ -17,6 +19,33 @@ const runCounts = z.object({
   would_deny: count,
   /** Records lost, by cause; causes that never struck are left out. */
   lost: z.record(z.string(), count),
+});
+
+const digits = z.string().regex(/^-?\d{1,20}$/);
+
+/** What another process needs to take a run over; only runs of a daemon have it. */
+const origins = z.object({
+  /** Who started it; null: nobody did. */
+  owner: count.nullable(),
+  labels: z.record(z.string(), z.string()),
+  /** What it asked of the policy, in the words of the command line; each null or empty: nothing. */
+  asked: z.object({
+    deployment: z.string().nullable(),
+    allow: z.array(z.string()),
+    deny: z.array(z.string()),
+    default: z.enum(['allow', 'deny']).nullable(),
+    mode: z.enum(['audit', 'enforce']).nullable(),
+  }),
+  /** RFC 3339. Waivers are fixed then. */
+  started: z.string(),
+  /** The wall clock's distance from CLOCK_MONOTONIC then, nanoseconds. */
+  offset: digits,
+  cgroup: z.object({ id: digits, level: count }),
+  syscalls: z.boolean(),
+  /** Paths of UNIX sockets that are closed to it. */
+  closed: z.array(z.string()),
+  /** Policies that were in force lately, by what the kernel had them under; the last is in force, or about to be. */
+  generations: z.array(z.object({ generation: count, policy: z.string().nullable() })),
 });
 
 /** What an entry has since it was first written comes with a default: entries of earlier versions are read too. */
@@ -47,11 +76,13 @@ const runEntry = z.object({
   argv: z.array(z.string()).nullable().default(null),
   /** As of half a second ago; null when nobody has counted yet. */
   counts: runCounts.nullable().default(null),
+  origins: origins.nullable().default(null),
 });
 
 /** A process for sure: pid and the start time of /proc/PID/stat, in clock ticks since boot. */
 export type ProcessIdentity = z.infer<typeof processIdentity>;
 export type RunEntry = z.infer<typeof runEntry>;
+export type RunOrigins = z.infer<typeof origins>;
 /** What a run's events come to so far. */
 export type RunCounts = z.infer<typeof runCounts>;
 
@@ -86,7 +117,13 @@ export function writeEntry(entry: RunEntry): void {
 /** Takes a run off the file, with what a killed engine was just writing of it. */
 export function removeEntry(id: string): void {
   rmSync(temporaryOf(id), { force: true });
+  rmSync(factsPath(id), { force: true });
   rmSync(join(DIRECTORY, `${id}.json`), { force: true });
+}
+
+/** Where what a run knows of addresses is, for whoever takes it over. */
+export function factsPath(id: string): string {
+  return join(FACTS, id);
 }
 
 /** Only a run's engine writes its entry. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createMask, type Mask } from '../audit/mask.ts';
 import { type Cgroup, createCgroup, isThere, moveProcess, processesIn } from '../kernel/cgroup.ts';
+import { SetupFailure } from '../kernel/failure.ts';
 import { native } from '../kernel/native.ts';
 import { closeSockets } from '../kernel/unix-connect.ts';
 import { type Limits, NO_LIMITS } from '../model/limits.ts';
@@ -9,18 +10,19 @@ import type { CompiledPolicy } from '../policy/compile.ts';
 import { type Attachment, Residents } from './attachment.ts';
 import { Dependencies } from './dependency.ts';
 import type { Engine } from './engine.ts';
+import { FactFile, readFacts } from './fact-file.ts';
 import { findProcess } from './found-process.ts';
-import { GuardedRun } from './guarded-run.ts';
+import { GuardedRun, type GuardedRunOptions, type PastPolicy } from './guarded-run.ts';
 import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
-import { imposeLimits } from './limits.ts';
+import { imposeLimits, keepLimits } from './limits.ts';
 import { LiveEntry } from './live-entry.ts';
 import type { GivenCommand } from './naming.ts';
 import { socketsToClose } from './outside-resolver.ts';
 import { ProcessTable } from './processes.ts';
 import { readIfThere } from './readable.ts';
 import type { Recorded, StagedRun } from './recorder.ts';
-import type { RunCounts } from './registry.ts';
+import { factsPath, type RunCounts, type RunEntry, type RunOrigins } from './registry.ts';
 import type { UndoList } from './undo.ts';
 
 /** The process that asked for a run, and the cgroup it is in: the run's is below that one, and what is left goes there. */
@@ -62,6 +64,10 @@ export interface RunGuardOptions {
   readonly onEvent: (recorded: Recorded) => void;
   /** A connection that went on when its event was recorded has ended: with what it carried. */
   readonly onCarried?: (recorded: Recorded) => void;
+  /** With it the run outlives this process, in an engine that does. */
+  readonly outlives?: Pick<RunOrigins, 'owner' | 'labels' | 'asked' | 'started'>;
+  /** A run of an earlier process to take over: by its entry, with policies that its records may be of. */
+  readonly adopt?: { readonly entry: RunEntry; readonly policies: readonly PastPolicy[] };
   /** Part of what was asked for cannot be watched here. */
   readonly onUnwatched: (what: string) => void;
   /** What the run comes to so far, and what its caller lost of it; put on file for others to see. */
@@ -119,38 +125,44 @@ export async function guardRun(
 ): Promise<RunGuard> {
   const { policy, id, attach, mask = createMask() } = options;
   const { cgroup: origin, pid: mover } = options.starter;
-  const entry = new LiveEntry({
-    ...{ id, cgroup: attach?.cgroup.path ?? `${origin.path}/acyclic-${id}`, origin: origin.path },
-    ...{ leftover: options.leftover, deployment: options.deployment, mode: policy.mode },
-    ...{ policy: options.policyId, argv: options.command ? mask.argv(options.command.argv) : null },
-    ...(attach && {
-      attached: {
-        ...{ id: String(attach.cgroup.id), service: attach.service },
-        ...{ deployment: options.deployment, mode: policy.mode },
-      },
-    }),
-  });
+  const adopted = options.adopt?.entry ?? null;
+  const entry = adopted
+    ? new LiveEntry(adopted)
+    : new LiveEntry({
+        ...{ id, cgroup: attach?.cgroup.path ?? `${origin.path}/acyclic-${id}`, origin: origin.path },
+        ...{ leftover: options.leftover, deployment: options.deployment, mode: policy.mode },
+        ...{ policy: options.policyId, argv: options.command ? mask.argv(options.command.argv) : null },
+        origins: null,
+        ...(attach && {
+          attached: {
+            ...{ id: String(attach.cgroup.id), service: attach.service },
+            ...{ deployment: options.deployment, mode: policy.mode },
+          },
+        }),
+      });
   undo.add('run entry', () => entry.remove());
-  const cgroup = attach?.cgroup ?? createCgroup(origin, `acyclic-${id}`);
+  const cgroup = attach?.cgroup ?? (adopted ? cgroupOf(adopted) : createCgroup(origin, `acyclic-${id}`));
   if (!attach)
     undo.add('cgroup', async () => {
       if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
     });
   // Before any child is started that would be in the way in the cgroup this process leaves.
   const { limits = NO_LIMITS } = options;
-  const limited = await imposeLimits({ id, origin, cgroup, limits, mover });
+  const limiting = { id, origin, cgroup, limits, mover };
+  const limited = adopted ? keepLimits(limiting) : await imposeLimits(limiting);
   undo.add('limits', () => limited.lift());
   const engine = await engineFor();
   const processes = new ProcessTable(engine.clock, mask);
   const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
   undo.add('dependencies', () => dependencies.close());
-  const residents = attach && new Residents(attach.cgroup, processes, dependencies);
+  const residents = attach || adopted ? new Residents(cgroup, processes, dependencies) : null;
   closeSockets(engine.programs.map('closed_sockets'), cgroup.id, closed);
   const { host, deployment, policyId, policyElsewhere, staged, leases = LEASE_SETTINGS } = options;
   const run = new GuardedRun(engine, {
     ...{ cgroup, policy, policyElsewhere, policyId, staged, processes, dependencies, mask, leases },
     common: { host, run: id, deployment, ...(attach?.service == null ? {} : { attached: attach.service }) },
-    admit: (record) => residents?.admit(record) ?? true,
+    admit: (record) => (attach ? (residents?.admit(record) ?? true) : true),
+    ...outliving(options, entry, { cgroup, closed, onResumed: () => residents?.adoptAll(cgroup.path) }),
     syscalls: options.syscalls,
     onDenied: options.onDenied,
     onEvent: options.onEvent,
@@ -163,7 +175,7 @@ export async function guardRun(
   const needs = { modes: [policy.mode], closes: closed.length > 0 };
   const attachment = engine.programs.attach(cgroup, id, needs);
   undo.add('programs', () => attachment.detach());
-  residents?.adoptAll(cgroup.path);
+  if (!adopted) residents?.adoptAll(cgroup.path);
   const watch = watchGuard({
     intact: () => attachment.intact() && engine.programs.intact(),
     onLost: options.onLost,
@@ -197,6 +209,7 @@ export async function guardRun(
       const { start: time, parent, uid, comm } = found;
       // Nobody saw it forked, since that was elsewhere.
       processes.apply({ type: 'fork', time, pid, parent, uid, comm });
+      run.noteProcesses();
       entry.commandStarted(pid);
       return true;
     },
@@ -221,6 +234,45 @@ export async function guardRun(
           await release(cgroup.path, origin.path);
         });
       return { leftover, limits: used, lost, lostEnds, guardLost: watch.lost, failures: await undo.run() };
+    },
+  };
+}
+
+/** Where a run that is taken over is. Throws SetupFailure `cgroup-refused` where that is gone. */
+function cgroupOf({ cgroup: path, origins }: RunEntry): Cgroup {
+  const cgroup = { path, id: BigInt(origins?.cgroup.id ?? 0), level: origins?.cgroup.level ?? 0 };
+  if (isThere(cgroup)) return cgroup;
+  throw new SetupFailure(
+    'cgroup-refused',
+    `the run's cgroup ${path} is gone`,
+    'its command has ended: sweep it',
+  );
+}
+
+/** What makes a run outlive its process; nothing where it does not. */
+function outliving(
+  { outlives, adopt, id, syscalls }: RunGuardOptions,
+  entry: LiveEntry,
+  of: { cgroup: Cgroup; closed: readonly string[]; onResumed: () => void },
+): Pick<GuardedRunOptions, 'outliving'> {
+  const known = adopt?.entry.origins ?? null;
+  if (!known && !outlives) return {};
+  const left = known ? readFacts(factsPath(id)) : [];
+  const { realtime, monotonic } = native().clocks();
+  const offset = known ? BigInt(known.offset) : realtime - monotonic;
+  if (outlives) {
+    const { cgroup, closed } = of;
+    const place = { id: String(cgroup.id), level: cgroup.level };
+    const rest = { offset: String(offset), cgroup: place, closed: [...closed], generations: [] };
+    entry.outlive({ ...outlives, ...rest, syscalls });
+  }
+  return {
+    outliving: {
+      offset,
+      facts: new FactFile(factsPath(id)),
+      onGeneration: (generation, policy) => entry.inForce(generation, policy),
+      onResumed: of.onResumed,
+      adopt: adopt ? { facts: left, policies: adopt.policies } : null,
     },
   };
 }

@@ -7,9 +7,10 @@ import { createInterface } from 'node:readline';
 import { ulid } from 'ulid';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TrailReader } from '../../src/audit/reader.ts';
-import { type Cgroup, createCgroup, ownCgroup, removeCgroup } from '../../src/kernel/cgroup.ts';
-import { BPFFS, ensureBpffs } from '../../src/kernel/mounts.ts';
-import { removeEnginePins, removeLeftPins } from '../../src/kernel/pins.ts';
+import { factsPath, removeEntry } from '../../src/guard/registry.ts';
+import { ownCgroup, removeCgroup } from '../../src/kernel/cgroup.ts';
+import { ensureBpffs } from '../../src/kernel/mounts.ts';
+import { pinDirectory, removeEnginePins, removeLeftPins } from '../../src/kernel/pins.ts';
 import type { AuditEvent } from '../../src/model/event.ts';
 import { until } from '../kernel/fixtures/fixture.ts';
 
@@ -18,7 +19,8 @@ const KILLS = process.env.LONG === undefined ? 12 : 100;
 const HERE = new URL('.', import.meta.url).pathname;
 const NODE = process.execPath;
 
-let cgroup: Cgroup;
+/** Where the host makes the run's cgroup. */
+let cgroup: string;
 let state: string;
 const run = ulid();
 const undo: (() => void | Promise<void>)[] = [];
@@ -27,9 +29,10 @@ beforeAll(() => {
   ensureBpffs();
   state = mkdtempSync(join(tmpdir(), 'acyclic-adoption-'));
   undo.push(() => rmSync(state, { recursive: true, force: true }));
-  cgroup = createCgroup(ownCgroup(), `acyclic-adoption-${process.pid}`);
-  undo.push(() => until(() => removeCgroup(cgroup.path), `${cgroup.path} to be empty`));
+  cgroup = join(ownCgroup().path, `acyclic-${run}`);
+  undo.push(() => until(() => removeCgroup(cgroup), `${cgroup} to be empty`));
   undo.push(() => {
+    removeEntry(run);
     removeLeftPins(run);
     removeEnginePins();
   });
@@ -49,7 +52,7 @@ function lines(child: ChildProcess): () => Promise<string> {
 function client(supervisor: number): ChildProcess {
   const script = 'echo $$ > "$1/cgroup.procs"; shift; exec "$@"';
   const command = ['nsenter', `--net=/proc/${supervisor}/ns/net`, 'python3', `${HERE}client.py`];
-  return spawn('sh', ['-c', script, 'sh', cgroup.path, ...command], { stdio: ['pipe', 'pipe', 'inherit'] });
+  return spawn('sh', ['-c', script, 'sh', cgroup, ...command], { stdio: ['pipe', 'pipe', 'inherit'] });
 }
 
 interface Told {
@@ -60,7 +63,7 @@ interface Told {
 test(`a host killed ${KILLS} times: no wrong verdict, no wrong or doubled event, and every call is told of`, {
   timeout: 600_000,
 }, async () => {
-  const given = { path: cgroup.path, id: String(cgroup.id), level: cgroup.level, run, state };
+  const given = { run, state };
   const host = [NODE, `${HERE}host.ts`, JSON.stringify(given)];
   const supervisor = spawn('unshare', ['--net', 'python3', `${HERE}supervisor.py`, String(KILLS), ...host], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -80,7 +83,7 @@ test(`a host killed ${KILLS} times: no wrong verdict, no wrong or doubled event,
   caller.stdin?.end();
   const told = JSON.parse(await callerSaid()) as Told;
   supervisor.stdin?.write('end\n');
-  const { lost, end } = JSON.parse(await said());
+  const { lost, failures, end } = JSON.parse(await said());
   await once(supervisor, 'close');
 
   const wrongCalls = Object.entries(told.calls).filter(
@@ -90,7 +93,7 @@ test(`a host killed ${KILLS} times: no wrong verdict, no wrong or doubled event,
   const answered = Object.entries(told.lookups).filter(([, how]) => typeof how === 'number');
   expect(answered.filter(([name, rcode]) => rcode !== (name.startsWith('d') ? 3 : 0))).toEqual([]);
 
-  const reader = new TrailReader(join(state, 'trail'));
+  const reader = new TrailReader(state);
   const events = [...reader.events({})] as AuditEvent[];
   reader.close();
   const connects = events.filter(({ kind, destination }) => kind === 'connect' && destination?.port !== 53);
@@ -105,7 +108,8 @@ test(`a host killed ${KILLS} times: no wrong verdict, no wrong or doubled event,
   });
   expect(wrong.map(({ destination, process: caller }) => ({ destination, caller })).slice(0, 3)).toEqual([]);
   const missing = Object.keys(told.calls).filter((to) => !times.has(to));
-  expect({ missing, lost, end }).toMatchObject({ missing: [], lost: {}, end: { lost: 0, fault: null } });
+  expect({ missing, lost, failures }).toEqual({ missing: [], lost: {}, failures: [] });
+  expect(end).toMatchObject({ lost: 0, fault: null });
 
   const names = events
     .filter(({ kind }) => kind === 'dns')
@@ -115,5 +119,5 @@ test(`a host killed ${KILLS} times: no wrong verdict, no wrong or doubled event,
   const untold = answered.filter(([name]) => !names.some((one) => one.name === name));
   expect(untold).toEqual([]);
   expect(Object.keys(told.calls).length).toBeGreaterThan(100 * KILLS);
-  expect(existsSync(join(BPFFS, 'acyclic'))).toBe(false);
+  expect([cgroup, pinDirectory(run), pinDirectory('engine'), factsPath(run)].filter(existsSync)).toEqual([]);
 });
