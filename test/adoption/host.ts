@@ -19,11 +19,14 @@ const ALLOW = '[{address: 10.77.0.2}, {host: "*.example"}]';
 const DENY = '[{host: "*.denied.example"}]';
 const DNS = '{servers: [127.53.0.1]}';
 
+/** Small, so that the journal turns and is released while the host is killed. */
+const HALF_PAGES = 600;
+
 const [given = '', ...fds] = process.argv.slice(2);
 const { run: id, state } = JSON.parse(given) as { run: string; state: string };
 
 const trail = new AuditTrail({ directory: state, onNotice: () => {} });
-const programs = await loadPrograms(['enforce'], { pinned: true });
+const programs = await loadPrograms(['enforce'], { pinned: true, journalPages: 1 + 2 * HALF_PAGES });
 const engine = new Engine(programs, new Clock(() => native().clocks()), {
   held: heldListeners(fds.map(Number)),
   flushed: () => trail.flushed(),
