@@ -64,7 +64,7 @@ test(`a host killed ${KILLS} times: no wrong verdict, no wrong or doubled event,
   timeout: 600_000,
 }, async () => {
   const given = { run, state };
-  const host = [NODE, `${HERE}host.ts`, JSON.stringify(given)];
+  const host = [NODE, `${HERE}host-program.ts`, JSON.stringify(given)];
   const supervisor = spawn('unshare', ['--net', 'python3', `${HERE}supervisor.py`, String(KILLS), ...host], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
