@@ -84,6 +84,8 @@ export class Engine {
   readonly #before: Numbers;
   /** Runs of an earlier engine are guarded that are not added yet. */
   #adopting: boolean;
+  /** Name servers of runs that wait for `resume`; null: nobody waits. */
+  #deferred: (readonly Address[] | null)[] | null;
   /** When what is told again was first told. */
   #then: number | null = null;
   #collecting: NodeJS.Timeout | null = null;
@@ -106,6 +108,7 @@ export class Engine {
       places: this.words.latest('places'),
     };
     this.#adopting = programs.adopted;
+    this.#deferred = flushed ? [] : null;
     this.#keeper = flushed
       ? new Keeper({ map: programs.map('journal'), now: this.now, runs: () => this.#runs.values(), flushed })
       : null;
@@ -128,9 +131,9 @@ export class Engine {
   /**
    * Every run that can be taken over is added: what an earlier process had in its hands is told again, to each. Then
    * records are read from where it left off. What comes of it is recorded under the ids it had.
-   * `others`: runs that cannot be taken over, and go on as they are; what is there of any other run is removed.
+   * Rejects with SetupFailure `dns-proxy`; all else is done then. `others`: runs that cannot be taken over, and go on as they are; what is there of any other run is removed.
    */
-  resume(others: readonly Pick<EngineRun, 'run' | 'level'>[] = []): void {
+  async resume(others: readonly Pick<EngineRun, 'run' | 'level'>[] = []): Promise<void> {
     this.#others = others;
     this.stream.resume((entry) => {
       this.#then = entry.time;
@@ -142,6 +145,11 @@ export class Engine {
     for (const run of this.#runs.values()) run.resumed();
     this.programs.settle();
     this.#collecting = setTimeout(() => this.#collect(), PAST_MS).unref();
+    const deferred = this.#deferred ?? [];
+    this.#deferred = null;
+    const failures: unknown[] = [];
+    for (const addresses of deferred) await this.startDns(addresses).catch((error) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
   }
 
   /** Whether records are told again that an earlier process may have told. */
@@ -239,9 +247,13 @@ export class Engine {
 
   /**
    * Starts the DNS proxy, where it is not started yet, for a run that asks these servers; null: those of resolv.conf.
-   * Rejects with SetupFailure `dns-proxy`.
+   * Rejects with SetupFailure `dns-proxy`. Before `resume` it waits for that: who asks is not known yet.
    */
   async startDns(addresses: readonly Address[] | null): Promise<void> {
+    if (this.#deferred) {
+      this.#deferred.push(addresses);
+      return;
+    }
     try {
       const servers = serversAt(addresses) ?? parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')).servers;
       if (this.#proxy) {

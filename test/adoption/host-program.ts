@@ -54,7 +54,7 @@ const guard = await guardRun(
   async () => engine,
   new UndoList(),
 );
-engine.resume();
+await engine.resume();
 engine.start();
 process.stdout.write('ready\n');
 
