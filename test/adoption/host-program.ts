@@ -20,7 +20,7 @@ const DENY = '[{host: "*.denied.example"}]';
 const DNS = '{servers: [127.53.0.1]}';
 
 /** Small, so that the journal turns and is released while the host is killed. */
-const HALF_PAGES = 600;
+const HALF_PAGES = 900;
 
 const [given = '', ...fds] = process.argv.slice(2);
 const { run: id, state } = JSON.parse(given) as { run: string; state: string };
