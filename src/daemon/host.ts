@@ -98,8 +98,12 @@ export class DaemonHost implements Host {
     const loaded = this.#read();
     const [runs, attachments] = [this.#runs, this.#attachments];
     const { taken, failed } = await takeOver({ shared: this.#shared, runs, attachments, state, loaded });
-    this.#untaken = [...failed, ...runsOfOtherLayouts().map(untaken)];
-    engine.resume();
+    this.#untaken = [...failed.map(({ told }) => told), ...runsOfOtherLayouts().map(untaken)];
+    try {
+      await engine.resume(failed);
+    } catch (error) {
+      this.#options.log.error({ error: (error as Error).message }, 'names of runs that were taken over fail');
+    }
     engine.start();
     for (const run of taken) run.settled();
     await this.#putInForce(loaded);

@@ -211,7 +211,7 @@ export class HostedRun {
       ...sessionPlan(plan),
       ...{ leftover, starter, syscalls, limits: plan.limits },
       ...(this.#left && !attach && { left: this.#left.cgroup }),
-      outliving: (cgroup: Cgroup) => this.#outliving(cgroup),
+      outliving: (cgroup: Cgroup, onResumed: () => void) => this.#outliving(cgroup, onResumed),
       ...(attach && { attach }),
       ...(given && { command: given }),
       onDenied: (recorded: Recorded) => this.#tellDenied(recorded),
@@ -233,7 +233,7 @@ export class HostedRun {
   }
 
   /** What another process needs to go on with it, kept as it changes. */
-  #outliving(cgroup: Cgroup): Outliving {
+  #outliving(cgroup: Cgroup, onResumed: () => void): Outliving {
     const file = this.#file.begin(this.options, cgroup, this.started);
     const path = factsPath(this.id);
     const facts = this.#left ? readFacts(path) : [];
@@ -241,6 +241,7 @@ export class HostedRun {
       offset: BigInt(file.offset),
       facts: new FactFile(path),
       onGeneration: (generation, policy) => this.#file.put(generation, policy),
+      onResumed,
       adopt: this.#left && { facts, policies: this.#left.policies },
     };
   }

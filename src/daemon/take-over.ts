@@ -30,14 +30,21 @@ export interface Taking {
   readonly loaded: LoadedPolicy | null;
 }
 
+/** A run that goes on as it is, by the id and depth of its cgroup; `told` is for people. */
+export interface Untaken {
+  readonly run: bigint;
+  readonly level: number;
+  readonly told: string;
+}
+
 /**
  * Goes on with what a daemon before this one has left guarded: before records are read. One that cannot be taken over
  * stays as it is, guarded under its last policy, and is told. Gives those.
  */
-export async function takeOver(taking: Taking): Promise<{ taken: HostedRun[]; failed: string[] }> {
+export async function takeOver(taking: Taking): Promise<{ taken: HostedRun[]; failed: Untaken[] }> {
   const { log } = taking.shared;
   const taken: HostedRun[] = [];
-  const failed: string[] = [];
+  const failed: Untaken[] = [];
   const records = readRecords((file, reason) =>
     log.error({ file, reason }, 'the record of a run cannot be read'),
   );
@@ -47,7 +54,8 @@ export async function takeOver(taking: Taking): Promise<{ taken: HostedRun[]; fa
       if (run) taken.push(run);
     } catch (error) {
       const { message } = error as Error;
-      failed.push(`run ${record.id} goes on under its last policy, without names: ${message}`);
+      const told = `run ${record.id} goes on under its last policy, without names: ${message}`;
+      failed.push({ run: BigInt(record.cgroup.id), level: record.cgroup.level, told });
       log.error({ run: record.id, error: message }, 'a run cannot be taken over');
     }
   }

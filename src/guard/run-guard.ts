@@ -13,7 +13,7 @@ import { findProcess } from './found-process.ts';
 import { GuardedRun, type Outliving } from './guarded-run.ts';
 import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
-import { imposeLimits } from './limits.ts';
+import { imposeLimits, keepLimits } from './limits.ts';
 import { LiveEntry } from './live-entry.ts';
 import type { GivenCommand } from './naming.ts';
 import { ProcessTable } from './processes.ts';
@@ -47,7 +47,7 @@ export interface RunGuardOptions {
   /** The run's own cgroup, where an earlier process made it and is gone; without, it is made. */
   readonly left?: Cgroup;
   /** What lets another process take it over; without, it ends with this one. */
-  readonly outliving?: (cgroup: Cgroup) => Outliving;
+  readonly outliving?: (cgroup: Cgroup, onResumed: () => void) => Outliving;
   /** What is going to run, so that what it names can be read before; without, that is not known. */
   readonly command?: GivenCommand;
   /** Takes secrets out of command lines and names; without, those that are known by themselves. */
@@ -140,13 +140,16 @@ export async function guardRun(
     });
   // Before any child is started that would be in the way in the cgroup this process leaves.
   const { limits = NO_LIMITS } = options;
-  const limited = await imposeLimits({ id, origin, cgroup, limits, mover });
+  const limiting = { id, origin, cgroup, limits, mover };
+  const limited = options.left ? keepLimits(limiting) : await imposeLimits(limiting);
   undo.add('limits', () => limited.lift());
   const engine = await engineFor();
   const processes = new ProcessTable(engine.clock, mask);
   const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
   undo.add('dependencies', () => dependencies.close());
-  const residents = attach && new Residents(attach.cgroup, processes, dependencies);
+  // In a run that is taken over, who began while nobody looked.
+  const residents = attach || options.left ? new Residents(cgroup, processes, dependencies) : null;
+  const adoptAll = () => residents?.adoptAll(cgroup.path);
   const sockets = new ClosedSockets(engine.programs.map('closed_sockets'), cgroup.id, closed);
   undo.add('closed sockets', () => sockets.clear());
   const { host, deployment, policyId, policyElsewhere, staged, leases = LEASE_SETTINGS } = options;
@@ -154,8 +157,8 @@ export async function guardRun(
     ...{ cgroup, policy, policyElsewhere, policyId, staged, processes, dependencies, mask, leases },
     sockets,
     common: { host, run: id, deployment, ...(attach?.service == null ? {} : { attached: attach.service }) },
-    ...(options.outliving && { outliving: options.outliving(cgroup) }),
-    admit: (record) => residents?.admit(record) ?? true,
+    ...(options.outliving && { outliving: options.outliving(cgroup, adoptAll) }),
+    admit: (record) => (attach ? (residents?.admit(record) ?? true) : true),
     syscalls: options.syscalls,
     onDenied: options.onDenied,
     ...(options.told && { told: options.told }),
@@ -170,9 +173,7 @@ export async function guardRun(
   const needs = { modes: [policy.mode], closes: policy.mode === 'enforce' && engine.programs.closes };
   const attachment = engine.programs.attach(cgroup, id, needs);
   undo.add('programs', () => attachment.detach());
-  // Who was there before: in a run that is taken over, what began while nobody looked.
-  const before = residents ?? (options.left && new Residents(cgroup, processes, dependencies));
-  before?.adoptAll(cgroup.path);
+  if (!options.left) adoptAll();
   const watch = watchGuard({
     intact: () => attachment.intact() && engine.programs.intact(),
     onLost: options.onLost,
@@ -210,6 +211,7 @@ export async function guardRun(
       const { start: time, parent, uid, comm } = found;
       // Nobody saw it forked, since that was elsewhere.
       processes.apply({ type: 'fork', time, pid, parent, uid, comm });
+      run.noteProcesses();
       entry.commandStarted(pid);
       return true;
     },

@@ -15,9 +15,9 @@ import { createLog } from '../../src/daemon/log.ts';
 import { readMetricsAddress } from '../../src/daemon/metrics-port.ts';
 import { createNotifier } from '../../src/daemon/notify.ts';
 import { startServer } from '../../src/daemon/server.ts';
+import { presentTime } from '../../src/model/time.ts';
 import { patternsIn } from '../../src/policy/match.ts';
 import { parsePolicy } from '../../src/policy/parse.ts';
-import { presentTime } from '../../src/model/time.ts';
 import { RUN, sampleEvent } from './sample.ts';
 import { StubRuns } from './stub-runs.ts';
 
