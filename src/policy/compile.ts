@@ -4,6 +4,7 @@ import { type Limits, NO_LIMITS } from '../model/limits.ts';
 import type { Mode, RuleKind, RuleReference } from '../model/verdict.ts';
 import { builtinServices } from './builtin.ts';
 import type { DestPattern } from './dest.ts';
+import { type LiveEntry, liveOf, liveRule } from './live.ts';
 import { nearest } from './nearest.ts';
 import { type Pattern, PatternIndex } from './pattern-index.ts';
 import type { DenialErrno, Deployment, DnsDenial, Policy, Rule, Service } from './policy.ts';
@@ -16,6 +17,8 @@ export interface CompileOptions {
   readonly deployment: string | null;
   readonly allow: readonly DestPattern[];
   readonly deny: readonly DestPattern[];
+  /** In force now; one about a service that the policy does not have holds nothing. */
+  readonly live?: readonly LiveEntry[];
   /** Null: the deployment's. */
   readonly default: 'allow' | 'deny' | null;
   /** Null: the deployment's; without a policy, audit. */
@@ -38,7 +41,7 @@ export interface CompiledPolicy {
   };
   /** The deployment's. */
   readonly limits: Limits;
-  /** Highest first: floor, --deny, circular, the deployment's rules with --allow. */
+  /** Highest first: live deny and live allow where there are live entries; floor, --deny, circular, the deployment's rules with --allow. */
   readonly tiers: readonly Tier[];
   /** Answers where no tier does. */
   readonly fallback: { readonly answer: 'allow' | 'deny'; readonly rule: RuleReference };
@@ -90,7 +93,8 @@ export function compile(policy: Policy | null, options: CompileOptions): Compile
       ...optionClauses(options.allow, 'allow'),
     ],
   };
-  const tiers = [clauses.floor, clauses.options, clauses.circular, clauses.rules];
+  const ruled = [clauses.floor, clauses.options, clauses.circular, clauses.rules];
+  const tiers = [...liveClauses(options, deployment, services), ...ruled];
   const denying = tiers.flat().filter(({ answer }) => answer === 'deny');
   const fallback = fallbackOf(deployment, options.default);
   return {
@@ -112,6 +116,21 @@ export function compile(policy: Policy | null, options: CompileOptions): Compile
     denies: fallback.answer === 'deny' || denying.length > 0,
     deniesNames: denying.some(({ host }) => host !== null),
   };
+}
+
+/** What live entries deny, and what they allow; no tiers where there are none. */
+function liveClauses(
+  { live = [], deployment: asked }: CompileOptions,
+  deployment: Deployment | null,
+  services: ReadonlyMap<string, Service>,
+): Clause[][] {
+  const own = liveOf(live, deployment?.name ?? asked, services);
+  if (own.length === 0) return [];
+  return (['deny', 'allow'] as const).map((verdict) =>
+    own
+      .filter((entry) => entry.verdict === verdict)
+      .flatMap((entry) => clausesOf(liveRule(entry), 'live', services)),
+  );
 }
 
 /** The deployment by name; with no name, the only one there is. */
