@@ -29,6 +29,8 @@ export interface ServeOptions {
   readonly metrics?: string;
   readonly bounds?: Partial<Bounds>;
   readonly well?: boolean;
+  /** Where policies and live entries are kept. */
+  readonly keep?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** What starts the program, as `systemd-socket-activate` does. */
   readonly launcher?: readonly string[];
