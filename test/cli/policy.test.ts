@@ -44,7 +44,19 @@ beforeAll(() => {
 });
 
 describe('every policy command', () => {
-  const names = ['init', 'check', 'show', 'explain', 'suggest', 'replay', 'diff', 'ready'];
+  const names = [
+    'init',
+    'check',
+    'show',
+    'explain',
+    'suggest',
+    'replay',
+    'diff',
+    'ready',
+    'apply',
+    'history',
+    'rollback',
+  ];
   test.each(names)('%s has examples in its help', (name) => {
     const { status, stdout } = policy(name, '--help');
     expect(status).toBe(0);
