@@ -1,8 +1,9 @@
 import type { Candidate, ExplainedIdentity, ExplainedTier, Explanation } from '../policy/explain.ts';
 import type { ExplainedCall, ExplainedPart } from '../policy/explain-dest.ts';
 import { formatPieces } from '../policy/pieces.ts';
+import { formatOutcome, formatOwnedRule } from '../policy/rule-text.ts';
 import type { Clause } from '../policy/tier.ts';
-import { formatClause, formatOutcome, formatOwnedRule } from './policy-words.ts';
+import { formatClause } from './policy-words.ts';
 
 /** What all parts have in common. */
 export interface About {
@@ -15,7 +16,14 @@ export interface About {
 const MOST_CANDIDATES = 12;
 const MOST_CLOSER = 8;
 
-const TIERS = { floor: 'floor', option: '--deny', circular: 'circular', rules: 'rules' } as const;
+const TIERS = {
+  'live-deny': 'live',
+  'live-allow': 'live',
+  floor: 'floor',
+  option: '--deny',
+  circular: 'circular',
+  rules: 'rules',
+} as const;
 
 /** The parts as text: for each what is decided at which ports, and by which tier and rule. */
 export function formatParts(parts: readonly ExplainedPart[], about: About): string[] {

@@ -1,6 +1,6 @@
+import { formatRule } from '../policy/rule-text.ts';
 import type { Linted, LintedHost } from './lint-script.ts';
 import { formatNamed, formatPlace, formatUnseen, formatVerdict } from './lint-words.ts';
-import { formatRule } from './message.ts';
 import { harmless } from './output.ts';
 import { plural } from './policy-options.ts';
 

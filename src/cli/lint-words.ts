@@ -1,8 +1,8 @@
 import type { Decision } from '../policy/evaluate.ts';
+import { formatRule } from '../policy/rule-text.ts';
 import { formatHost } from '../script/host.ts';
 import type { Mention, Unseen } from '../script/mention.ts';
 import type { Place } from '../script/text.ts';
-import { formatRule } from './message.ts';
 
 /** `github.com:443/tcp`, `*.github.com`, `[2001:db8::1]:443/tcp`. */
 export function formatNamed({ host, port, protocol }: Mention): string {

@@ -2,6 +2,7 @@ import type { AuditEvent, EventDependency } from '../model/event.ts';
 import { type ProcessImage, programName } from '../model/process.ts';
 import { formatTarget } from '../model/target.ts';
 import type { RuleReference } from '../model/verdict.ts';
+import { formatRule } from '../policy/rule-text.ts';
 
 /** All there is to say about one denied call. */
 export interface DenialView {
@@ -63,15 +64,6 @@ function formatDenied(event: AuditEvent, who: string, repeats: number): string {
 function formatBehind(event: AuditEvent): string {
   const { names, address } = event.destination ?? { names: [], address: null };
   return names.length > 0 && address !== null && event.kind !== 'dns' ? ` (${address})` : '';
-}
-
-/** `circular (acyclic.yaml:14, service github)`. */
-export function formatRule(rule: RuleReference): string {
-  const name = rule.id === null ? rule.kind : `${rule.kind} ${rule.id}`;
-  const where = [rule.source, rule.service === null ? null : `service ${rule.service}`].filter(
-    (part) => part !== null,
-  );
-  return where.length === 0 ? name : `${name} (${where.join(', ')})`;
 }
 
 /** How the destination came to be called; null when that is not known. */

@@ -22,7 +22,7 @@ export function policyDiffCommand(): Command {
       const [{ loadPolicy }, { diffPolicies, isSame }, { diffAsJson, formatDiff }] = await Promise.all([
         import('../guard/policy-files.ts'),
         import('../policy/diff.ts'),
-        import('./diff-text.ts'),
+        import('../policy/diff-text.ts'),
       ]);
       const [was, is] = [loadPolicy(before), loadPolicy(after)];
       const diff = diffPolicies(was.policy, is.policy, new Date());

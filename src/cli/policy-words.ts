@@ -1,6 +1,5 @@
 import { type Address, parseAddress } from '../model/address.ts';
 import { type Name, normalizeName } from '../model/name.ts';
-import type { RuleReference } from '../model/verdict.ts';
 import { builtinServices } from '../policy/builtin.ts';
 import { type DestPattern, parseDest } from '../policy/dest.ts';
 import { nearest } from '../policy/nearest.ts';
@@ -8,7 +7,6 @@ import type { Policy, Service } from '../policy/policy.ts';
 import { formatPorts } from '../policy/ports.ts';
 import { isFault } from '../policy/problem.ts';
 import type { Clause } from '../policy/tier.ts';
-import { formatRule } from './message.ts';
 import { Failure, harmless } from './output.ts';
 
 /** Every service a policy has, the built-in ones too. */
@@ -46,14 +44,4 @@ export function formatClause(clause: Pick<Clause, 'host' | 'address' | 'ports'>)
   const { host, address, ports } = clause;
   const where = [host?.text, address?.text].filter(Boolean).join(' at ');
   return ports === null ? where : `${where} on ${ports.map(formatPorts).join(', ')}`;
-}
-
-/** What is decided and by which rule: `deny by circular (acyclic.yaml:4)`, `allow (acyclic.yaml:9)`. */
-export function formatOutcome(answer: string, rule: RuleReference): string {
-  return rule.kind === answer ? formatOwnedRule(rule) : `${answer} by ${formatOwnedRule(rule)}`;
-}
-
-/** A rule with its owner: `allow vault (acyclic.yaml:9)   owner @db`. */
-export function formatOwnedRule(rule: RuleReference): string {
-  return rule.owner === null ? formatRule(rule) : `${formatRule(rule)}   owner ${rule.owner}`;
 }

@@ -9,7 +9,7 @@ import { detachCommand } from './detach.ts';
 import { doctorCommand } from './doctor.ts';
 import { graphCommand } from './graph.ts';
 import { lintCommand } from './lint.ts';
-import { notBuilt } from './not-built.ts';
+import { allowCommand, denyCommand } from './live.ts';
 import { policyCommand } from './policy.ts';
 import { requireCommand } from './require.ts';
 import { runCommand } from './run.ts';
@@ -22,6 +22,8 @@ const COMMANDS = [
   runsCommand,
   statusCommand,
   policyCommand,
+  allowCommand,
+  denyCommand,
   graphCommand,
   lintCommand,
   attachCommand,
@@ -32,9 +34,6 @@ const COMMANDS = [
   doctorCommand,
   demoCommand,
 ];
-
-/** Named in the design and still to come: refused by name, and not in `--help`. */
-const NOT_BUILT = ['allow', 'deny'] as const;
 
 const EXAMPLES = `
 Examples:
@@ -61,7 +60,6 @@ export function createProgram(commands: readonly (() => Command)[] = COMMANDS): 
     .enablePositionalOptions()
     .addHelpText('after', EXAMPLES);
   for (const create of commands) program.addCommand(create());
-  for (const name of NOT_BUILT) program.addCommand(notBuilt(name), { hidden: true });
   tab(program, { completionCommandName: 'completion' });
   named(program, 'completion')
     .description('print the completion script of a shell: bash, zsh or fish')

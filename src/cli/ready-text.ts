@@ -1,6 +1,6 @@
 import type { DecidedCalls, Readiness } from '../policy/ready.ts';
+import { formatOwnedRule } from '../policy/rule-text.ts';
 import { plural } from './policy-options.ts';
-import { formatOwnedRule } from './policy-words.ts';
 import { formatExample } from './replay-text.ts';
 
 const MOST_SHOWN = 50;

@@ -1,8 +1,8 @@
 import type { AuditEvent } from '../model/event.ts';
 import { type Difference, isBreaking, type Replay } from '../policy/replay.ts';
+import { formatOutcome } from '../policy/rule-text.ts';
 import { processLabel, shellQuote } from './message.ts';
 import { plural } from './policy-options.ts';
-import { formatOutcome } from './policy-words.ts';
 
 const MOST_SHOWN = 20;
 

@@ -1,12 +1,13 @@
 import type { LoadedPolicy } from '../guard/policy-files.ts';
 import type { RuleReference } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
-import { TIER_NAMES } from '../policy/explain.ts';
 import { writtenLimits } from '../policy/limits.ts';
 import type { Deployment, Policy } from '../policy/policy.ts';
 import { writtenRoles } from '../policy/roles.ts';
+import { formatOwnedRule } from '../policy/rule-text.ts';
 import { isRuling, type Ruling } from '../policy/tier.ts';
-import { formatClause, formatOwnedRule } from './policy-words.ts';
+import { namedTiers } from '../policy/tier-names.ts';
+import { formatClause } from './policy-words.ts';
 
 const MOST_PATTERNS = 6;
 
@@ -84,9 +85,9 @@ function formatRuleLines({ answer, patterns, cycle, rule }: EffectiveRule): stri
 }
 
 function tiersOf(policy: CompiledPolicy): { name: string; rules: EffectiveRule[] }[] {
-  return TIER_NAMES.map((name, i) => ({
+  return namedTiers(policy).map(({ name, tier }) => ({
     name,
-    rules: rulesOf((policy.tiers[i]?.clauses ?? []).filter(isRuling)),
+    rules: rulesOf(tier.clauses.filter(isRuling)),
   }));
 }
 

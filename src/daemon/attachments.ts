@@ -85,7 +85,8 @@ export class Attachments {
         limits: NO_LIMITS,
       };
       if (loaded && deployment !== null) keepPolicy(loaded);
-      const plan = planRun(deployment === null ? null : loaded, request, () => {});
+      const live = this.#shared.live();
+      const plan = planRun(deployment === null ? null : loaded, { ...request, live }, () => {});
       const run = await HostedRun.begin(
         {
           asked: { ...request, mode: plan.policy.mode },
@@ -140,6 +141,7 @@ export class Attachments {
     return swapEach(
       [...this.#held.values()].map(({ run }) => run),
       loaded,
+      this.#shared.live(),
     );
   }
 

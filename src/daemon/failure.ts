@@ -1,5 +1,5 @@
 /** Why the daemon cannot start, or serve; docs/errors.md explains each. */
-export type DaemonFailureCode = 'daemon-running' | 'socket' | 'metrics-address';
+export type DaemonFailureCode = 'daemon-running' | 'socket' | 'state-directory' | 'metrics-address';
 
 /** The daemon cannot start; said to whoever must act. `acyclic daemon` exits 125. */
 export class DaemonFailure extends Error {

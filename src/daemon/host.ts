@@ -1,9 +1,10 @@
-import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { ulid } from 'ulid';
 import manifest from '../../package.json' with { type: 'json' };
 import { spoolDirectories, waitingIn } from '../audit/spool.ts';
 import type { PlacedCgroup } from '../guard/cgroup-watch.ts';
 import { waiversOf } from '../guard/installed-status.ts';
-import { type LoadedPolicy, loadPolicy } from '../guard/policy-files.ts';
+import type { LoadedPolicy } from '../guard/policy-files.ts';
 import type { Recorded } from '../guard/recorder.ts';
 import { ownCgroup } from '../kernel/cgroup.ts';
 import { type Features, readFeatures } from '../kernel/features.ts';
@@ -12,17 +13,29 @@ import { runsOfOtherLayouts } from '../kernel/pins.ts';
 import { presentTime } from '../model/time.ts';
 import { type Matched, patternsIn } from '../policy/match.ts';
 import type {
+  AppliedPolicy,
   Attachment,
   CreatedRun,
   EndedRun,
+  Entry,
   Guarded,
   LapsingWaiver,
+  PolicyAnswer,
+  PolicyHistory,
   PolicyInForce,
   RunState,
   Status,
 } from './answers.ts';
 import { Attachments } from './attachments.ts';
-import type { CreateAttachmentBody, CreateRunBody, EndRunBody } from './contract.ts';
+import type {
+  ApplyPolicyBody,
+  CreateAttachmentBody,
+  CreateEntryBody,
+  CreateRunBody,
+  EndRunBody,
+  RollbackPolicyBody,
+} from './contract.ts';
+import { Entries } from './entries.ts';
 import type { Act, Host, HostMessage, Measures, Peer } from './host-interface.ts';
 import type { Shared } from './hosted-run.ts';
 import { HostedRuns } from './hosted-runs.ts';
@@ -30,21 +43,22 @@ import { Hub } from './hub.ts';
 import type { IdleMemory } from './idle-memory.ts';
 import { MatchedCgroups } from './matched-cgroups.ts';
 import { Permissions } from './permissions.ts';
+import { type Change, changeEvent } from './policy-event.ts';
+import { PolicyKeeper } from './policy-keeper.ts';
 import { Refusal } from './refusal.ts';
 import { takeOver } from './take-over.ts';
 import { Units } from './units.ts';
+import { whoOf } from './who.ts';
 
-export interface HostOptions extends Omit<Shared, 'hub' | 'count'> {
+/** What the trail has of no run: of the daemon itself. */
+const OF_NO_RUN = { host: hostname(), run: ulid() };
+
+export interface HostOptions extends Omit<Shared, 'hub' | 'count' | 'live'> {
   readonly memory: IdleMemory;
   /** The state directory. */
   readonly state: string;
   /** The policy directory, or a policy file. */
   readonly policy: string;
-}
-
-interface InForce {
-  readonly loaded: LoadedPolicy | null;
-  readonly applied: string;
 }
 
 /** What the daemon does, for its server: one engine, and the runs in it. */
@@ -57,19 +71,31 @@ export class DaemonHost implements Host {
   readonly #units: Units;
   readonly #hub = new Hub();
   readonly #started = presentTime();
-  #inForceNow: InForce = { loaded: null, applied: presentTime() };
+  readonly #keeper: PolicyKeeper;
+  readonly #entries: Entries;
   readonly #calls = { allow: 0, deny: 0, 'would-deny': 0 };
   #features: Features | null = null;
   /** What is guarded and could not be taken over, for people. */
   #untaken: readonly string[] = [];
-  /** Null: no policy was read yet. */
+  /** Null: it is not begun yet. */
   #permissions: Permissions | null = null;
+  /** What could not be put in force for runs in progress, for people. */
+  #behind: readonly string[] = [];
 
   constructor(options: HostOptions) {
     this.#options = options;
-    const { engine, trail, log, state } = options;
+    const { engine, trail, log, state, policy } = options;
     const count = (recorded: Recorded) => this.#count(recorded);
-    const shared = { engine, trail, log, count, hub: this.#hub };
+    const common = { state, log, record: (change: Change) => trail.record(changeEvent(change, OF_NO_RUN)) };
+    this.#keeper = new PolicyKeeper({
+      ...{ ...common, policy, change: (loaded) => this.#putInForce(loaded) },
+      doubts: (loaded) => this.#entries.doubts(loaded.policy),
+    });
+    this.#entries = new Entries({
+      ...{ ...common, policy: () => this.#keeper.loaded, change: () => void this.#swap(this.#keeper.loaded) },
+    });
+    const live = () => this.#entries.live();
+    const shared = { engine, trail, log, count, live, hub: this.#hub };
     this.#shared = shared;
     this.#runs = new HostedRuns(shared, state);
     this.#attachments = new Attachments(shared);
@@ -84,7 +110,7 @@ export class DaemonHost implements Host {
   }
 
   get policyId(): string | null {
-    return this.#inForceNow.loaded?.id ?? null;
+    return this.#keeper.loaded?.id ?? null;
   }
 
   /** Whether nothing is guarded. */
@@ -95,7 +121,7 @@ export class DaemonHost implements Host {
   /** Takes over what a daemon before this one has left, and begins to guard. */
   async begin(): Promise<void> {
     const { engine, state } = this.#options;
-    const loaded = this.#read();
+    const { loaded } = this.#keeper;
     const [runs, attachments] = [this.#runs, this.#attachments];
     const { taken, failed } = await takeOver({ shared: this.#shared, runs, attachments, state, loaded });
     this.#untaken = [...failed.map(({ told }) => told), ...runsOfOtherLayouts().map(untaken)];
@@ -107,17 +133,19 @@ export class DaemonHost implements Host {
     engine.start();
     for (const run of taken) run.settled();
     await this.#putInForce(loaded);
+    this.#entries.start();
+    this.#keeper.watch();
   }
 
-  /** Stops to look for what is to be guarded. What is stays so. */
-  close(): void {
-    void this.#matched.close();
+  /** Stops to look for what is to be guarded, and to change what is in force. What is guarded stays so. */
+  async close(): Promise<void> {
     this.#units.close();
+    await Promise.all([this.#matched.close(), this.#keeper.close(), this.#entries.close()]);
   }
 
-  /** Reads the policy again. */
+  /** Reads the policy again; one that does not load changes nothing, and is told. */
   async reload(): Promise<void> {
-    await this.#putInForce(this.#read());
+    await this.#keeper.reload(null);
   }
 
   /** Whether the engine does its work, for the watchdog. */
@@ -144,7 +172,7 @@ export class DaemonHost implements Host {
         attachments: this.#attachments.all,
         lost: this.#lost(),
       },
-      ...{ entries: [], waivers: this.#waivers(), degraded: this.#degraded() },
+      ...{ entries: this.#entries.list(), waivers: this.#waivers(), degraded: this.#degraded() },
     };
   }
 
@@ -152,8 +180,8 @@ export class DaemonHost implements Host {
     return {
       ...{ runs: this.#runs.size, calls: this.#calls, lost: this.#lost() },
       spooled: waitingIn(spoolDirectories(this.#options.state)).bytes,
-      policyErrors: 0,
-      waivers: [],
+      policyErrors: this.#keeper.errors,
+      waivers: this.#untils(),
     };
   }
 
@@ -163,7 +191,7 @@ export class DaemonHost implements Host {
 
   createRun(peer: Peer, body: CreateRunBody, present: () => void): Promise<CreatedRun> {
     const check = (deployment: string | null) => this.#checkRun(peer, body, deployment);
-    return this.#runs.create(peer, body, this.#inForceNow.loaded, { present, check });
+    return this.#runs.create(peer, body, this.#keeper.loaded, { present, check });
   }
 
   moveCommand(_peer: Peer, run: string, pid: number, stillSame: () => boolean): void {
@@ -177,17 +205,40 @@ export class DaemonHost implements Host {
     return { summary };
   }
 
-  applyPolicy = later;
-  reloadPolicy = later;
-  rollbackPolicy = later;
-  policy = later;
-  policyHistory = later;
-  createEntry = later;
-  removeEntry = later;
-  entries = () => [];
+  applyPolicy(peer: Peer, { files, reason }: ApplyPolicyBody): Promise<AppliedPolicy> {
+    return this.#keeper.apply(files, whoOf(peer), reason ?? null);
+  }
+
+  reloadPolicy(peer: Peer): Promise<AppliedPolicy> {
+    return this.#keeper.reload(whoOf(peer));
+  }
+
+  rollbackPolicy(peer: Peer, { to, reason }: RollbackPolicyBody): Promise<AppliedPolicy> {
+    return this.#keeper.rollback(to ?? null, whoOf(peer), reason ?? null);
+  }
+
+  policy(): PolicyAnswer {
+    return { ...this.#keeper.answer(), inForce: this.#inForce() };
+  }
+
+  policyHistory(): PolicyHistory {
+    return this.#keeper.history();
+  }
+
+  createEntry(peer: Peer, body: CreateEntryBody): Promise<Entry> {
+    return this.#entries.create(body, whoOf(peer));
+  }
+
+  entries(): readonly Entry[] {
+    return this.#entries.list();
+  }
+
+  removeEntry(peer: Peer, id: string): Promise<void> {
+    return this.#entries.remove(id, whoOf(peer));
+  }
 
   createAttachment(peer: Peer, body: CreateAttachmentBody): Promise<Attachment> {
-    return this.#attachments.create(peer.uid, body, this.#inForceNow.loaded);
+    return this.#attachments.create(peer.uid, body, this.#keeper.loaded);
   }
 
   attachments(): readonly Attachment[] {
@@ -211,7 +262,7 @@ export class DaemonHost implements Host {
 
   /** One that was taken up again is guarded already. */
   async #guardMatched(cgroup: PlacedCgroup, { deployment }: Matched) {
-    const { loaded } = this.#inForceNow;
+    const { loaded } = this.#keeper;
     const asked = { cgroup, target: `match:${cgroup.place}`, deployment, mode: null, owner: null };
     return this.#attachments.at(cgroup.id) ?? (await this.#attachments.attach(asked, loaded));
   }
@@ -227,17 +278,30 @@ export class DaemonHost implements Host {
     );
   }
 
-  #read(): LoadedPolicy | null {
-    return existsSync(this.#options.policy) ? loadPolicy(this.#options.policy) : null;
-  }
-
-  async #putInForce(loaded: LoadedPolicy | null): Promise<void> {
+  /** Gives how many runs go by it. */
+  async #putInForce(loaded: LoadedPolicy | null): Promise<number> {
     this.#permissions = await Permissions.of(loaded?.policy ?? null);
-    this.#inForceNow = { loaded, applied: presentTime() };
-    if (loaded) this.#runs.swapAll(loaded);
-    if (loaded) this.#attachments.swapAll(loaded);
+    const swapped = this.#swap(loaded);
     this.#matched.replace(patternsIn(loaded?.policy ?? null));
     this.#units.replace(loaded);
+    return swapped;
+  }
+
+  /** As it is now, with the live entries, for all that is guarded by it. */
+  #swap(loaded: LoadedPolicy | null): number {
+    if (!loaded) return 0;
+    const results = [this.#runs.swapAll(loaded), this.#attachments.swapAll(loaded)];
+    this.#behind = results.flatMap(({ failed }) =>
+      failed.map(({ id, reason }) => `run ${id} goes by the policy before: ${reason}`),
+    );
+    for (const told of this.#behind) this.#options.log.error({}, told);
+    return results.reduce((sum, { swapped }) => sum + swapped, 0);
+  }
+
+  #untils(): Measures['waivers'] {
+    return [...(this.#keeper.loaded?.policy.deployments.values() ?? [])].flatMap(({ name, waivers }) =>
+      waivers.map(({ service, until }) => ({ deployment: name, service, until: until.end / 1000 })),
+    );
   }
 
   #lost(): Record<string, number> {
@@ -249,15 +313,15 @@ export class DaemonHost implements Host {
   }
 
   #inForce(): PolicyInForce[] {
-    const { loaded, applied } = this.#inForceNow;
-    const source = this.#options.policy;
+    const { loaded, source } = this.#keeper;
+    const applied = this.#keeper.applied ?? this.#started;
     return [...(loaded?.policy.deployments.values() ?? [])].map(({ name, mode }) => ({
       ...{ deployment: name, id: loaded?.id ?? '', source, mode, applied },
     }));
   }
 
   #waivers(): LapsingWaiver[] {
-    const { loaded } = this.#inForceNow;
+    const { loaded } = this.#keeper;
     return loaded ? waiversOf(loaded.policy, new Date()) : [];
   }
 
@@ -266,6 +330,12 @@ export class DaemonHost implements Host {
     const { files, bytes } = waitingIn(spoolDirectories(this.#options.state));
     return [
       ...this.#untaken,
+      ...this.#behind,
+      ...this.#keeper.degraded,
+      ...this.#entries.degraded,
+      ...(this.#permissions?.unknown ?? []).map(
+        (name) => `the policy names ${name}, whom this host does not know`,
+      ),
       ...this.#matched.troubles,
       ...this.#units.troubles,
       ...(lost > 0 ? [`${lost} events are lost`] : []),
@@ -279,10 +349,6 @@ export class DaemonHost implements Host {
     if (this.#runs.observesUnits(event.run)) this.#units.take(event);
     if (event.verdict !== null) this.#calls[event.verdict] += event.count;
   }
-}
-
-function later(): never {
-  throw new Refusal('conflict', 'later');
 }
 
 function untaken(run: string): string {

@@ -21,6 +21,7 @@ import type { AuditEvent } from '../model/event.ts';
 import type { AttachedCgroup, RunSummary } from '../model/summary.ts';
 import { formatTarget } from '../model/target.ts';
 import { presentTime } from '../model/time.ts';
+import type { LiveEntry } from '../policy/live.ts';
 import type { SeenDestinations } from '../policy/seen.ts';
 import type { Guarded, RunState, StreamMessage, Told } from './answers.ts';
 import type { Hub } from './hub.ts';
@@ -34,6 +35,8 @@ export interface Shared {
   readonly trail: AuditTrail;
   readonly hub: Hub;
   readonly log: Log;
+  /** Live entries, as they are now. */
+  readonly live: () => readonly LiveEntry[];
   /** Every event of every run. */
   readonly count: (recorded: Recorded) => void;
 }

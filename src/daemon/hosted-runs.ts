@@ -126,7 +126,7 @@ export class HostedRuns {
 
   /** Puts a policy in force for every run that had one. */
   swapAll(loaded: LoadedPolicy): SwapResult {
-    return swapEach(this.#runs.values(), loaded);
+    return swapEach(this.#runs.values(), loaded, this.#shared.live());
   }
 
   #plan(
@@ -142,7 +142,7 @@ export class HostedRuns {
         `there is no policy, so no deployment '${body.deployment}'`,
         'have a policy installed, or leave -d out to observe',
       );
-    const plan = planRun(loaded, asked, (text) => warnings.push(text));
+    const plan = planRun(loaded, { ...asked, live: this.#shared.live() }, (text) => warnings.push(text));
     const bare = { ...BARE, deployment: plan.deployment, now: asked.now };
     refuseLoosening(peer, body, () => loaded && planRun(loaded, bare, () => {}));
     requireEnforce(body, plan);

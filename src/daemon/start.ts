@@ -83,20 +83,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     return {
       async reload() {
         notifier.reloading();
-        try {
-          await host.reload();
-        } catch (error) {
-          log.error(
-            { error: (error as Error).message },
-            'the policy cannot be read, and the one before stays',
-          );
-        }
+        // What does not load is told by whoever keeps the policy, and changes nothing.
+        await host.reload().catch(() => {});
         notifier.ready('guards and serves');
       },
       async stop() {
         notifier.stopping();
         await server.close();
-        host.close();
+        await host.close();
         await engine.close();
         // Where nothing is guarded there is nothing to be taken over.
         if (host.isIdle) removeEnginePins();

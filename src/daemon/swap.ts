@@ -1,5 +1,6 @@
 import type { LoadedPolicy } from '../guard/policy-files.ts';
 import { planRun } from '../guard/run-plan.ts';
+import type { LiveEntry } from '../policy/live.ts';
 import type { HostedRun } from './hosted-run.ts';
 import { keepPolicy } from './run-record.ts';
 
@@ -11,15 +12,19 @@ export interface SwapResult {
   readonly failed: readonly { readonly id: string; readonly reason: string }[];
 }
 
-/** Puts a policy in force for every run that had one, each in one step. A run that observes goes on observing. */
-export function swapEach(runs: Iterable<HostedRun>, loaded: LoadedPolicy): SwapResult {
+/** Puts a policy in force, with live entries, for every run that had one, each in one step. A run that observes goes on observing. */
+export function swapEach(
+  runs: Iterable<HostedRun>,
+  loaded: LoadedPolicy,
+  live: readonly LiveEntry[],
+): SwapResult {
   const failed: { id: string; reason: string }[] = [];
   let swapped = 0;
   keepPolicy(loaded);
   for (const run of runs) {
     if (run.plan.policyId === null) continue;
     try {
-      if (run.swap(planRun(loaded, run.options.asked, () => {}))) swapped += 1;
+      if (run.swap(planRun(loaded, { ...run.options.asked, live }, () => {}))) swapped += 1;
       else failed.push({ id: run.id, reason: 'the tables of the kernel have no room for it' });
     } catch (error) {
       failed.push({ id: run.id, reason: (error as Error).message });

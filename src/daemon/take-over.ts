@@ -13,6 +13,7 @@ import type { AuditEvent } from '../model/event.ts';
 import type { PastQuery } from '../model/past.ts';
 import { formatTarget } from '../model/target.ts';
 import { parseDest } from '../policy/dest.ts';
+import type { LiveEntry } from '../policy/live.ts';
 import { isFault } from '../policy/problem.ts';
 import type { Attachments } from './attachments.ts';
 import { HostedRun, NOTHING_FINISHED, type Shared } from './hosted-run.ts';
@@ -68,7 +69,7 @@ async function takeOne(record: RunRecord, taking: Taking): Promise<HostedRun | n
   const cgroup = cgroupOf(record.cgroup);
   const past = pastOfTrail(state);
   const events = await onRecord(past.events(queryOf(record)));
-  const plans = plansOf(record, taking.loaded);
+  const plans = plansOf(record, taking.loaded, shared.live());
   const plan = plans.at(-1)?.plan;
   if (!plan || !isThere(cgroup)) {
     await conclude(record, plan ?? null, events, taking);
@@ -92,8 +93,12 @@ async function takeOne(record: RunRecord, taking: Taking): Promise<HostedRun | n
 }
 
 /** Its policies, by the numbers the kernel has them under. */
-function plansOf(record: RunRecord, loaded: LoadedPolicy | null): { plan: RunPlan; past: PastPolicy }[] {
-  const asked = askedOf(record);
+function plansOf(
+  record: RunRecord,
+  loaded: LoadedPolicy | null,
+  live: readonly LiveEntry[],
+): { plan: RunPlan; past: PastPolicy }[] {
+  const asked = { ...askedOf(record), live };
   const known = new Map<string, LoadedPolicy | null>();
   return record.generations.map(({ generation, policy: id }) => {
     if (id !== null && !known.has(id)) known.set(id, keptPolicy(id) ?? loaded);

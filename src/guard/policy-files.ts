@@ -74,7 +74,10 @@ export function readInstalledPolicy(now: Date | null = null): ReadPolicy | null 
 
 /** The policy of a file or a directory, which must have no error. Throws PolicyFailure. */
 export function loadPolicy(path: string): LoadedPolicy {
-  const read = readPolicy(path);
+  return accepted(path, readPolicy(path));
+}
+
+function accepted(path: string, read: ReadPolicy): LoadedPolicy {
   const { policy } = read;
   if (policy) return { ...read, policy };
   throw refusal(
@@ -88,15 +91,29 @@ export function loadPolicy(path: string): LoadedPolicy {
  * Throws PolicyFailure if a file cannot be read.
  */
 export function readPolicy(path: string, now: Date | null = null): ReadPolicy {
-  const { policy, ...read } = readFiles(path, now);
+  return withStaged(readFiles(path, now), now);
+}
+
+function withStaged({ policy, ...read }: Omit<ReadPolicy, 'staged'>, now: Date | null): ReadPolicy {
   if (!policy) return { ...read, policy, staged: new Map() };
   const { staged, problems } = readStaged(policy, read.files, now);
   const failed = problems.some(({ severity }) => severity === 'error');
   return { ...read, policy: failed ? null : policy, problems: [...read.problems, ...problems], staged };
 }
 
+/** As `loadPolicy`, of files whose text is given: what they stage is read from where they are to be. */
+export function loadFiles(path: string, files: readonly PolicyFile[]): LoadedPolicy {
+  return accepted(path, withStaged(parseFiles(files, null), null));
+}
+
 function readFiles(path: string, now: Date | null): Omit<ReadPolicy, 'staged'> {
-  const files = filesOf(path).map((named): PolicyFile => ({ ...named, text: readText(named.file) }));
+  return parseFiles(
+    filesOf(path).map((named): PolicyFile => ({ ...named, text: readText(named.file) })),
+    now,
+  );
+}
+
+function parseFiles(files: readonly PolicyFile[], now: Date | null): Omit<ReadPolicy, 'staged'> {
   const sources = files.map(({ name, text }): PolicySource => ({ path: name, text }));
   const { policy, problems } = parsePolicy(sources, now);
   const told = new Map(files.map(({ file, name }) => [name, file]));
@@ -157,7 +174,8 @@ function filesOf(path: string): Omit<PolicyFile, 'text'>[] {
   );
 }
 
-function policyFilesIn(directory: string): Omit<PolicyFile, 'text'>[] {
+/** Files of a policy directory; none where there is no directory. */
+export function policyFilesIn(directory: string): Omit<PolicyFile, 'text'>[] {
   return FOLDERS.flatMap((folder) =>
     namesIn(join(directory, folder))
       .filter((name) => /\.ya?ml$/.test(name) && !name.startsWith('.'))

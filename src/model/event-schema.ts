@@ -113,6 +113,24 @@ function shapes(object: typeof z.strictObject | typeof z.object) {
     })
       .optional()
       .describe('the word of the policy that is evaluated beside'),
+    change: object({
+      what: z.enum([
+        'start',
+        'apply',
+        'reload',
+        'files',
+        'rollback',
+        'entry-made',
+        'entry-removed',
+        'entry-lapsed',
+      ]),
+      by: z.int().min(0).nullable().describe('uid; null where nobody asked'),
+      reason: text,
+      before: text.describe('the policy that was in force before'),
+      changes: texts.describe('what it means otherwise, a line each'),
+    })
+      .optional()
+      .describe('what the daemon changed: the policy in force, or a live entry'),
     listener: object({ pid: z.int().min(1), comm: text, exe: text })
       .optional()
       .describe('who listens at a loopback or own address, where that is outside the run'),

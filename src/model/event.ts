@@ -34,6 +34,28 @@ export interface AuditEvent {
   readonly hook: string | null;
   /** What the staged policy says of it; where there is none, the field is not there. */
   readonly staged?: EventStaged;
+  /** What was changed; only where the kind is `policy` and the daemon changed it. */
+  readonly change?: EventChange;
+}
+
+/** A change of the policy in force, or of a live entry. */
+export interface EventChange {
+  readonly what:
+    | 'start'
+    | 'apply'
+    | 'reload'
+    | 'files'
+    | 'rollback'
+    | 'entry-made'
+    | 'entry-removed'
+    | 'entry-lapsed';
+  /** The uid that asked for it; null where nobody did. */
+  readonly by: number | null;
+  readonly reason: string | null;
+  /** The policy that was in force before; null when there was none. */
+  readonly before: string | null;
+  /** What it means otherwise, a line each. */
+  readonly changes: readonly string[];
 }
 
 /** The word of a policy that is only tried. */

@@ -6,6 +6,7 @@ import type { Mode, RuleKind, RuleReference } from '../model/verdict.ts';
 import { builtinServices } from './builtin.ts';
 import { type CompiledDelegate, compileDelegates, sshdClauses } from './delegate.ts';
 import type { DestPattern } from './dest.ts';
+import { type LiveEntry, liveOf, liveRule } from './live.ts';
 import { nearest } from './nearest.ts';
 import { type Pattern, PatternIndex } from './pattern-index.ts';
 import type { DenialErrno, Deployment, DnsDenial, Policy, Rule, Service } from './policy.ts';
@@ -18,6 +19,8 @@ export interface CompileOptions {
   readonly deployment: string | null;
   readonly allow: readonly DestPattern[];
   readonly deny: readonly DestPattern[];
+  /** In force now; one about a service that the policy does not have holds nothing. */
+  readonly live?: readonly LiveEntry[];
   /** Null: the deployment's. */
   readonly default: 'allow' | 'deny' | null;
   /** Null: the deployment's; without a policy, audit. */
@@ -44,7 +47,10 @@ export interface CompiledPolicy {
   readonly delegates: ReadonlyMap<DelegateName, CompiledDelegate>;
   /** Whether units that the run sets going are audited. */
   readonly observeUnits: boolean;
-  /** Highest first: floor, --deny, circular, the deployment's rules with --allow. */
+  /**
+   * Highest first: live deny and live allow where there are live entries; floor, --deny, circular, the deployment's
+   * rules with --allow.
+   */
   readonly tiers: readonly Tier[];
   /** Answers where no tier does. */
   readonly fallback: { readonly answer: 'allow' | 'deny'; readonly rule: RuleReference };
@@ -98,7 +104,8 @@ export function compile(policy: Policy | null, options: CompileOptions): Compile
       ...sshdClauses(delegates.get('sshd'), options.ownAddresses),
     ],
   };
-  const tiers = [clauses.floor, clauses.options, clauses.circular, clauses.rules];
+  const ruled = [clauses.floor, clauses.options, clauses.circular, clauses.rules];
+  const tiers = [...liveClauses(options, deployment, services), ...ruled];
   const denying = tiers.flat().filter(({ answer }) => answer === 'deny');
   const fallback = fallbackOf(deployment, options.default);
   return {
@@ -122,6 +129,21 @@ export function compile(policy: Policy | null, options: CompileOptions): Compile
     denies: fallback.answer === 'deny' || denying.length > 0,
     deniesNames: denying.some(({ host }) => host !== null),
   };
+}
+
+/** What live entries deny, and what they allow; no tiers where there are none. */
+function liveClauses(
+  { live = [], deployment: asked }: CompileOptions,
+  deployment: Deployment | null,
+  services: ReadonlyMap<string, Service>,
+): Clause[][] {
+  const own = liveOf(live, deployment?.name ?? asked, services);
+  if (own.length === 0) return [];
+  return (['deny', 'allow'] as const).map((verdict) =>
+    own
+      .filter((entry) => entry.verdict === verdict)
+      .flatMap((entry) => clausesOf(liveRule(entry), 'live', services)),
+  );
 }
 
 /** The deployment by name; with no name, the only one there is. */

@@ -6,10 +6,7 @@ import { type Decision, evaluate, evaluateLookup, judge, locate, select } from '
 import { pieces } from './pieces.ts';
 import { portsHold } from './ports.ts';
 import { type Clause, type Identities, type Tier, winners } from './tier.ts';
-
-/** The tiers of a compiled policy by name, in their order; what none of them answers is the default's. */
-export const TIER_NAMES = ['floor', 'option', 'circular', 'rules'] as const;
-export type TierName = (typeof TIER_NAMES)[number];
+import { namedTiers, type TierName } from './tier-names.ts';
 
 /** What the guard decides of one destination, and every rule that was considered. */
 export interface Explanation {
@@ -76,15 +73,13 @@ function explanation(
   port: number,
 ): Explanation {
   let decided = false;
-  const tiers = TIER_NAMES.flatMap((name, i): ExplainedTier[] => {
-    const tier = policy.tiers[i];
-    if (!tier) return [];
+  const tiers = namedTiers(policy).map(({ name, tier }): ExplainedTier => {
     const selection = tier.select(identities);
     const says = winners(selection, protocol, port).length > 0;
     const answer = says ? judge(policy, [selection], identities, protocol, port).answer : null;
     const decides = says && !decided;
     decided ||= decides;
-    return [{ name, answer, decides, identities: identitiesOf(tier, identities, protocol, port) }];
+    return { name, answer, decides, identities: identitiesOf(tier, identities, protocol, port) };
   });
   return { decision, tiers };
 }

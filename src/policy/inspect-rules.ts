@@ -9,6 +9,7 @@ import { portsHold } from './ports.ts';
 import { fault, type Problem } from './problem.ts';
 import type { StandIns } from './stand-in.ts';
 import { isRuling, type Ruling } from './tier.ts';
+import { namedTiers, type TierName } from './tier-names.ts';
 import { type Inspected, type Whereabout, warningAt } from './whereabouts.ts';
 
 /**
@@ -26,13 +27,19 @@ export function inspectRules(
     inspected.whereabouts.rules(inspected.policy, deployment),
     compiled,
     standIns,
-    3,
+    'rules',
   );
 }
 
 /** The same of the floor. */
 export function inspectFloor(inspected: Inspected, compiled: CompiledPolicy, standIns: StandIns): Problem[] {
-  return inspectTier(inspected, inspected.whereabouts.rules(inspected.policy, null), compiled, standIns, 0);
+  return inspectTier(
+    inspected,
+    inspected.whereabouts.rules(inspected.policy, null),
+    compiled,
+    standIns,
+    'floor',
+  );
 }
 
 function inspectTier(
@@ -40,10 +47,12 @@ function inspectTier(
   rules: readonly { readonly rule: Rule; readonly at: Whereabout }[],
   compiled: CompiledPolicy,
   standIns: StandIns,
-  tier: number,
+  tier: TierName,
 ): Problem[] {
   const bench: Bench = { compiled, standIns, indexed: null };
-  const clauses = (compiled.tiers[tier]?.clauses ?? []).filter(isRuling);
+  const clauses = (namedTiers(compiled).find(({ name }) => name === tier)?.tier.clauses ?? []).filter(
+    isRuling,
+  );
   return matchClauses(rules, clauses, policy).flatMap(({ rule, at, own }) =>
     inspectRule(bench, rule, at, own),
   );

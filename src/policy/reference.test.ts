@@ -4,10 +4,11 @@ import { addressBytes, type Prefix, prefixHolds } from '../model/address.ts';
 import type { Transport } from '../model/destination.ts';
 import type { Answer } from '../model/verdict.ts';
 import { type CompiledPolicy, compile } from './compile.ts';
+import { parseDest } from './dest.ts';
 import { evaluate, evaluateLookup } from './evaluate.ts';
 import { addressTable, type Segment, segmentsOf } from './flatten.ts';
 import { parsePolicy } from './parse.ts';
-import { formatProblem } from './problem.ts';
+import { formatProblem, isFault } from './problem.ts';
 
 /**
  * Design §3 once more, by listing every rule for every identity: no index, no shared code but the model's
@@ -27,6 +28,7 @@ interface PlainService {
   readonly depends_on: string[];
 }
 interface Plain {
+  readonly live: readonly { readonly answer: 'allow' | 'deny'; readonly dest: string }[];
   readonly services: Record<string, PlainService>;
   readonly floor: PlainRule[];
   readonly rules: PlainRule[];
@@ -67,6 +69,16 @@ function flatten(rule: PlainRule, services: Plain['services']): Flat[] {
   const service = services[rule.service] as PlainService;
   const ports = rule.answer !== 'deny' && service.ports ? [...own, service.ports] : own;
   return identitiesOf(service).map((identity) => ({ answer: rule.answer, ...identity, ports }));
+}
+
+/** A DEST by hand: `service:s1`, `*.b.c`, `10.0.0.0/8`, each with or without a port, IPv6 in brackets. */
+function liveRule({ answer, dest }: Plain['live'][number]): PlainRule {
+  const [, bracketed, bare = '', port] =
+    /^(?:\[(.*)\]|((?:service:)?[^:]*|[^[]*::[^[]*?))(?::(\d\S*))?$/.exec(dest) ?? [];
+  const ports = port === undefined ? undefined : [port];
+  const head = bracketed ?? bare;
+  if (head.startsWith('service:')) return { answer, ports, service: head.slice('service:'.length) };
+  return /^[\d.]+(\/\d+)?$|:/.test(head) ? { answer, ports, address: head } : { answer, ports, host: head };
 }
 
 function identitiesOf(service: PlainService): Pick<Flat, 'host' | 'address'>[] {
@@ -115,7 +127,11 @@ function naive(
     const answer = name === 'd' || !reaches(name, plain.services) ? null : open;
     return identitiesOf(service).map((identity) => ({ answer, ...identity, ports: [] }));
   });
+  const live = (answer: Answer) =>
+    plain.live.flatMap((entry) => (entry.answer === answer ? flatten(liveRule(entry), plain.services) : []));
   const tiers = [
+    live('deny'),
+    live('allow'),
     plain.floor.flatMap((rule) => flatten(rule, plain.services)),
     circular,
     plain.rules.flatMap((rule) => flatten(rule, plain.services)),
@@ -208,7 +224,21 @@ const service = fc.record({
   ports,
   depends_on: some(serviceNames, 2),
 });
+const dest = fc
+  .tuple(
+    fc.oneof(
+      fc.constantFrom(...hosts),
+      fc.constantFrom(...prefixes),
+      fc.constantFrom(...serviceNames).map((name) => `service:${name}`),
+    ),
+    fc.constantFrom(null, null, ...portSpecs),
+  )
+  .map(([text, spec]) => {
+    if (text.includes('::')) return spec === null ? text : `[${text}]:${spec}`;
+    return spec === null ? text : `${text}:${spec}`;
+  });
 const plainPolicy: fc.Arbitrary<Plain> = fc.record({
+  live: fc.array(fc.record({ answer: fc.constantFrom('allow', 'deny'), dest }), { maxLength: 3 }),
   services: fc.record(Object.fromEntries(serviceNames.map((name) => [name, service]))),
   floor: fc.array(anyRule(['deny']), { maxLength: 2 }),
   rules: fc.array(anyRule(['allow', 'audit', 'deny']), { maxLength: 8 }),
@@ -238,6 +268,18 @@ function compiled(plain: Plain) {
   if (!policy) throw new Error(problems.map(formatProblem).join('\n'));
   return compile(policy, {
     deployment: 'd',
+    live: plain.live.map(({ answer, dest: text }) => {
+      const dest = parseDest(text);
+      if (isFault(dest)) throw new Error(`${text}: ${dest.message}`);
+      const about = {
+        id: text,
+        deployment: null,
+        reason: 'tried',
+        owner: 'root',
+        until: '2030-01-01T00:00:00Z',
+      };
+      return { ...about, verdict: answer, dest };
+    }),
     allow: [],
     deny: [],
     default: null,

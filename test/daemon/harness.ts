@@ -35,6 +35,8 @@ export interface ServeOptions {
   readonly runs?: string;
   /** What a host with `runs` says is wrong with it. */
   readonly degraded?: readonly string[];
+  /** Where policies and live entries are kept. */
+  readonly keep?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** What starts the program, as `systemd-socket-activate` does. */
   readonly launcher?: readonly string[];

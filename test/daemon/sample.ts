@@ -24,3 +24,13 @@ export function sampleEvent(secret: string): Told {
     ...{ rule: null, cycle: null, saw: null },
   };
 }
+
+/** A policy of two files that say which it is. */
+export function numbered(n: number): { path: string; text: string }[] {
+  const service = `version: 1\nservices: { mysql: { hosts: [h${n}.internal] } }\n`;
+  const deployment = `version: 1\ndeployments: { mysql: { allow: [{ host: h${n}.example }] } }\n`;
+  return [
+    { path: 'acyclic.yaml', text: deployment },
+    { path: `services/s${n}.yaml`, text: service },
+  ];
+}

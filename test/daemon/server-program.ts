@@ -1,20 +1,26 @@
 /**
  * The API's server with a host that holds no kernel, for tests of what is between the socket and the host.
- * usage: server-program.ts OPTIONS, as JSON: {listen, group, metrics, bounds, well, runs, degraded}. Says `ready` on standard
- * output once it listens. A line `N BYTES UID` on standard input has the host say so many messages of that user's run.
- * With `runs`, a file, runs have cgroups, and outlive this program; lines are then JSON: {say: MESSAGE} or {fault}.
+ * usage: server-program.ts OPTIONS, as JSON: {listen, group, metrics, bounds, well, runs, degraded, keep}; with `keep`, a
+ * directory, the policy in its `etc` and live entries in its `state` are kept as the daemon keeps them. Says `ready` on
+ * standard output once it listens. A line `N BYTES UID` on standard input has the host say so many messages of that
+ * user's run. With `runs`, a file, runs have cgroups, and outlive this program; lines are then JSON: {say: MESSAGE} or
+ * {fault}.
  */
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ulid } from 'ulid';
 import { activatedSockets } from '../../src/daemon/activation.ts';
 import type { Attachment, Entry, RunState, StreamMessage } from '../../src/daemon/answers.ts';
 import { BOUNDS } from '../../src/daemon/bounds.ts';
+import { Entries } from '../../src/daemon/entries.ts';
 import { guardedAt } from '../../src/daemon/guarded.ts';
 import type { Host, HostMessage } from '../../src/daemon/host-interface.ts';
 import { createLog } from '../../src/daemon/log.ts';
 import { readMetricsAddress } from '../../src/daemon/metrics-port.ts';
 import { createNotifier } from '../../src/daemon/notify.ts';
+import { PolicyKeeper } from '../../src/daemon/policy-keeper.ts';
 import { startServer } from '../../src/daemon/server.ts';
+import { whoOf } from '../../src/daemon/who.ts';
 import { presentTime } from '../../src/model/time.ts';
 import { patternsIn } from '../../src/policy/match.ts';
 import { parsePolicy } from '../../src/policy/parse.ts';
@@ -48,6 +54,25 @@ const unused = () => {
   throw new Error('no test asks for that');
 };
 
+/** Policies and entries as the daemon has them, for runs that are not there. */
+function keptIn(directory: string): Partial<Host> {
+  const common = { state: join(directory, 'state'), log, record: () => {} };
+  const keeper = new PolicyKeeper({ ...common, policy: join(directory, 'etc'), change: () => 2 });
+  const live = new Entries({ ...common, policy: () => keeper.loaded, change: () => {} });
+  live.start();
+  return {
+    applyPolicy: (peer, { files, reason = null }) => keeper.apply(files, whoOf(peer), reason),
+    reloadPolicy: (peer) => keeper.reload(whoOf(peer)),
+    rollbackPolicy: (peer, { to = null, reason = null }) => keeper.rollback(to, whoOf(peer), reason),
+    policy: () => ({ ...keeper.answer(), inForce: [] }),
+    policyHistory: () => keeper.history(),
+    createEntry: (peer, body) => live.create(body, whoOf(peer)),
+    entries: () => live.list(),
+    removeEntry: (peer, id) => live.remove(id, whoOf(peer)),
+  };
+}
+
+const log = createLog({ level: 'info' });
 const host: Host = {
   may: (_, { what }) => what === 'run',
   ownerOf: (id) => runs.get(id)?.uid,
@@ -128,6 +153,7 @@ const host: Host = {
     readers.add(reader);
     return () => readers.delete(reader);
   },
+  ...(options.keep ? keptIn(options.keep) : {}),
 };
 
 const attached: Attachment[] = [];
@@ -167,7 +193,6 @@ if (stub)
     },
   } satisfies Partial<Host>);
 
-const log = createLog({ level: 'info' });
 const sockets = activatedSockets();
 const [activated] = sockets.get('control') ?? [];
 try {

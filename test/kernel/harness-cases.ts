@@ -98,6 +98,15 @@ export const options = fc.record({
   allow: fc.array(dest, { maxLength: 1 }),
   deny: fc.array(dest, { maxLength: 1 }),
   default: fc.constantFrom(null, null, 'allow' as const, 'deny' as const),
+  live: fc.array(
+    fc.record({
+      verdict: fc.constantFrom('allow' as const, 'deny' as const),
+      // A service that is not there holds nothing; an entry of another deployment is not this one's.
+      dest: fc.oneof({ arbitrary: dest, weight: 5 }, fc.constant('service:gone')),
+      deployment: fc.constantFrom(null, null, 'd', 'other'),
+    }),
+    { maxLength: 2 },
+  ),
 });
 
 /** A call by any protocol, with names that may lead to its address. */
@@ -125,7 +134,12 @@ function attempt(kinds: readonly string[]): fc.Arbitrary<Attempt> {
 /** A policy, what is known of addresses, and attempts to judge. */
 export interface Case {
   readonly written: object;
-  readonly options: { allow: string[]; deny: string[]; default: 'allow' | 'deny' | null };
+  readonly options: {
+    allow: string[];
+    deny: string[];
+    default: 'allow' | 'deny' | null;
+    live?: { verdict: 'allow' | 'deny'; dest: string; deployment: string | null }[];
+  };
   readonly learned: [Address, Name[]][];
   /** Whether the caller is in the engine's network namespace. */
   readonly here: boolean;
@@ -155,6 +169,10 @@ export function compiled(
     allow: given.allow.map(readDest),
     deny: given.deny.map(readDest),
     default: given.default,
+    live: (given.live ?? []).map(({ dest, ...entry }, i) => ({
+      ...{ ...entry, id: `${i}`, dest: readDest(dest) },
+      ...{ reason: 'tried', owner: 'root', until: '2026-11-23T14:00:00Z' },
+    })),
     mode: null,
     now: NOW,
     ownAddresses,

@@ -1,8 +1,8 @@
-import type { DeploymentDiff, ObjectDiff, PolicyDiff, SettingChange } from '../policy/diff.ts';
-import type { CallChange } from '../policy/diff-calls.ts';
-import type { Judgement } from '../policy/evaluate.ts';
-import { formatPieces } from '../policy/pieces.ts';
-import { formatOutcome } from './policy-words.ts';
+import type { DeploymentDiff, ObjectDiff, PolicyDiff, SettingChange } from './diff.ts';
+import type { CallChange } from './diff-calls.ts';
+import type { Judgement } from './evaluate.ts';
+import { formatPieces } from './pieces.ts';
+import { formatOutcome } from './rule-text.ts';
 
 const EFFECTS = {
   deny: 'denied now',

@@ -1,0 +1,312 @@
+import { join } from 'node:path';
+import { ulid } from 'ulid';
+import { z } from 'zod';
+import { makeDirectory } from '../audit/state-directory.ts';
+import { builtinServices } from '../policy/builtin.ts';
+import { type DestPattern, formatDest, parseDest } from '../policy/dest.ts';
+import type { LiveEntry } from '../policy/live.ts';
+import { nearest } from '../policy/nearest.ts';
+import type { Policy } from '../policy/policy.ts';
+import { isFault } from '../policy/problem.ts';
+import type { Entry, Who } from './answers.ts';
+import { type CreateEntryBody, createEntryBody } from './contract.ts';
+import { DaemonFailure } from './failure.ts';
+import type { Log } from './log.ts';
+import type { Change } from './policy-event.ts';
+import { Refusal } from './refusal.ts';
+import { keeping, readIfPresent, writeDurably } from './state-file.ts';
+import { formatWho } from './who.ts';
+
+export interface EntriesOptions {
+  /** The state directory. */
+  readonly state: string;
+  readonly log: Log;
+  /** The policy in force; null: none. */
+  readonly policy: () => { readonly id: string; readonly policy: Policy } | null;
+  /** Puts the entries in force for runs in progress. If it throws, nothing has changed. */
+  readonly change: (entries: readonly LiveEntry[]) => void | Promise<void>;
+  /** Puts a change on record. */
+  readonly record: (change: Change) => void;
+  /** Milliseconds since 1970, and of a clock that nobody sets. */
+  readonly clocks?: { readonly wall: () => number; readonly steady: () => number };
+}
+
+const MOST_ENTRIES = 256;
+/** The wall clock may be set at any time: it is looked at so often at least. */
+const LOOK_EVERY_MS = 10_000;
+const FILE = 'entries.json';
+const CLOCKS = { wall: () => Date.now(), steady: () => performance.now() };
+
+const stored = z.object({
+  v: z.literal(1),
+  entries: z.array(
+    z.object({
+      id: z.string(),
+      verdict: createEntryBody.shape.verdict,
+      destination: createEntryBody.shape.destination,
+      deployment: z.string().nullable(),
+      reason: z.string(),
+      created: z.iso.datetime(),
+      until: z.iso.datetime(),
+      who: z.object({ uid: z.int(), pid: z.int(), comm: z.string().nullable() }),
+    }),
+  ),
+});
+
+interface Held {
+  readonly entry: Entry;
+  readonly dest: DestPattern;
+  /** By the steady clock. */
+  readonly ends: number;
+}
+
+/**
+ * Live entries: kept in the state directory, lapsing by themselves. One lapses when the wall clock says so, or when as
+ * much time has gone by as it was made for, so that a clock that is set back does not prolong it.
+ */
+export class Entries {
+  readonly #options: EntriesOptions;
+  readonly #file: string;
+  readonly #clocks: typeof CLOCKS;
+  #held: readonly Held[] = [];
+  #timer: NodeJS.Timeout | null = null;
+  #started = false;
+  /** What has lapsed is still in force for runs in progress: why. */
+  #stuck: string | null = null;
+  #busy: Promise<unknown> = Promise.resolve();
+
+  /** Throws DaemonFailure `state-directory` and AuditFailure `unsafe-state`. Nothing lapses before `start`. */
+  constructor(options: EntriesOptions) {
+    this.#options = options;
+    this.#clocks = options.clocks ?? CLOCKS;
+    this.#file = join(options.state, FILE);
+    const text = keeping('live entries', () => {
+      makeDirectory(options.state);
+      return readIfPresent(this.#file);
+    });
+    this.#held = text === null ? [] : this.#read(text);
+    this.#expire();
+  }
+
+  /** Entries lapse from now on. */
+  start(): void {
+    this.#started = true;
+    this.#wait();
+  }
+
+  /** Nothing lapses any more; waits for what is being done. */
+  async close(): Promise<void> {
+    this.#started = false;
+    this.#wait();
+    await this.#busy;
+  }
+
+  /** In force, oldest first. */
+  list(): readonly Entry[] {
+    return this.#held.map(({ entry }) => entry);
+  }
+
+  /** In force, for the compiler. */
+  live(): readonly LiveEntry[] {
+    return this.#held.map(({ entry: { id, verdict, deployment, reason, until, who }, dest }) => ({
+      ...{ id, verdict, dest, deployment, reason, owner: formatWho(who), until },
+    }));
+  }
+
+  /** What is wrong, for people. */
+  get degraded(): readonly string[] {
+    return this.#stuck === null ? [] : [`a live entry that has lapsed is still in force: ${this.#stuck}`];
+  }
+
+  /** What entries name that a policy does not have, so that they hold nothing; a line each. */
+  doubts(policy: Policy): string[] {
+    return this.#held.flatMap(({ entry: { verdict, destination, deployment }, dest }) => {
+      const lost =
+        dest.kind === 'service' && !hasService(policy, dest.service)
+          ? `service ${dest.service}`
+          : deployment !== null && !policy.deployments.has(deployment)
+            ? `deployment ${deployment}`
+            : null;
+      return lost === null
+        ? []
+        : [`the live entry ${verdict} ${destination} holds nothing: there is no ${lost}`];
+    });
+  }
+
+  /** Rejects with Refusal, and what `change` throws. */
+  create(body: CreateEntryBody, who: Who): Promise<Entry> {
+    return this.#exclusively(async () => {
+      const { verdict, seconds, reason, deployment = null } = body;
+      const dest = this.#destOf(body.destination);
+      this.#checkDeployment(deployment);
+      if (this.#held.length >= MOST_ENTRIES)
+        throw new Refusal(
+          'conflict',
+          `there are ${MOST_ENTRIES} live entries, and no more can be`,
+          'take some back',
+        );
+      const now = this.#clocks.wall();
+      const entry: Entry = {
+        ...{ id: ulid(), verdict, destination: formatDest(dest), deployment, reason },
+        ...{ created: timeOf(now), until: timeOf(now + seconds * 1000), who },
+      };
+      const ends = this.#clocks.steady() + seconds * 1000;
+      await this.#become([...this.#held, { entry, dest, ends }]);
+      this.#tell('entry-made', entry, who, reason);
+      return entry;
+    });
+  }
+
+  /** Rejects with Refusal, and what `change` throws. */
+  remove(id: string, who: Who): Promise<void> {
+    return this.#exclusively(async () => {
+      const found = this.#held.find(({ entry }) => entry.id === id);
+      if (!found) throw new Refusal('not-found', 'there is no such entry', 'see acyclic allow --list');
+      await this.#become(this.#held.filter((held) => held !== found));
+      this.#tell('entry-removed', found.entry, who, null);
+    });
+  }
+
+  /** Keeps these and puts them in force; if that fails, all is as before. */
+  async #become(next: readonly Held[]): Promise<void> {
+    const before = this.#held;
+    this.#write(next);
+    this.#held = next;
+    try {
+      await this.#options.change(this.live());
+    } catch (error) {
+      this.#held = before;
+      this.#write(before);
+      throw error;
+    }
+    this.#stuck = null;
+    this.#wait();
+  }
+
+  #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#busy.then(work);
+    this.#busy = done.catch(() => {});
+    return done;
+  }
+
+  /** What lapses is over, whatever else fails: it is tried again until runs in progress go by it. */
+  async #lapse(): Promise<void> {
+    const some = this.#expire();
+    if (!some && this.#stuck === null) return;
+    try {
+      await this.#options.change(this.live());
+      this.#stuck = null;
+    } catch (error) {
+      this.#stuck = (error as Error).message;
+      this.#options.log.error({}, `a live entry that has lapsed is still in force: ${this.#stuck}`);
+    }
+  }
+
+  #expire(): boolean {
+    const [wall, steady] = [this.#clocks.wall(), this.#clocks.steady()];
+    const over = ({ entry, ends }: Held) => Date.parse(entry.until) <= wall || ends <= steady;
+    const lapsed = this.#held.filter(over);
+    if (lapsed.length === 0) return false;
+    this.#held = this.#held.filter((held) => !over(held));
+    try {
+      this.#write(this.#held);
+    } catch (error) {
+      // Read again, it has lapsed all the same.
+      this.#options.log.error({}, (error as Error).message);
+    }
+    for (const { entry } of lapsed) this.#tell('entry-lapsed', entry, null, null);
+    return true;
+  }
+
+  #wait(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    if (!this.#started) return;
+    const [wall, steady] = [this.#clocks.wall(), this.#clocks.steady()];
+    const left = this.#held.map(({ entry, ends }) => Math.min(Date.parse(entry.until) - wall, ends - steady));
+    const ms = Math.max(0, Math.min(LOOK_EVERY_MS, ...left));
+    this.#timer = setTimeout(() => {
+      void this.#exclusively(async () => {
+        await this.#lapse();
+        this.#wait();
+      });
+    }, ms).unref();
+  }
+
+  #destOf(text: string): DestPattern {
+    const dest = parseDest(text);
+    if (isFault(dest)) {
+      const { message, suggestion } = dest;
+      throw new Refusal(
+        'bad-request',
+        `destination: ${message}`,
+        suggestion && `did you mean ${suggestion}?`,
+      );
+    }
+    const policy = this.#options.policy()?.policy ?? null;
+    if (dest.kind !== 'service' || hasService(policy, dest.service)) return dest;
+    const meant = nearest(dest.service, [...builtinServices.keys(), ...(policy?.services.keys() ?? [])]);
+    throw new Refusal(
+      'bad-request',
+      `destination: there is no service ${dest.service}`,
+      meant ? `did you mean service:${meant}?` : 'define it under `services` in the policy',
+    );
+  }
+
+  #checkDeployment(name: string | null): void {
+    const policy = this.#options.policy()?.policy;
+    if (name === null || !policy || policy.deployments.has(name)) return;
+    const meant = nearest(name, [...policy.deployments.keys()]);
+    throw new Refusal(
+      'bad-request',
+      `the policy has no deployment ${name}`,
+      meant ? `did you mean ${meant}?` : 'leave it out for every deployment',
+    );
+  }
+
+  #read(text: string): Held[] {
+    const entries = entriesIn(text);
+    if (!entries)
+      throw new DaemonFailure(
+        'state-directory',
+        `${this.#file} is damaged, and which live entries are in force cannot be told`,
+        'remove it, and make the entries anew',
+      );
+    const [wall, steady] = [this.#clocks.wall(), this.#clocks.steady()];
+    return entries.flatMap((entry): Held[] => {
+      const dest = parseDest(entry.destination);
+      if (isFault(dest)) return [];
+      const [created, until] = [Date.parse(entry.created), Date.parse(entry.until)];
+      // No longer than it was made for, if the clock was set back meanwhile.
+      return [{ entry, dest, ends: steady + Math.min(until - wall, until - created) }];
+    });
+  }
+
+  #write(held: readonly Held[]): void {
+    const text = JSON.stringify({ v: 1, entries: held.map(({ entry }) => entry) });
+    keeping('live entries', () => writeDurably(this.#file, text));
+  }
+
+  #tell(what: Change['what'], entry: Entry, who: Who | null, reason: string | null): void {
+    const { verdict, destination, deployment, until } = entry;
+    const policy = this.#options.policy()?.id ?? null;
+    const changes = [`${verdict} ${destination} until ${until}, by ${formatWho(entry.who)}`];
+    this.#options.record({ what, who, reason, before: policy, changes, policy, deployment });
+    this.#options.log.info({ entry: entry.id, verdict, deployment, uid: who?.uid ?? null }, what);
+  }
+}
+
+function entriesIn(text: string): Entry[] | null {
+  try {
+    return stored.parse(JSON.parse(text)).entries;
+  } catch {
+    return null;
+  }
+}
+
+function hasService(policy: Policy | null, name: string): boolean {
+  return builtinServices.has(name) || policy?.services.has(name) === true;
+}
+
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterEach, expect, test } from 'vitest';
+import { Entries } from '../../src/daemon/entries.ts';
+import { createLog } from '../../src/daemon/log.ts';
+import { PolicyKeeper } from '../../src/daemon/policy-keeper.ts';
+import { loadPolicy, policyFilesIn } from '../../src/guard/policy-files.ts';
+import { makeDirectory, removeAll } from './harness.ts';
+
+const PROGRAM = fileURLToPath(new URL('keeper-program.ts', import.meta.url));
+const KILLS = 25;
+
+afterEach(removeAll);
+
+/** What it said until it was killed, `ms` after its first word. */
+async function killed(directory: string, from: number, ms: number): Promise<string[]> {
+  const child = spawn(process.execPath, [PROGRAM, directory, `${from}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  for await (const data of child.stdout) {
+    if (text === '') sleep(ms).then(() => child.kill('SIGKILL'));
+    text += data;
+  }
+  return text.split('\n').filter((line) => line !== '');
+}
+
+/** The numbers it may be at: the last that is done, or the one that was being done. */
+function possible(lines: readonly string[], what: string, before: number): number[] {
+  const numbers = lines.flatMap((line) => {
+    const [, n, done] = new RegExp(`^${what} (\\d+)( done)?$`).exec(line) ?? [];
+    return n === undefined ? [] : [{ n: Number(n), done: done !== undefined }];
+  });
+  const done = numbers.filter((one) => one.done).at(-1)?.n ?? before;
+  return [done, numbers.at(-1)?.n ?? before];
+}
+
+test('a daemon that is killed while it applies policies and makes entries has each whole or not at all', async () => {
+  const directory = makeDirectory();
+  const policy = join(directory, 'etc');
+  mkdirSync(policy);
+  const common = { state: join(directory, 'state'), log: createLog({ level: 'silent' }), record: () => {} };
+  let [at, entered] = [0, 0];
+  const hit = { policy: 0, entry: 0 };
+  for (let round = 0; round < KILLS; round++) {
+    const lines = await killed(directory, at + 1, (round * 37) % 160);
+    expect(lines.length).toBeGreaterThan(0);
+    if (!lines.at(-1)?.endsWith('done')) hit[lines.at(-1)?.startsWith('policy') ? 'policy' : 'entry'] += 1;
+    const keeper = new PolicyKeeper({ ...common, policy, change: () => 0 });
+    const [host = ''] = keeper.loaded?.policy.services.get('mysql')?.hosts.map(({ text }) => text) ?? [];
+    const n = Number(/^h(\d+)\./.exec(host)?.[1] ?? 0);
+    expect(possible(lines, 'policy', at)).toContain(n);
+    at = n;
+    if (n > 0) {
+      // The directory is that policy, whole, and nothing else of one.
+      expect(policyFilesIn(policy).map(({ name }) => name)).toEqual(['acyclic.yaml', `services/s${n}.yaml`]);
+      expect(loadPolicy(policy).id).toBe(keeper.loaded?.id);
+      expect(keeper.history().versions[0]).toMatchObject({
+        inForce: true,
+        id: keeper.loaded?.id,
+        reason: `${n}`,
+      });
+    }
+    const numbers = new Entries({ ...common, policy: () => null, change: () => {} })
+      .list()
+      .map(({ reason }) => Number(reason));
+    const [done, tried] = possible(lines, 'entry', entered);
+    // The one that is done, or the next with or without it.
+    expect([`${[done]}`, `${[done, tried]}`, `${[tried]}`, '']).toContain(`${numbers}`);
+    if (done !== 0) expect(numbers.length).toBeGreaterThan(0);
+    entered = numbers.at(-1) ?? 0;
+    await keeper.close();
+  }
+  expect(hit.policy).toBeGreaterThan(0);
+  expect(at).toBeGreaterThan(KILLS);
+}, 120_000);
