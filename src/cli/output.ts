@@ -118,7 +118,6 @@ export type FailureCode =
   | 'no-command'
   | 'bad-value'
   | 'contradiction'
-  | 'not-built'
   | 'unguarded'
   | 'script'
   | 'internal';

@@ -2,17 +2,15 @@ import { hostname } from 'node:os';
 import { basename } from 'node:path';
 import { ownIdentity } from '../audit/liveness.ts';
 import type { AuditTrail } from '../audit/trail.ts';
-import type { Attachment as Attached } from '../guard/attachment.ts';
 import { closedTo } from '../guard/closed-sockets.ts';
 import type { Engine } from '../guard/engine.ts';
 import { FactFile, readFacts } from '../guard/fact-file.ts';
 import type { Outliving, PastPolicy } from '../guard/guarded-run.ts';
-import type { GivenCommand } from '../guard/naming.ts';
 import type { Recorded } from '../guard/recorder.ts';
-import { isAlive, type ProcessIdentity } from '../guard/registry.ts';
-import { type Finished, guardRun, type RunGuard, type Starter } from '../guard/run-guard.ts';
-import { type AskedRun, type RunPlan, sessionPlan } from '../guard/run-plan.ts';
-import { exitStatus, type FailOn, type Outcome, summarize } from '../guard/run-summary.ts';
+import { isAlive } from '../guard/registry.ts';
+import { type Finished, guardRun, type RunGuard } from '../guard/run-guard.ts';
+import { type RunPlan, sessionPlan } from '../guard/run-plan.ts';
+import { exitStatus, type Outcome, summarize } from '../guard/run-summary.ts';
 import { Tally } from '../guard/tally.ts';
 import { UndoList } from '../guard/undo.ts';
 import { type Cgroup, processesIn } from '../kernel/cgroup.ts';
@@ -22,8 +20,8 @@ import type { AttachedCgroup, RunSummary } from '../model/summary.ts';
 import { formatTarget } from '../model/target.ts';
 import { presentTime } from '../model/time.ts';
 import type { LiveEntry } from '../policy/live.ts';
-import type { SeenDestinations } from '../policy/seen.ts';
 import type { Guarded, RunState, StreamMessage, Told } from './answers.ts';
+import type { HostedRunOptions } from './hosted-options.ts';
 import type { Hub } from './hub.ts';
 import type { Log } from './log.ts';
 import { RunFile } from './run-file.ts';
@@ -39,29 +37,6 @@ export interface Shared {
   readonly live: () => readonly LiveEntry[];
   /** Every event of every run. */
   readonly count: (recorded: Recorded) => void;
-}
-
-export interface HostedRunOptions {
-  readonly plan: RunPlan;
-  /** What was asked of the policy, so that it can be asked anew of another one; the mode stays. */
-  readonly asked: AskedRun;
-  /** The uid of who started it; null: nobody did. */
-  readonly owner: number | null;
-  /** The process that asked for it, and ends it; null: there is none. */
-  readonly client: ProcessIdentity | null;
-  readonly starter: Starter;
-  /** An existing cgroup, in place of one of its own; `target` is as what it was asked for. */
-  readonly attach?: Attached & { readonly target: string };
-  /** What will run, where its files may be read with the daemon's rights; null: they may not. */
-  readonly given: GivenCommand | null;
-  /** The command as it was given, without its secrets. */
-  readonly command: readonly string[] | null;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly failOn: FailOn;
-  readonly leftover: 'release' | 'kill';
-  readonly syscalls: boolean;
-  /** What earlier runs called, where that is asked for. */
-  readonly seen: SeenDestinations | null;
 }
 
 /** What a daemon that is gone left of a run. */

@@ -1,6 +1,6 @@
 import type { Cgroup } from '../kernel/cgroup.ts';
 import { native } from '../kernel/native.ts';
-import type { HostedRunOptions } from './hosted-run.ts';
+import type { HostedRunOptions } from './hosted-options.ts';
 import { MOST_GENERATIONS, type RunRecord, removeRecord, writeRecord } from './run-record.ts';
 
 /** The record of a run of this daemon, as it changes. */
