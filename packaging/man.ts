@@ -35,7 +35,8 @@ export interface ManPage {
 export function manPages(version: string, date: string): ManPage[] {
   const program = createProgram();
   const commands = visible(program);
-  const head = (name: string) => `.TH ${name.toUpperCase()} 1 ${date} "acyclic ${version}" "Acyclic"\n.nh\n.ad l\n`;
+  const head = (name: string) =>
+    `.TH ${name.toUpperCase()} 1 ${date} "acyclic ${version}" "Acyclic"\n.nh\n.ad l\n`;
   const pages = commands.map((command): ManPage => {
     const name = `acyclic-${command.name()}`;
     return { name, text: head(name) + commandPage(name, command) };
@@ -52,7 +53,9 @@ function programPage(program: Command, commands: readonly Command[]): string {
     section('OPTIONS', terms(optionsOf(program))),
     section(
       'COMMANDS',
-      commands.map((command) => term(`.BR acyclic\\-${roff(command.name())} (1)`, command.description())).join(''),
+      commands
+        .map((command) => term(`.BR acyclic\\-${roff(command.name())} (1)`, command.description()))
+        .join(''),
     ),
     section('FILES', terms(FILES)),
     section('ENVIRONMENT', terms(ENVIRONMENT)),
@@ -71,7 +74,9 @@ function commandPage(name: string, command: Command): string {
     section('ARGUMENTS', terms(argumentsOf(command))),
     section('OPTIONS', terms(optionsOf(command))),
     ...below.map((one) => section(roff(fullName(one)), inner(one))),
-    command.name() === 'run' ? section('EXIT STATUS', `The command\\(aqs own, and\n${terms(RUN_STATUS)}`) : '',
+    command.name() === 'run'
+      ? section('EXIT STATUS', `The command\\(aqs own, and\n${terms(RUN_STATUS)}`)
+      : '',
     section('EXAMPLES', verbatim(examples)),
     section('SEE ALSO', '.BR acyclic (1)'),
   ].join('');
@@ -106,7 +111,9 @@ function optionsOf(command: Command): [string, string][] {
 
 function argumentsOf(command: Command): [string, string][] {
   const words = help(command);
-  return words.visibleArguments(command).map((one) => [words.argumentTerm(one), words.argumentDescription(one)]);
+  return words
+    .visibleArguments(command)
+    .map((one) => [words.argumentTerm(one), words.argumentDescription(one)]);
 }
 
 function fullName(command: Command): string {

@@ -69,7 +69,12 @@ export class Tree {
   /** As DEBIAN/md5sums has it. */
   md5sums(): string {
     return this.files()
-      .map((path) => `${createHash('md5').update(readFileSync(this.path(path))).digest('hex')}  ${path}\n`)
+      .map(
+        (path) =>
+          `${createHash('md5')
+            .update(readFileSync(this.path(path)))
+            .digest('hex')}  ${path}\n`,
+      )
       .join('');
   }
 
