@@ -49,6 +49,7 @@ function live(): Map<string, string> {
       rm /usr/lib/systemd/system-generators/systemd-getty-generator && systemctl enable lifecycle.service`);
     if (status !== 0) throw new Error(said);
     const told = boot(kernel ?? '', system.root, '/lib/systemd/systemd').replaceAll('\r', '');
+    if (!told.includes('--- end')) throw new Error(`the machine stopped half-way: ${told.slice(-4000)}`);
     const [, ...parts] = told.split(/^--- (\w+)$/m);
     return new Map(parts.flatMap((name, at) => (at % 2 === 0 ? [[name, parts[at + 1] ?? ''] as const] : [])));
   } finally {
