@@ -76,19 +76,28 @@ export function runInVm(kernel: string, script: string, files: Record<string, st
     for (const [path, text] of Object.entries(files)) put(tree, path, text);
     put(tree, 'init', `#!/bin/sh\n${PREPARE}\n${script}\npoweroff -f\n`);
     chmodSync(join(tree, 'init'), 0o755);
-    const image = join(directory, 'initrd');
+    return boot(kernel, tree, '/init');
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Boots a kernel on a tree that is its whole file system, and gives what the console said until it was powered off. */
+export function boot(kernel: string, tree: string, init: string): string {
+  const image = `${tree}.initrd`;
+  try {
     pack(tree, image);
     return execFileSync(
       'qemu-system-x86_64',
       [
         ...['-cpu', 'max', '-m', '2048', '-smp', '2', '-nographic', '-no-reboot', '-nic', 'none'],
         ...['-kernel', kernel, '-initrd', image],
-        ...['-append', 'console=ttyS0 quiet panic=-1 rdinit=/init'],
+        ...['-append', `console=ttyS0 quiet panic=-1 rdinit=${init}`],
       ],
       { encoding: 'utf8', timeout: BOOT_LIMIT_MS, stdio: ['ignore', 'pipe', 'ignore'] },
     );
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    rmSync(image, { force: true });
   }
 }
 
