@@ -1,5 +1,4 @@
-import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync } from 'node:fs';
 import type { Limits as Retention } from '../audit/retention.ts';
 import { makeDirectory } from '../audit/state-directory.ts';
 import { AuditTrail } from '../audit/trail.ts';
@@ -13,9 +12,9 @@ import { preflight } from '../kernel/preflight.ts';
 import { loadPrograms } from '../kernel/programs.ts';
 import { hasUnixConnect } from '../kernel/unix-connect.ts';
 import { activatedSockets } from './activation.ts';
-import { DaemonFailure } from './failure.ts';
 import { DaemonHost } from './host.ts';
 import { IdleMemory } from './idle-memory.ts';
+import { holdState } from './lock.ts';
 import type { Log } from './log.ts';
 import type { MetricsAddress } from './metrics-port.ts';
 import { createNotifier } from './notify.ts';
@@ -94,21 +93,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     closeSync(lock);
     throw error;
   }
-}
-
-/** One daemon for a state directory: two would write the same tables. */
-function holdState(state: string): number {
-  const file = join(state, 'daemon.lock');
-  mkdirSync(state, { recursive: true });
-  const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
-  const fd = openSync(file, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
-  if (native().fileLock(fd, true)) return fd;
-  closeSync(fd);
-  throw new DaemonFailure(
-    'daemon-running',
-    `a daemon keeps its state in ${state} already`,
-    'stop it first (systemctl stop acyclic), or name another directory with --state',
-  );
 }
 
 function tellNotice(log: Log, notice: Notice): void {
