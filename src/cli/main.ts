@@ -2,9 +2,8 @@ import { type Command, CommanderError } from 'commander';
 import { createOutput, Failure, harmless } from './output.ts';
 import { allOf, createProgram } from './program.ts';
 
-/** Failed before there was a guard (design §2). */
-const RUN_FAILED = 125;
-const GUARDING: readonly string[] = ['run', 'attach', 'daemon'];
+/** Failed before there was a guard (design §2); and what fails a unit of systemd rather than pass it over. */
+const FAILED: Readonly<Record<string, number>> = { run: 125, attach: 125, daemon: 125, require: 255 };
 const ERROR = 2;
 
 /** Runs one command line and gives its exit status. */
@@ -28,7 +27,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (failure.remedy !== null && lines.length > 1) lines.push(failure.remedy);
     else if (failure.remedy !== null) lines[0] += `; ${failure.remedy}`;
     output.say('error', lines, { code: failure.code });
-    return failure.exit ?? (GUARDING.includes(active.name()) ? RUN_FAILED : ERROR);
+    return failure.exit ?? FAILED[active.name()] ?? ERROR;
   }
 }
 

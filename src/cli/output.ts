@@ -119,6 +119,7 @@ export type FailureCode =
   | 'bad-value'
   | 'contradiction'
   | 'not-built'
+  | 'unguarded'
   | 'script'
   | 'internal';
 

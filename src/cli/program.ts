@@ -11,6 +11,7 @@ import { graphCommand } from './graph.ts';
 import { lintCommand } from './lint.ts';
 import { notBuilt } from './not-built.ts';
 import { policyCommand } from './policy.ts';
+import { requireCommand } from './require.ts';
 import { runCommand } from './run.ts';
 import { runsCommand } from './runs.ts';
 import { statusCommand } from './status.ts';
@@ -26,6 +27,7 @@ const COMMANDS = [
   attachCommand,
   daemonCommand,
   detachCommand,
+  requireCommand,
   auditCommand,
   doctorCommand,
   demoCommand,

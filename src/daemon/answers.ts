@@ -159,6 +159,23 @@ export interface Attachment {
   readonly denials: number;
 }
 
+/** `GET /v1/guarded`: whether a cgroup is guarded, by a guard of its own or of one it is in. */
+export interface Guarded {
+  /** From the root of the cgroup tree. */
+  readonly cgroup: string;
+  readonly guarded: boolean;
+  /** Of its guard; null where there is none. */
+  readonly run: string | null;
+  readonly deployment: string | null;
+  readonly mode: Mode | null;
+  /** The deployment whose `match` holds it; null: none does. */
+  readonly matched: string | null;
+  /** Whether it must not start without; true where no `match` holds it. */
+  readonly required: boolean;
+  /** Why it could not be guarded; null: it is, or that was not tried yet. */
+  readonly why: string | null;
+}
+
 /** An event with what its message needs and its record does not hold. */
 export interface Told {
   readonly event: AuditEvent;

@@ -2,14 +2,14 @@ import { callsBefore } from '../guard/established.ts';
 import type { LoadedPolicy } from '../guard/policy-files.ts';
 import { type AskedRun, planRun } from '../guard/run-plan.ts';
 import { resolveTarget } from '../guard/target.ts';
-import { type Cgroup, ownCgroup } from '../kernel/cgroup.ts';
+import { type Cgroup, isThere, ownCgroup } from '../kernel/cgroup.ts';
 import { NO_LIMITS } from '../model/limits.ts';
 import type { AttachedCgroup, EstablishedConnection } from '../model/summary.ts';
 import { formatEstablished } from '../model/target.ts';
 import type { Mode } from '../model/verdict.ts';
 import type { Attachment } from './answers.ts';
 import type { CreateAttachmentBody } from './contract.ts';
-import { HostedRun, type Shared } from './hosted-run.ts';
+import { type Guard, HostedRun, type Shared } from './hosted-run.ts';
 import { Refusal } from './refusal.ts';
 import { type Swappable, type SwapResult, swapEach } from './swap.ts';
 
@@ -33,6 +33,7 @@ export interface AskedAttachment {
   readonly mode: Mode | null;
   /** The uid of who asked; null: the policy did. */
   readonly owner: number | null;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** Existing cgroups that the daemon guards or observes until somebody ends that, or they are gone. */
@@ -48,6 +49,11 @@ export class Attachments {
 
   get all(): Attachment[] {
     return [...this.#held.values()].map(describe);
+  }
+
+  /** As HostedRuns.guards. */
+  get guards(): [string, Guard][] {
+    return [...this.#held.values()].flatMap(({ run }) => run.guard);
   }
 
   /** Events lost, by cause, of each alone. */
@@ -80,7 +86,7 @@ export class Attachments {
       const run = await HostedRun.begin(
         {
           ...{ plan, owner: asked.owner, client: null, given: null, command: null, seen: null },
-          ...{ labels: {}, failOn: 'never', leftover: 'release', syscalls: true },
+          ...{ labels: asked.labels ?? {}, failOn: 'never', leftover: 'release', syscalls: true },
           starter: { pid: process.pid, cgroup: ownCgroup() },
           attach: { cgroup, service: null, onGone: () => this.#end(plan.id, 'gone') },
         },
@@ -102,10 +108,17 @@ export class Attachments {
     await this.#end(id, 'asked');
   }
 
-  /** Takes the guard off cgroups that the policy asked for and no longer does. */
-  async removeWhere(unwanted: (attachment: Attachment) => boolean): Promise<void> {
-    const gone = [...this.#held.values()].filter((held) => unwanted(describe(held)));
-    await Promise.all(gone.map(({ run }) => this.#end(run.id, 'asked')));
+  /** The one of a cgroup, by the cgroup's id. */
+  at(cgroup: bigint): Attachment | undefined {
+    const held = this.#at(cgroup);
+    return held && describe(held);
+  }
+
+  /** Takes the guard off a cgroup that the policy asked for, and no longer does; one that somebody asked for stays. */
+  async release(cgroup: bigint): Promise<void> {
+    const held = this.#at(cgroup);
+    if (held?.run.options.owner === null)
+      await this.#end(held.run.id, isThere(held.cgroup) ? 'asked' : 'gone');
   }
 
   /** As HostedRuns.swapAll. */
@@ -114,7 +127,7 @@ export class Attachments {
   }
 
   #refuse({ cgroup, deployment }: AskedAttachment, loaded: LoadedPolicy | null): void {
-    const same = [...this.#held.values()].find((held) => held.cgroup.id === cgroup.id);
+    const same = this.#at(cgroup.id);
     if (same || this.#coming.has(cgroup.id))
       throw new Refusal(
         'conflict',
@@ -133,6 +146,10 @@ export class Attachments {
         `there is no policy, so no deployment '${deployment}'`,
         'have a policy installed, or name no deployment to observe',
       );
+  }
+
+  #at(cgroup: bigint): Held | undefined {
+    return [...this.#held.values()].find((held) => held.cgroup.id === cgroup);
   }
 
   async #end(id: string, ended: AttachedCgroup['ended']): Promise<void> {

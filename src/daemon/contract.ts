@@ -131,6 +131,12 @@ export const createAttachmentBody = z.strictObject({
 });
 export type CreateAttachmentBody = z.infer<typeof createAttachmentBody>;
 
+/** `GET /v1/guarded?cgroup=`: a place in the cgroup tree; left out, that of who asks. */
+export const guardedPlace = line(LONGEST_PATH).regex(
+  /^\//,
+  'must be a path from the root of the cgroup tree',
+);
+
 /** Ids in paths are ULIDs. */
 export const runId = z.string().regex(/^[0-9A-HJKMNP-TV-Z]{26}$/);
 

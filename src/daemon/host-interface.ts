@@ -5,6 +5,7 @@ import type {
   CreatedRun,
   EndedRun,
   Entry,
+  Guarded,
   PolicyAnswer,
   PolicyHistory,
   RunState,
@@ -94,6 +95,9 @@ export interface Host {
   createEntry(peer: Peer, body: CreateEntryBody): Answer<Entry>;
   entries(): Answer<readonly Entry[]>;
   removeEntry(peer: Peer, id: string): Answer<void>;
+
+  /** Whether a cgroup is guarded, by its place: its path from the root of the cgroup tree. */
+  guarded(place: string): Answer<Guarded>;
 
   createAttachment(peer: Peer, body: CreateAttachmentBody): Answer<Attachment>;
   attachments(): Answer<readonly Attachment[]>;

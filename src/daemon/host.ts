@@ -1,15 +1,20 @@
 import { existsSync } from 'node:fs';
 import manifest from '../../package.json' with { type: 'json' };
 import { spoolDirectories, waitingIn } from '../audit/spool.ts';
+import type { PlacedCgroup } from '../guard/cgroup-watch.ts';
 import { waiversOf } from '../guard/installed-status.ts';
 import { type LoadedPolicy, loadPolicy } from '../guard/policy-files.ts';
 import type { Recorded } from '../guard/recorder.ts';
+import { ownCgroup } from '../kernel/cgroup.ts';
 import { type Features, readFeatures } from '../kernel/features.ts';
+import { findCgroup2 } from '../kernel/mounts.ts';
 import { presentTime } from '../model/time.ts';
+import { type Matched, patternsIn } from '../policy/match.ts';
 import type {
   Attachment,
   CreatedRun,
   EndedRun,
+  Guarded,
   LapsingWaiver,
   PolicyInForce,
   RunState,
@@ -22,8 +27,10 @@ import type { Shared } from './hosted-run.ts';
 import { HostedRuns } from './hosted-runs.ts';
 import { Hub } from './hub.ts';
 import type { IdleMemory } from './idle-memory.ts';
+import { MatchedCgroups } from './matched-cgroups.ts';
 import { Permissions } from './permissions.ts';
 import { Refusal } from './refusal.ts';
+import { Units } from './units.ts';
 
 export interface HostOptions extends Omit<Shared, 'hub' | 'count'> {
   readonly memory: IdleMemory;
@@ -43,6 +50,8 @@ export class DaemonHost implements Host {
   readonly #options: HostOptions;
   readonly #runs: HostedRuns;
   readonly #attachments: Attachments;
+  readonly #matched: MatchedCgroups;
+  readonly #units: Units;
   readonly #hub = new Hub();
   readonly #started = presentTime();
   #inForceNow: InForce = { loaded: null, applied: presentTime() };
@@ -58,6 +67,14 @@ export class DaemonHost implements Host {
     const shared = { engine, trail, log, count, hub: this.#hub };
     this.#runs = new HostedRuns(shared, state);
     this.#attachments = new Attachments(shared);
+    const root = findCgroup2();
+    this.#matched = new MatchedCgroups({
+      ...{ root, own: ownCgroup().path.slice(root.length), log },
+      guard: (cgroup, by) => this.#guardMatched(cgroup, by),
+      release: (id) => this.#attachments.remove(id),
+      others: () => new Map([...this.#runs.guards, ...this.#attachments.guards]),
+    });
+    this.#units = new Units(this.#attachments, log);
   }
 
   get policyId(): string | null {
@@ -70,6 +87,9 @@ export class DaemonHost implements Host {
     this.#permissions = await Permissions.of(loaded?.policy ?? null);
     this.#inForceNow = { loaded, applied: presentTime() };
     if (loaded) this.#runs.swapAll(loaded);
+    if (loaded) this.#attachments.swapAll(loaded);
+    this.#matched.replace(patternsIn(loaded?.policy ?? null));
+    this.#units.replace(loaded);
   }
 
   /** Whether the engine does its work, for the watchdog. */
@@ -124,7 +144,9 @@ export class DaemonHost implements Host {
 
   async endRun(_peer: Peer, run: string, body: EndRunBody): Promise<EndedRun> {
     this.#options.memory.used();
-    return { summary: await this.#runs.end(run, body) };
+    const summary = await this.#runs.end(run, body);
+    await this.#units.ended(run);
+    return { summary };
   }
 
   applyPolicy = later;
@@ -148,11 +170,22 @@ export class DaemonHost implements Host {
     return this.#attachments.remove(id);
   }
 
+  guarded(place: string): Guarded {
+    return this.#matched.guarded(place);
+  }
+
   subscribe(
     which: { readonly run: string | null; readonly after: string | null },
     deliver: (message: HostMessage) => void,
   ): () => void {
     return this.#hub.subscribe(which, deliver);
+  }
+
+  /** One that was taken up again is guarded already. */
+  async #guardMatched(cgroup: PlacedCgroup, { deployment }: Matched) {
+    const { loaded } = this.#inForceNow;
+    const asked = { cgroup, target: `match:${cgroup.place}`, deployment, mode: null, owner: null };
+    return this.#attachments.at(cgroup.id) ?? (await this.#attachments.attach(asked, loaded));
   }
 
   /** Of a request that names no deployment it is known only now which one is meant. */
@@ -191,6 +224,8 @@ export class DaemonHost implements Host {
     const lost = Object.values(this.#lost()).reduce((sum, count) => sum + count, 0);
     const { files, bytes } = waitingIn(spoolDirectories(this.#options.state));
     return [
+      ...this.#matched.troubles,
+      ...this.#units.troubles,
       ...(lost > 0 ? [`${lost} events are lost`] : []),
       ...(bytes > 0 ? [`${Math.ceil(bytes / 1024)} KiB of records wait in ${files[0]}`] : []),
       ...(this.#options.engine.programs.intact() ? [] : ['programs on tracepoints were taken off']),
@@ -199,6 +234,7 @@ export class DaemonHost implements Host {
 
   #count({ event }: Recorded): void {
     this.#options.memory.used();
+    if (this.#runs.observesUnits(event.run)) this.#units.take(event);
     if (event.verdict !== null) this.#calls[event.verdict] += event.count;
   }
 }

@@ -14,11 +14,12 @@ import { exitStatus, type FailOn, type Outcome, summarize } from '../guard/run-s
 import { Tally } from '../guard/tally.ts';
 import { UndoList } from '../guard/undo.ts';
 import { processesIn } from '../kernel/cgroup.ts';
+import { findCgroup2 } from '../kernel/mounts.ts';
 import type { AttachedCgroup, RunSummary } from '../model/summary.ts';
 import { formatTarget } from '../model/target.ts';
 import { presentTime } from '../model/time.ts';
 import type { SeenDestinations } from '../policy/seen.ts';
-import type { RunState, StreamMessage, Told } from './answers.ts';
+import type { Guarded, RunState, StreamMessage, Told } from './answers.ts';
 import type { Hub } from './hub.ts';
 import type { Log } from './log.ts';
 
@@ -52,6 +53,9 @@ export interface HostedRunOptions {
   /** What earlier runs called, where that is asked for. */
   readonly seen: SeenDestinations | null;
 }
+
+/** As what a cgroup is guarded. */
+export type Guard = Pick<Guarded, 'run' | 'deployment' | 'mode'>;
 
 /** How a run ended. */
 export interface RunEnd {
@@ -117,6 +121,14 @@ export class HostedRun {
     };
   }
 
+  /** Where it guards, and as what; nothing once it has ended. */
+  get guard(): [place: string, Guard][] {
+    if (!this.#guard || this.#ending) return [];
+    const { deployment, policy } = this.#plan;
+    const place = this.#guard.cgroup.path.slice(findCgroup2().length);
+    return [[place, { run: this.id, deployment, mode: policy.mode }]];
+  }
+
   /** Events lost of it, by cause; what its engine lost is left out. */
   get lost(): Readonly<Record<string, number>> {
     return this.#guard?.run.lost ?? {};
@@ -131,7 +143,7 @@ export class HostedRun {
 
   /** False: that process is gone, or was another one. */
   moveIn(pid: number, stillSame: () => boolean): boolean {
-    return (!this.#ending && this.#guard?.moveIn(pid) && stillSame()) ?? false;
+    return (!this.#ending && this.#guard?.moveIn(pid, stillSame)) ?? false;
   }
 
   /** Puts another policy in force for it. False: there is no room for its tables, and the one before stays. */
@@ -158,7 +170,7 @@ export class HostedRun {
       ...{ leftover, starter, syscalls, limits: plan.limits },
       ...(attach && { attach }),
       ...(given && { command: given }),
-      onDenied: (recorded: Recorded) => this.#publish({ kind: 'denied', ...told(recorded) }),
+      onDenied: (recorded: Recorded) => this.#tellDenied(recorded),
       onEvent: (recorded: Recorded) => {
         trail.record(recorded.event);
         this.#tally.add(recorded.event, formatTarget(recorded.event));
@@ -191,6 +203,19 @@ export class HostedRun {
     this.#publish({ kind: 'ended', summary });
     hub.forget(this.id);
     return summary;
+  }
+
+  /** What nobody started has nobody to tell but the journal. */
+  #tellDenied(recorded: Recorded): void {
+    this.#publish({ kind: 'denied', ...told(recorded) });
+    if (this.options.owner !== null) return;
+    const { id, run, deployment, process, destination, rule } = recorded.event;
+    const { pid, comm } = process ?? {};
+    const who = { pid, comm, destination: formatTarget(recorded.event), address: destination?.address };
+    this.#shared.log.warn(
+      { event: id, run, deployment, ...who, rule: rule?.kind, source: rule?.source },
+      'denied',
+    );
   }
 
   #recordStart(): void {

@@ -13,12 +13,13 @@ import type { CreatedRun, RunState } from './answers.ts';
 import { readAsked, refuseLoosening, requireEnforce } from './asked-run.ts';
 import type { CreateRunBody, EndRunBody } from './contract.ts';
 import type { Peer } from './host-interface.ts';
-import { HostedRun, type Shared } from './hosted-run.ts';
+import { type Guard, HostedRun, type Shared } from './hosted-run.ts';
 import { Refusal } from './refusal.ts';
 import { type Swappable, type SwapResult, swapEach } from './swap.ts';
 
-/** Runs in progress at once. */
+/** Runs in progress at once: of all, and of one user who is not root. */
 const MOST_RUNS = 1000;
+const MOST_OF_USER = 400;
 /** How often it is looked for runs whose client died. */
 const LOOK_MS = 500;
 
@@ -41,6 +42,11 @@ export class HostedRuns {
     return [...this.#runs.values()].map(({ run }) => run.state);
   }
 
+  /** What is guarded, by its place in the cgroup tree. */
+  get guards(): [string, Guard][] {
+    return [...this.#runs.values()].flatMap(({ run }) => run.guard);
+  }
+
   get size(): number {
     return this.#runs.size;
   }
@@ -48,6 +54,11 @@ export class HostedRuns {
   /** Events lost of runs in progress, by cause, each run's alone. */
   get lost(): readonly Readonly<Record<string, number>>[] {
     return [...this.#runs.values()].map(({ run }) => run.lost);
+  }
+
+  /** Whether units that this run sets going are to be audited. */
+  observesUnits(id: string): boolean {
+    return this.#runs.get(id)?.run.plan.policy.observeUnits ?? false;
   }
 
   ownerOf(id: string): number | null | undefined {
@@ -64,8 +75,7 @@ export class HostedRuns {
     loaded: LoadedPolicy | null,
     { present, check }: { present: () => void; check: (deployment: string | null) => void },
   ): Promise<CreatedRun> {
-    if (this.#runs.size + this.#coming >= MOST_RUNS)
-      throw new Refusal('conflict', `${MOST_RUNS} runs are in progress, and no more are taken`, 'end some');
+    this.#refuseMore(peer.uid);
     const starter = { pid: peer.pid, cgroup: cgroupAt(findCgroup2(), cgroupOf(peer.pid)) };
     const client = identify(peer.pid);
     present();
@@ -133,6 +143,17 @@ export class HostedRuns {
     requireEnforce(body, plan);
     for (const problem of loaded?.problems ?? []) warnings.push(formatProblem(problem));
     return plan;
+  }
+
+  #refuseMore(uid: number): void {
+    const runs = [...this.#runs.values()].filter(({ run }) => run.options.owner === uid).length;
+    if (this.#runs.size + this.#coming < MOST_RUNS && (uid === 0 || runs + this.#coming < MOST_OF_USER))
+      return;
+    throw new Refusal(
+      'conflict',
+      'too many runs are in progress, and no more are taken',
+      'see acyclic status',
+    );
   }
 
   async #seen(deployment: string | null, warnings: string[]): Promise<SeenDestinations | null> {

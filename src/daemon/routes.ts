@@ -2,6 +2,7 @@ import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
 import type { z } from 'zod';
+import { cgroupOf } from '../kernel/cgroup.ts';
 import type { Access } from './access.ts';
 import { readBody } from './body.ts';
 import type { Bounds } from './bounds.ts';
@@ -13,6 +14,7 @@ import {
   createEntryBody,
   createRunBody,
   endRunBody,
+  guardedPlace,
   rollbackPolicyBody,
   runId,
 } from './contract.ts';
@@ -201,6 +203,11 @@ export function createRoutes(served: Served): Hono<Env> {
   );
 
   app.get(
+    '/v1/guarded',
+    answer(async (c, peer) => [200, await host.guarded(placeOf(c, peer))]),
+  );
+
+  app.get(
     '/v1/attachments',
     answer(async () => [200, await host.attachments()]),
   );
@@ -238,6 +245,16 @@ function runOf(c: Request): string {
   const id = runId.safeParse(c.req.param('id'));
   if (!id.success) throw new Refusal('bad-request', 'the id of a run is a ULID');
   return id.data;
+}
+
+/** The cgroup that is asked about; where none is, that of who asks. */
+function placeOf(c: Request, { pid }: Peer): string {
+  const named = c.req.query('cgroup');
+  if (named === undefined) return cgroupOf(pid);
+  const place = guardedPlace.safeParse(named);
+  if (!place.success)
+    throw new Refusal('bad-request', `cgroup: ${place.error.issues[0]?.message ?? 'it is no path'}`);
+  return place.data;
 }
 
 /** The work goes on where it cannot be called off; who asked is told. */

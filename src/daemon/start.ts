@@ -76,7 +76,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     return {
       async reload() {
         notifier.reloading();
-        await host.reload();
+        try {
+          await host.reload();
+        } catch (error) {
+          log.error(
+            { error: (error as Error).message },
+            'the policy cannot be read, and the one before stays',
+          );
+        }
         notifier.ready('guards and serves');
       },
       async stop() {

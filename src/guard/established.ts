@@ -46,7 +46,7 @@ export function callsBefore(
 }
 
 /** Connections that processes of a cgroup have made and hold. What they accepted was called by others. */
-export function establishedIn(path: string): Established[] {
+function establishedIn(path: string): Established[] {
   const byNamespace = Map.groupBy(processesIn(path), (pid) => link(`/proc/${pid}/ns/net`));
   return [...byNamespace].flatMap(([namespace, pids]) => (namespace === null ? [] : heldBy(pids)));
 }

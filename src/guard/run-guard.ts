@@ -74,8 +74,11 @@ export interface RunGuard {
   readonly run: GuardedRun;
   /** Puts the command on file, so that a killed engine's remains can be told from a run in progress. */
   commandStarted(pid: number): void;
-  /** Moves a process in that has not begun its work, as the run's command. False: it is gone. */
-  moveIn(pid: number): boolean;
+  /**
+   * Moves a process in that has not begun its work, as the run's command. It is moved by its pid: `stillSame` tells
+   * after that whether it was the one that is meant. False: that one is gone.
+   */
+  moveIn(pid: number, stillSame: () => boolean): boolean;
   /** What was lost so far, by cause. */
   losses(): Record<string, number>;
   /** Reads what is still to be read, deals with what the command left, and takes the guard away. */
@@ -185,10 +188,14 @@ export async function guardRun(
     commandStarted(pid) {
       entry.commandStarted(pid);
     },
-    moveIn(pid) {
+    moveIn(pid, stillSame) {
       const { boottime, monotonic } = native().clocks();
       const found = findProcess(pid, boottime - monotonic);
       if (!found || !moveProcess(pid, cgroup.path)) return false;
+      if (!stillSame()) {
+        moveProcess(pid, origin.path);
+        return false;
+      }
       const { start: time, parent, uid, comm } = found;
       // Nobody saw it forked, since that was elsewhere.
       processes.apply({ type: 'fork', time, pid, parent, uid, comm });

@@ -55,7 +55,7 @@ async function placeOf(root: string, target: Target): Promise<string> {
     case 'pid':
       return placeOfProcess(target.text);
     case 'unit':
-      return await placeOfUnit(root, target.text);
+      return await placeOfUnit(target.text, root);
     case 'container':
       return placeOfContainer(root, target.text);
   }
@@ -85,7 +85,8 @@ function placeOfProcess(text: string): string {
   throw new SetupFailure('no-target', `process ${text} is in a cgroup that was removed`, 'start it again');
 }
 
-async function placeOfUnit(root: string, text: string): Promise<string> {
+/** The place of a unit that runs. Rejects with SetupFailure `no-target`. */
+export async function placeOfUnit(text: string, root = findCgroup2()): Promise<string> {
   if (!UNIT.test(text))
     throw new SetupFailure('no-target', `\`${text}\` is no name of a unit`, 'see systemctl list-units');
   const unit = UNIT_SUFFIX.test(text) ? text : `${text}.service`;

@@ -6,7 +6,8 @@ import { formatProblem, problemCodes } from './problem.ts';
 
 const root = new URL('../../', import.meta.url);
 const text = readFileSync(new URL('docs/policy.md', root), 'utf8');
-const examples = [...text.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, yaml = '']) => yaml);
+const units = readFileSync(new URL('docs/units.md', root), 'utf8');
+const examples = [...(text + units).matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, yaml = '']) => yaml);
 const shipped = readFileSync(new URL('examples/policy.yaml', root), 'utf8');
 
 test.each([...examples, shipped].map((yaml, i) => [i + 1, yaml] as const))(

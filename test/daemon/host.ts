@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,7 +12,7 @@ import { GROUP } from './harness.ts';
 const GUEST = fileURLToPath(new URL('guest-program.ts', import.meta.url));
 
 /** Services told apart by addresses of loopback, so that nothing leaves. */
-export const POLICY = `version: 1
+const POLICY = `version: 1
 services:
   mysql: { addresses: [127.1.0.1] }
   github: { addresses: [127.2.0.0/16], depends_on: [mysql] }
@@ -48,6 +48,8 @@ export interface Hosted {
   readonly policy: string;
   readonly client: Client;
   pid(): number;
+  /** What it has logged so far, a line each. */
+  logged(): readonly string[];
   status(): Promise<Status>;
   /** A command through the daemon; of root, unless told otherwise. */
   guest(command: readonly string[], asked?: object, as?: { uid: number; gid: number }): Guest;
@@ -66,10 +68,12 @@ export async function openHost(policy: string = POLICY): Promise<Hosted> {
   const socket = join(place.directory, 'socket');
   const state = join(place.directory, 'state');
   const client = new Client(socket);
+  const logged: string[] = [];
   let daemon: ChildProcess | null = null;
   const hosted: Hosted = {
     ...{ place, socket, state, policy: directory, client },
     pid: () => daemon?.pid ?? -1,
+    logged: () => logged,
     status: () => client.request<Status>('GET', '/v1/status'),
     guest(command, asked = {}, as) {
       const user = as ? ['setpriv', '--reuid', `${as.uid}`, '--regid', `${as.gid}`, '--clear-groups'] : [];
@@ -98,6 +102,7 @@ export async function openHost(policy: string = POLICY): Promise<Hosted> {
       await new Promise<void>((resolve, reject) => {
         child.once('exit', (status) => reject(new Error(`the daemon ended with ${status}`)));
         lines.on('line', (line) => {
+          logged.push(line);
           if (line.includes('guards and serves')) resolve();
         });
       });
@@ -130,9 +135,4 @@ export async function untilIdle(hosted: Hosted): Promise<void> {
   } finally {
     clearInterval(timer);
   }
-}
-
-/** Every process of a cgroup ends. */
-export function endAll(pids: readonly number[]): void {
-  for (const pid of pids) spawn('kill', ['-9', String(pid)]);
 }

@@ -7,17 +7,33 @@ import { createInterface } from 'node:readline';
 import { activatedSockets } from '../../src/daemon/activation.ts';
 import type { Entry, RunState, StreamMessage } from '../../src/daemon/answers.ts';
 import { BOUNDS } from '../../src/daemon/bounds.ts';
+import { guardedAt } from '../../src/daemon/guarded.ts';
 import type { Host, HostMessage } from '../../src/daemon/host-interface.ts';
 import { createLog } from '../../src/daemon/log.ts';
 import { readMetricsAddress } from '../../src/daemon/metrics-port.ts';
 import { createNotifier } from '../../src/daemon/notify.ts';
 import { startServer } from '../../src/daemon/server.ts';
+import { patternsIn } from '../../src/policy/match.ts';
+import { parsePolicy } from '../../src/policy/parse.ts';
 import { RUN, sampleEvent } from './sample.ts';
 
 const options = JSON.parse(process.argv[2] ?? '{}');
 const entries: Entry[] = [];
 const runs = new Map<string, RunState>();
 const readers = new Set<{ run: string | null; deliver: (message: HostMessage) => void }>();
+
+/** Units named `free` need no guard. */
+const POLICY = parsePolicy([
+  {
+    path: 'acyclic.yaml',
+    text: `version: 1
+services: { mysql: {}, free: {} }
+deployments:
+  mysql: { match: { cgroups: ["/*/deploy-*", "/*/*/deploy-*"] } }
+  free: { match: { cgroups: ["/*/free-*", "/*/*/free-*"], required: false } }`,
+  },
+]).policy;
+let questions = 0;
 
 const unused = () => {
   throw new Error('no test asks for that');
@@ -85,6 +101,15 @@ const host: Host = {
   entries: () => entries,
   removeEntry(_, id) {
     entries.splice(0, entries.length, ...entries.filter((entry) => entry.id !== id));
+  },
+  // A unit that a number of questions will find guarded; others as their names say.
+  guarded(place) {
+    const patterns = patternsIn(POLICY);
+    const refused = new Map(place.includes('refused') ? [[place, 'there is no room']] : []);
+    questions++;
+    const guard = { run: RUN, deployment: 'mysql', mode: 'enforce' } as const;
+    const guarded = place.includes('soon') && questions > 3;
+    return guardedAt(place, { guards: new Map(guarded ? [[place, guard]] : []), patterns, refused });
   },
   createAttachment: unused,
   attachments: () => [],
