@@ -1,4 +1,4 @@
-import { closeSync } from 'node:fs';
+import { closeSync, statSync } from 'node:fs';
 import { makeDirectory } from '../audit/state-directory.ts';
 import { isAlive, readEntries } from '../guard/registry.ts';
 import { type Swept, sweep } from '../guard/sweep.ts';
@@ -19,9 +19,15 @@ export async function clearGuards(state: string): Promise<Swept[]> {
   try {
     const swept = await sweep('all');
     const guarded = readEntries().filter(({ engine }) => isAlive(engine));
-    clearPins(new Set(guarded.map(({ id }) => id)));
+    if (isWholeHost()) clearPins(new Set(guarded.map(({ id }) => id)));
     return swept;
   } finally {
     closeSync(lock);
   }
+}
+
+/** In a chroot what is pinned may be of runs that are on file outside. */
+function isWholeHost(): boolean {
+  const [first, own] = ['/proc/1/root/', '/'].map((path) => statSync(path, { throwIfNoEntry: false }));
+  return first !== undefined && first.dev === own?.dev && first.ino === own.ino;
 }

@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs';
 import manifest from '../../package.json' with { type: 'json' };
 import { spoolDirectories, waitingIn } from '../audit/spool.ts';
 import type { PlacedCgroup } from '../guard/cgroup-watch.ts';
 import { waiversOf } from '../guard/installed-status.ts';
-import { type LoadedPolicy, loadPolicy } from '../guard/policy-files.ts';
+import { type LoadedPolicy, loadPolicyIfAny } from '../guard/policy-files.ts';
 import type { Recorded } from '../guard/recorder.ts';
 import { ownCgroup } from '../kernel/cgroup.ts';
 import { type Features, readFeatures } from '../kernel/features.ts';
@@ -83,7 +82,7 @@ export class DaemonHost implements Host {
 
   /** Reads the policy again. */
   async reload(): Promise<void> {
-    const loaded = existsSync(this.#options.policy) ? loadPolicy(this.#options.policy) : null;
+    const loaded = loadPolicyIfAny(this.#options.policy);
     this.#permissions = await Permissions.of(loaded?.policy ?? null);
     this.#inForceNow = { loaded, applied: presentTime() };
     if (loaded) this.#runs.swapAll(loaded);

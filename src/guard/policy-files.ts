@@ -64,7 +64,13 @@ export class PolicyFailure extends Error {
 
 /** The installed policy, or null where none is. Throws PolicyFailure. */
 export function loadInstalledPolicy(): LoadedPolicy | null {
-  return policyFilesIn(INSTALLED).length > 0 ? loadPolicy(INSTALLED) : null;
+  return loadPolicyIfAny(INSTALLED);
+}
+
+/** The policy of a file, or of a directory that may be empty or missing: then null. Throws PolicyFailure. */
+export function loadPolicyIfAny(path: string): LoadedPolicy | null {
+  const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+  return isFile || policyFilesIn(path).length > 0 ? loadPolicy(path) : null;
 }
 
 /** As `loadInstalledPolicy`, mistakes and all. */

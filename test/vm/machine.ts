@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
@@ -36,6 +36,8 @@ const BUSYBOX_NAMES = [
   'tr',
 ];
 const BOOT_LIMIT_MS = 280_000;
+/** Characters of the console that a failure shows. */
+const TAIL = 4000;
 
 /** Debian's newest cloud kernel of a series; null where the package archive has none. */
 export function findKernel(series: string): string | null {
@@ -82,23 +84,37 @@ export function runInVm(kernel: string, script: string, files: Record<string, st
   }
 }
 
-/** Boots a kernel on a tree that is its whole file system, and gives what the console said until it was powered off. */
+/**
+ * Boots a kernel on a tree that is its whole file system, and gives what the console said until it was powered off.
+ * Throws an Error with the end of that when it takes too long.
+ */
 export function boot(kernel: string, tree: string, init: string): string {
   const image = `${tree}.initrd`;
   try {
     pack(tree, image);
-    return execFileSync(
-      'qemu-system-x86_64',
-      [
-        ...['-cpu', 'max', '-m', '2048', '-smp', '2', '-nographic', '-no-reboot', '-nic', 'none'],
-        ...['-kernel', kernel, '-initrd', image],
-        ...['-append', `console=ttyS0 quiet panic=-1 rdinit=${init}`],
-      ],
-      { encoding: 'utf8', timeout: BOOT_LIMIT_MS, stdio: ['ignore', 'pipe', 'ignore'] },
-    );
+    return runMachine([
+      ...['-cpu', 'max', '-m', '2048', '-smp', '2', '-nographic', '-no-reboot', '-nic', 'none'],
+      ...['-kernel', kernel, '-initrd', image],
+      ...['-append', `console=ttyS0 quiet panic=-1 rdinit=${init}`],
+    ]);
   } finally {
     rmSync(image, { force: true });
   }
+}
+
+function runMachine(args: readonly string[]): string {
+  const { stdout, error, status } = spawnSync('qemu-system-x86_64', args, {
+    ...{
+      encoding: 'utf8',
+      timeout: BOOT_LIMIT_MS,
+      killSignal: 'SIGKILL',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    },
+    maxBuffer: 1 << 26,
+  });
+  if (!error && status === 0) return stdout;
+  const what = error?.message ?? `qemu ended with ${status}`;
+  throw new Error(`${what}; the end of the console:\n${(stdout ?? '').slice(-TAIL)}`);
 }
 
 const PREPARE = `export PATH=/bin:/usr/bin:/acyclic/bin
