@@ -94,7 +94,7 @@ acyclic run -p /policy.yaml -- bash -c '${CALL}'; echo "guarded $?"`);
     const { said } = system.run(`getent group acyclic; systemd-tmpfiles --create acyclic.conf
 stat -c '%n %A %U %G' /run/acyclic /var/lib/acyclic; cd /etc/systemd/system && ls *.wants/acyclic*`);
     expect(said).toMatch(/^acyclic:x:\d+:\n/);
-    expect(said).toContain('/run/acyclic drwxr-xr-x root root\n/var/lib/acyclic drwx------ root root\n');
+    expect(said).toContain('/run/acyclic drwx--x--x root root\n/var/lib/acyclic drwx------ root root\n');
     expect(said.match(/\S+\.wants\/\S+/g)).toEqual([
       'multi-user.target.wants/acyclic.service',
       ...['dns-tcp4', 'dns-tcp6', 'dns-udp4', 'dns-udp6'].map(
@@ -199,7 +199,7 @@ test('where systemd is not installed, the group and directories are made all the
 dpkg --install ${bring(system, first)} && getent group acyclic && stat -c '%n %A' /run/acyclic /var/lib/acyclic
 acyclic run --quiet true && dpkg --purge acyclic && ls -d /var/lib/acyclic /usr/lib/acyclic /etc/acyclic`);
   expect(said).not.toMatch(/systemd-/);
-  expect(said).toMatch(/acyclic:x:\d+:\n\/run\/acyclic drwxr-xr-x\n\/var\/lib\/acyclic drwx------\n/);
+  expect(said).toMatch(/acyclic:x:\d+:\n\/run\/acyclic drwx--x--x\n\/var\/lib\/acyclic drwx------\n/);
   expect(said.match(/cannot access/g)).toHaveLength(3);
   expect(status).toBe(2);
 });
