@@ -12,7 +12,7 @@ services:
   mysql: { hosts: ["*.mysql.internal"] }
   github: { hosts: [github.com], addresses: [192.0.2.0/24], depends_on: [mysql] }
 deployments:
-  mysql: { allow: [{ address: 10.20.0.0/16, ports: [3306] }] }
+  mysql: { match: { units: [matched.service] }, allow: [{ address: 10.20.0.0/16, ports: [3306] }] }
 `;
 
 /** A call that the policy denies. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { boot, findKernel } from '../vm/machine.ts';
-import { bring, buildPackage, NEEDED, POLICY } from './package.ts';
+import { bring, buildPackage, CALL, NEEDED, POLICY } from './package.ts';
 import { DebianSystem } from './system.ts';
 
 const kernel = findKernel('6.12');
@@ -23,6 +23,12 @@ ExecStart=/bin/bash /lifecycle
 ExecStopPost=/usr/bin/systemctl poweroff --force --force
 [Install]
 WantedBy=multi-user.target
+`;
+
+/** A unit that the policy matches: it calls what is denied, and stays. */
+const MATCHED = `[Service]
+ExecCondition=+/usr/bin/acyclic require
+ExecStart=/bin/bash -c '(${CALL}) 2>/tmp/matched; touch /tmp/called; exec sleep 1000'
 `;
 
 /** A client of the API in one file, for a machine without our sources. */
@@ -48,6 +54,7 @@ function live(): Map<string, string> {
     // The console is the test's alone.
     system.put('etc/systemd/system.conf.d/quiet.conf', '[Manager]\nShowStatus=no\n');
     system.put('etc/systemd/system/lifecycle.service', LIFECYCLE);
+    system.put('etc/systemd/system/matched.service', MATCHED);
     bring(system, buildPackage(directory, 2));
     const installed = bring(system, buildPackage(directory));
     // Nobody logs in there. A client that runs while the package goes needs a Node of its own.
@@ -112,6 +119,12 @@ describe.skipIf(kernel === null)(`under systemd${unless}`, () => {
     expect(messages[0]).toMatchObject({ kind: 'denied', event: { process, outcome: { errno: 'EPERM' } } });
   });
 
+  test('a unit that the policy matches is guarded from its first process on', () => {
+    expect(of('matched')).toMatch(/^\/bin\/bash: connect: Operation not permitted\n/m);
+    const [attached] = JSON.parse(of('matched').trim().split('\n').at(-1) ?? '').attachments;
+    expect(attached).toMatchObject({ deployment: 'mysql', mode: 'enforce' });
+  });
+
   test('systemctl reload reads the policy again; of a broken one the last stays', () => {
     const policies = (name: string) => JSON.parse(of(name).trim().split('\n')[0] ?? '').policies[0];
     const [before, after] = [policies('asked'), policies('reloaded')];
@@ -142,7 +155,8 @@ describe.skipIf(kernel === null)(`under systemd${unless}`, () => {
 
   test('removed, it says which run goes on without a guard; the policy stays, and nothing else', () => {
     expect(of('removed')).toMatch(/^acyclic: run \w{26} goes on without a guard: \d+/m);
-    expect(of('removed')).toContain('inactive\ninactive\ninactive\n');
+    expect(of('removed')).toMatch(/^acyclic: attach \w{26} goes on without a guard: \d+/m);
+    expect(of('removed')).toContain('inactive\ninactive\ninactive\nactive\n');
     expect(of('removed')).toMatch(/^0::\/system\.slice\/lifecycle\.service\n/m);
     expect(of('removed')).toMatch(/^bash: connect: Network is unreachable\n/m);
     expect(of('removed')).toContain('own.yaml\n');
