@@ -301,6 +301,18 @@ struct {
 	__type(value, struct run_losses);
 } run_losses __weak SEC(".maps");
 
+/*
+ * What user space has read of the rings and not yet put on disk (src/kernel/journal.ts): it is in memory that outlives
+ * the reader. No program reads it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 4096);
+	__uint(key_size, 4);
+	__uint(value_size, 4096);
+} journal __weak SEC(".maps");
+
 /* Of which run, where that is known; 0: it is not. */
 static __always_inline void count_loss(__u32 cause, __u64 run)
 {

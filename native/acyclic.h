@@ -31,6 +31,11 @@ extern const struct export object_exports[], map_exports[], link_exports[], prog
 	spawn_exports[], wait_exports[], signal_exports[], socket_exports[], diag_exports[], host_exports[],
 	probe_exports[], datagram_exports[];
 
+/** What an addon is made of, ended by NULL: whole.c or process.c. */
+extern const struct export *const addon_exports[];
+/** Before the first call. */
+void addon_begin(void);
+
 // Errors: JavaScript Error with `code`, `errno` (positive) and `syscall`. All return NULL.
 
 napi_value throw_errno(struct call *c, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -32,20 +32,14 @@ static bool add_exports(napi_env env, napi_value exports, const struct export *t
 
 static napi_value init(napi_env env, napi_value exports)
 {
-	static const struct export *const tables[] = {
-		object_exports, map_exports,	link_exports,	program_exports, ring_exports, spawn_exports,
-		wait_exports,	signal_exports, socket_exports, diag_exports,	 host_exports,  probe_exports,
-		datagram_exports,
-	};
-
 	// Signal handlers, children and libbpf's print hook belong to the process, so one thread owns them.
 	if (gettid() != getpid()) {
 		napi_throw_error(env, "ENOTSUP", "the acyclic addon can be loaded from the main thread only");
 		return NULL;
 	}
-	capture_install();
-	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
-		if (!add_exports(env, exports, tables[i]))
+	addon_begin();
+	for (const struct export *const *table = addon_exports; *table; table++)
+		if (!add_exports(env, exports, *table))
 			return NULL;
 	return exports;
 }

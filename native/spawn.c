@@ -25,8 +25,12 @@ struct spawn {
 	char *file, *cwd;
 	char **args, **env;
 	int cgroup;
+	/** Of `args`, for /bin/sh; NULL: what the kernel cannot execute is an error. */
+	char **script_args;
 	/** Closed by execve: end of file is success. */
 	int report_pipe[2];
+	/** A byte lets the child go on, end of file ends it; NO_FD when it is not held. */
+	int hold_pipe[2];
 	/** Descriptors the command keeps. */
 	int *fds;
 	uint32_t fd_count;
@@ -74,6 +78,14 @@ static bool arg_strings(struct call *c, napi_value options, const char *key, cha
 	return *out != NULL;
 }
 
+static bool option_script(struct call *c, napi_value options, struct spawn *s)
+{
+	napi_value value;
+
+	return get_property(c, options, "scriptArgs", &value) &&
+	       (is_nullish(c, value) || arg_strings(c, options, "scriptArgs", &s->script_args));
+}
+
 static bool option_fds(struct call *c, napi_value options, struct spawn *s)
 {
 	napi_value array;
@@ -115,7 +127,7 @@ static bool read_options(struct call *c, napi_value options, struct spawn *s)
 
 	if (!arg_object(c, options, "options") || !get_property(c, options, "file", &value) ||
 	    !arg_string(c, value, "file", MAX_PATH_BYTES, &s->file) || !arg_strings(c, options, "args", &s->args) ||
-	    !arg_strings(c, options, "env", &s->env) || !get_property(c, options, "cwd", &value) ||
+	    !arg_strings(c, options, "env", &s->env) || !option_script(c, options, s) || !get_property(c, options, "cwd", &value) ||
 	    (!is_nullish(c, value) && !arg_string(c, value, "cwd", MAX_PATH_BYTES, &s->cwd)) ||
 	    !option_integer(c, options, "cgroupFd", INT32_MAX, &cgroup) ||
 	    !option_integer(c, options, "nofileSoft", (INT64_C(1) << 53) - 1, &s->nofile) ||
@@ -146,6 +158,11 @@ static void child_join(const struct spawn *s)
 	close(fd);
 }
 
+static bool is_own_pipe(const struct spawn *s, int fd)
+{
+	return fd == s->report_pipe[0] || fd == s->report_pipe[1] || fd == s->hold_pipe[0] || fd == s->hold_pipe[1];
+}
+
 /** Node makes standard streams non-blocking for itself; few programs expect that of theirs (libuv does the same). */
 static void child_block_stdio(void)
 {
@@ -157,6 +174,23 @@ static void child_block_stdio(void)
 	}
 }
 
+/**
+ * Until it is released, in whatever cgroup it is put meanwhile. A parent that ends without a word takes it along:
+ * then it has executed nothing.
+ */
+static void child_hold(const struct spawn *s)
+{
+	char byte;
+	ssize_t got;
+
+	close(s->hold_pipe[1]);
+	do
+		got = read(s->hold_pipe[0], &byte, sizeof(byte));
+	while (got < 0 && errno == EINTR);
+	if (got != sizeof(byte))
+		_exit(127);
+}
+
 static void child_run(const struct spawn *s)
 {
 	struct sigaction action = { .sa_handler = SIG_DFL };
@@ -165,6 +199,8 @@ static void child_run(const struct spawn *s)
 
 	if (s->join)
 		child_join(s);
+	if (s->hold_pipe[0] != NO_FD)
+		child_hold(s);
 	for (int signal = 1; signal < NSIG; signal++) {
 		action.sa_handler = s->ignored >> (signal - 1) & 1 ? SIG_IGN : SIG_DFL;
 		sigaction(signal, &action, NULL);
@@ -175,14 +211,17 @@ static void child_run(const struct spawn *s)
 		limit.rlim_cur = (rlim_t)s->nofile;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
-	// A number that was not open when asked for may be the report's own by now, which execve has to close.
+	// A number that was not open when asked for may be a pipe's of ours by now, which execve has to close.
 	for (uint32_t i = 0; i < s->fd_count; i++)
-		if (s->fds[i] != s->report_pipe[0] && s->fds[i] != s->report_pipe[1])
+		if (!is_own_pipe(s, s->fds[i]))
 			fcntl(s->fds[i], F_SETFD, 0);
 	child_block_stdio();
 	if (s->cwd && chdir(s->cwd))
 		child_fail(s, STAGE_CHDIR);
 	execve(s->file, s->args, s->env);
+	// A script without an interpreter line is one for sh, as execvp(3) has it.
+	if (errno == ENOEXEC && s->script_args)
+		execve("/bin/sh", s->script_args, s->env);
 	child_fail(s, STAGE_EXEC);
 }
 
@@ -243,56 +282,154 @@ static napi_value throw_stage(struct call *c, enum stage stage, int err, const c
 	return NULL;
 }
 
-static napi_value run(struct call *c, struct spawn *s)
+static bool make_pipes(struct spawn *s, bool held)
 {
-	struct failure failure = { STAGE_CLONE, 0 };
-	int *pipe_fds = s->report_pipe, pidfd = NO_FD;
-	napi_value result;
+	if (pipe2(s->report_pipe, O_CLOEXEC))
+		return false;
+	if (!held || !pipe2(s->hold_pipe, O_CLOEXEC))
+		return true;
+	close(s->report_pipe[0]);
+	close(s->report_pipe[1]);
+	return false;
+}
+
+static void close_open(int fd)
+{
+	if (fd != NO_FD)
+		close(fd);
+}
+
+/** Waits until execve has succeeded. False: an exception is pending, and the child is gone. */
+static bool began(struct call *c, pid_t pid, int report_fd, const char *file)
+{
+	struct failure failure;
 	ssize_t got;
+
+	do
+		got = read(report_fd, &failure, sizeof(failure));
+	while (got < 0 && errno == EINTR);
+	if (got != (ssize_t)sizeof(failure))
+		return true;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	throw_stage(c, failure.stage, failure.err, file);
+	return false;
+}
+
+static napi_value run(struct call *c, struct spawn *s, bool held)
+{
+	int pidfd = NO_FD, err;
+	napi_value result;
 	pid_t pid;
 
-	if (pipe2(pipe_fds, O_CLOEXEC))
+	if (!make_pipes(s, held))
 		return throw_stage(c, STAGE_CLONE, errno, s->file);
 	pid = start(s, &pidfd);
-	failure.err = errno;
-	close(pipe_fds[1]);
+	err = errno;
+	close(s->report_pipe[1]);
+	close_open(s->hold_pipe[0]);
 	if (pid < 0) {
-		close(pipe_fds[0]);
-		return throw_stage(c, is_cgroup_error(s, failure.err) ? STAGE_CGROUP : STAGE_CLONE, failure.err, s->file);
+		close(s->report_pipe[0]);
+		close_open(s->hold_pipe[1]);
+		return throw_stage(c, is_cgroup_error(s, err) ? STAGE_CGROUP : STAGE_CLONE, err, s->file);
 	}
-	do
-		got = read(pipe_fds[0], &failure, sizeof(failure));
-	while (got < 0 && errno == EINTR);
-	close(pipe_fds[0]);
-	if (got == (ssize_t)sizeof(failure)) {
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
-		close(pidfd);
-		return throw_stage(c, failure.stage, failure.err, s->file);
+	if (!held) {
+		bool ok = began(c, pid, s->report_pipe[0], s->file);
+
+		close(s->report_pipe[0]);
+		if (!ok) {
+			close(pidfd);
+			return NULL;
+		}
 	}
 	result = new_object(c);
 	if (set_property(c, result, "pid", from_number(c, pid)) &&
-	    set_property(c, result, "pidfd", from_number(c, pidfd)))
+	    set_property(c, result, "pidfd", from_number(c, pidfd)) &&
+	    (!held || (set_property(c, result, "holdFd", from_number(c, s->hold_pipe[1])) &&
+		       set_property(c, result, "reportFd", from_number(c, s->report_pipe[0])))))
 		return result;
 	return NULL;
 }
 
-static napi_value spawn(struct call *c)
+static napi_value spawn_with(struct call *c, bool held)
 {
-	struct spawn s = { .cgroup = NO_FD };
+	struct spawn s = { .cgroup = NO_FD, .hold_pipe = { NO_FD, NO_FD } };
 	napi_value result = NULL;
 
 	if (read_options(c, c->arg[0], &s))
-		result = run(c, &s);
+		result = run(c, &s, held);
 	free(s.file);
 	free(s.cwd);
 	free(s.fds);
 	strings_free(s.args);
 	strings_free(s.env);
+	strings_free(s.script_args);
 	return result;
+}
+
+static napi_value spawn(struct call *c)
+{
+	return spawn_with(c, false);
+}
+
+static napi_value spawn_held(struct call *c)
+{
+	return spawn_with(c, true);
+}
+
+static bool held_fd(struct call *c, const char *key, int *out)
+{
+	napi_value value;
+
+	return get_property(c, c->arg[0], key, &value) && arg_fd(c, value, key, out);
+}
+
+static bool read_held(struct call *c, int64_t *pid, int *hold, int *report)
+{
+	napi_value value;
+
+	return arg_object(c, c->arg[0], "held child") && get_property(c, c->arg[0], "pid", &value) &&
+	       arg_integer(c, value, "pid", 1, INT32_MAX, pid) && held_fd(c, "holdFd", hold) &&
+	       held_fd(c, "reportFd", report);
+}
+
+/** Lets a held child execute. A child that was killed while it was held has ended, as waitChild tells. */
+static napi_value spawn_release(struct call *c)
+{
+	int64_t pid;
+	int hold, report;
+
+	if (!read_held(c, &pid, &hold, &report))
+		return NULL;
+	// Node ignores SIGPIPE: a child that is gone is no reason to end.
+	while (write(hold, "", 1) < 0 && errno == EINTR)
+		;
+	close(hold);
+	began(c, (pid_t)pid, report, "command");
+	close(report);
+	return NULL;
+}
+
+/** Ends a held child, which has executed nothing, and reaps it. */
+static napi_value spawn_abandon(struct call *c)
+{
+	int64_t pid;
+	int hold, report;
+
+	if (!read_held(c, &pid, &hold, &report))
+		return NULL;
+	kill((pid_t)pid, SIGKILL);
+	close(hold);
+	close(report);
+	while (waitpid((pid_t)pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return NULL;
 }
 
 const struct export spawn_exports[] = {
 	{ "spawn", spawn },
+	{ "spawnHeld", spawn_held },
+	{ "spawnRelease", spawn_release },
+	{ "spawnAbandon", spawn_abandon },
 	{},
 };

@@ -23,7 +23,8 @@ export function addTargetOptions(command: Command): Command {
     .option('--cgroup <path>', 'a cgroup v2 directory, in full or from the root of the tree')
     .option('--pid <pid>', 'the cgroup this process is in')
     .option('--unit <unit>', 'the cgroup of this systemd unit')
-    .option('--container <id>', 'the cgroup of this container: docker, containerd or podman');
+    .option('--container <id>', 'the cgroup of this container: docker, containerd or podman')
+    .option('--socket <path>', 'of the daemon: $ACYCLIC_SOCKET, or /run/acyclic/acyclic.sock');
 }
 
 export function addAttachOptions(command: Command): Command {
@@ -50,6 +51,7 @@ export function addAttachOptions(command: Command): Command {
 interface RawOptions extends GivenTarget {
   readonly service?: string;
   readonly deployment?: string;
+  readonly socket?: string;
   readonly policy?: string;
   readonly audit?: true;
   readonly enforce?: true;
@@ -89,6 +91,7 @@ export function readAttachOptions(command: Command): AttachOptions {
     forMs: raw.for === undefined ? null : readTime('--for', raw.for),
     policy: text('--policy', raw.policy, 'a file or directory'),
     deployment: text('--deployment', raw.deployment, 'a name'),
+    socket: text('--socket', raw.socket, 'a path'),
     mode: modeOf(raw, service),
     labels: readLabels(raw.label ?? []),
     report: text('--report', raw.report, 'a file'),

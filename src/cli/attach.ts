@@ -1,8 +1,14 @@
 import { Command } from 'commander';
 import { addAttachOptions, readAttachOptions } from './attach-options.ts';
+import { attachThroughDaemon, foregroundOnly } from './daemon-attach.ts';
+import { daemonSocket } from './daemon-choice.ts';
+import { createOutput } from './output.ts';
 
 const EXAMPLES = `
-It stays in the foreground until SIGINT or SIGTERM, until the cgroup is gone, or as long as --for says; then the guard
+Where the daemon runs it is the daemon that attaches, and goes on until acyclic detach. Otherwise, or with --service, -p,
+--for, --report, --label, --state or --no-syscalls, which only an attach in the foreground knows, it stays here.
+
+In the foreground it stays until SIGINT or SIGTERM, until the cgroup is gone, or as long as --for says; then the guard
 is taken off, and the processes go on. Nothing in the cgroup is moved, stopped or removed. Connections that are there
 already are listed and left alone.
 Exit status: 0 it ended as it was to; 125 it could not be attached, or the guard was lost.
@@ -20,6 +26,16 @@ export function attachCommand(): Command {
   ).addHelpText('after', EXAMPLES);
   return command.action(async () => {
     const options = readAttachOptions(command);
+    const daemon = daemonSocket(options.socket);
+    const alone = foregroundOnly(options);
+    if (daemon !== null && alone.length === 0) {
+      process.exitCode = await attachThroughDaemon(options, daemon);
+      return;
+    }
+    if (daemon !== null)
+      createOutput(options).say('info', [
+        `acyclic: attached without the daemon, which does not know ${alone.join(', ')}`,
+      ]);
     const { guardExisting } = await import('./attached.ts');
     process.exitCode = await guardExisting(options);
   });

@@ -18,13 +18,14 @@ import type { AttachedCgroup } from '../model/summary.ts';
 import type { AttachOptions } from './attach-options.ts';
 import { planAttach } from './attach-plan.ts';
 import { shellQuote } from './message.ts';
+import { openReport } from './open-report.ts';
 import { createOutput, type Output } from './output.ts';
-import { openReport } from './plan.ts';
 import { tellEnd } from './run-end.ts';
 import type { RunOptions } from './run-options.ts';
+import { showCommand } from './show-command.ts';
 import { formatAttachOpening } from './summary.ts';
 import { Teller, tellSwept } from './teller.ts';
-import { closeTrail, openTrail, recordStart, showCommand } from './trail.ts';
+import { closeTrail, openTrail, recordStart } from './trail.ts';
 
 const GUARD_LOST = 125;
 const REPEATS_EVERY_MS = 1000;

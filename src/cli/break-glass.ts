@@ -7,7 +7,7 @@ import type { CommandSpec } from '../guard/command.ts';
 import type { HeldSignals } from '../guard/held-signals.ts';
 import type { ReportFile } from '../guard/report.ts';
 import type { RunPlan } from '../guard/run-plan.ts';
-import { native } from '../kernel/native.ts';
+import { processes } from '../kernel/native.ts';
 import type { AuditEvent } from '../model/event.ts';
 import { presentTime } from '../model/time.ts';
 import { harmless, type Output } from './output.ts';
@@ -52,7 +52,7 @@ export async function breakGlass(
 /** Whether the addon is there to start the command with. */
 export function canSpawn(): boolean {
   try {
-    native();
+    processes();
     return true;
   } catch {
     return false;
@@ -70,8 +70,18 @@ export function runBare(spec: CommandSpec, held: HeldSignals): Promise<number> {
   });
 }
 
+/** Null: no account has this uid. */
+function nameOfUser(): string | null {
+  try {
+    return userInfo().username;
+  } catch {
+    return null;
+  }
+}
+
 function who(): string {
-  const { username, uid } = userInfo();
+  const uid = process.getuid?.() ?? -1;
+  const username = nameOfUser() ?? 'a user without a name';
   const asked = process.env.SUDO_USER;
   return asked ? `${harmless(asked)} (as ${username})` : `${username} (uid ${uid})`;
 }

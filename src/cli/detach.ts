@@ -1,5 +1,7 @@
 import { Command } from 'commander';
 import { addTargetOptions, type GivenTarget, readTarget } from './attach-options.ts';
+import { detachThroughDaemon } from './daemon-attach.ts';
+import { daemonSocket } from './daemon-choice.ts';
 import { Failure, printResult } from './output.ts';
 
 const EXAMPLES = `
@@ -11,10 +13,11 @@ Examples:
   sudo acyclic detach --unit migrations`;
 
 interface DetachOptions extends GivenTarget {
+  readonly socket?: string;
   readonly service?: string;
 }
 
-/** `acyclic detach`: ends what `acyclic attach` began. The processes go on. */
+/** `acyclic detach`: ends what `acyclic attach` began, by the daemon or in the foreground. The processes go on. */
 export function detachCommand(): Command {
   const command = addTargetOptions(
     new Command('detach')
@@ -31,6 +34,12 @@ export function detachCommand(): Command {
         given.length === 0 ? 'nothing was named to detach' : 'an attach is named in one way',
         'give its id, or --service, or where it is: --cgroup, --pid, --unit, --container',
       );
+    const daemon = options.service === undefined ? daemonSocket(options.socket ?? null) : null;
+    const taken = daemon === null ? [] : await detachThroughDaemon({ id, target }, daemon);
+    if (taken.length > 0) {
+      printResult(taken.map((one) => `detached ${one.id} from ${one.cgroup}`).join('\n'));
+      return;
+    }
     const { detach } = await import('../guard/detach.ts');
     const ended = await detach({ id, service: options.service, target });
     printResult(

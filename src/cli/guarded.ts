@@ -14,13 +14,16 @@ import type { Programs } from '../kernel/programs.ts';
 import { NO_LIMITS } from '../model/limits.ts';
 import { earlierDestinations } from './baseline.ts';
 import { breakGlass, canSpawn, runBare } from './break-glass.ts';
+import { checkInherited, commandSpec, givenCommand } from './command-spec.ts';
+import { openReport } from './open-report.ts';
 import { createOutput, type Output } from './output.ts';
-import { checkInherited, commandSpec, givenCommand, makePlan, openReport } from './plan.ts';
+import { makePlan } from './plan.ts';
 import { tellEnd } from './run-end.ts';
 import type { RunOptions } from './run-options.ts';
+import { showCommand } from './show-command.ts';
 import { formatOpening } from './summary.ts';
 import { Teller, tellSwept } from './teller.ts';
-import { closeTrail, openTrail, recordStart, showCommand } from './trail.ts';
+import { closeTrail, openTrail, recordStart } from './trail.ts';
 
 const GUARD_LOST = 125;
 const REPEATS_EVERY_MS = 1000;
@@ -32,7 +35,7 @@ export async function guardCommand(options: RunOptions, programs: Promise<Progra
   if (options.breakGlass !== null) resolveCommand(spec.name, pathOf(spec.env));
   const planned = options.breakGlass === null ? makePlan(options, output) : null;
   const file = resolveCommand(spec.name, pathOf(spec.env));
-  if (planned) checkInherited(options, planned.policy, spec, output);
+  if (planned) checkInherited(options, planned.policy.mode, spec, output);
   const seen = planned ? await earlierDestinations(options, planned, output) : null;
   const report = options.report === null ? null : openReport(options.report);
   const trail = openTrail(options, output);

@@ -4,19 +4,19 @@ import type { Finished } from '../guard/run-guard.ts';
 import type { RunSummary } from '../model/summary.ts';
 import type { Output } from './output.ts';
 import type { RunOptions } from './run-options.ts';
+import { suggestCommand } from './show-command.ts';
 import { formatSummary } from './summary.ts';
 import type { Teller } from './teller.ts';
-import { suggestCommand } from './trail.ts';
 
 /** Tells and records the end, and what went wrong at it. Closes the report. */
 export function tellEnd(
-  to: { output: Output; report: ReportFile | null; trail: AuditTrail; teller: Teller },
+  to: { output: Output; report: ReportFile | null; trail: AuditTrail | null; teller: Teller },
   options: RunOptions,
   summary: RunSummary,
-  { failures }: Finished,
+  { failures }: Pick<Finished, 'failures'>,
 ): void {
   const { output, report, trail, teller } = to;
-  trail.record(summary);
+  trail?.record(summary);
   const lines = formatSummary(summary, {
     denied: teller.fold.totals(),
     wouldDeny: teller.wouldDeny.totals(),

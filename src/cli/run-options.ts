@@ -9,6 +9,8 @@ import { Failure, harmless } from './output.ts';
 export interface RunOptions {
   readonly policy: string | null;
   readonly deployment: string | null;
+  /** Of the daemon, where it was named; null: in its usual place, if there is one. */
+  readonly socket: string | null;
   /** Null: the policy's. */
   readonly mode: Mode | null;
   /** Refuse to start in any mode but enforce. */
@@ -50,6 +52,7 @@ export function addRunOptions(command: Command): Command {
     .passThroughOptions()
     .option('-p, --policy <path>', 'policy file or directory')
     .option('-d, --deployment <name>', 'what is being deployed, as named in the policy')
+    .option('--socket <path>', 'of the daemon: $ACYCLIC_SOCKET, or /run/acyclic/acyclic.sock')
     .option('--audit', 'record what would be denied, and deny nothing')
     .option('--enforce', 'deny what the policy denies')
     .option('--require <mode>', 'refuse to start in any mode but this one (enforce)')
@@ -90,7 +93,12 @@ export function addRunOptions(command: Command): Command {
 }
 
 const EXAMPLES = `
+Where the daemon runs it is asked to guard, and members of the group acyclic need no sudo; otherwise this command guards
+by itself, as root. The daemon knows the installed policies alone, which others than root can only tighten: root's own
+-p is guarded by this command all the same. If the daemon dies meanwhile, the run goes on under its last policy.
+
 Examples:
+  acyclic run -d mysql -- ./deploy.sh                            guarded by the daemon
   sudo acyclic run -- ./deploy.sh                                watch what a script calls; deny nothing
   sudo acyclic run -p acyclic.yaml -d mysql ./deploy.sh          guard it
   sudo acyclic run -p acyclic.yaml --audit --report calls.jsonl ./deploy.sh
@@ -105,6 +113,7 @@ export function append(value: string, before: string[] | undefined): string[] {
 interface RawOptions {
   readonly policy?: string;
   readonly deployment?: string;
+  readonly socket?: string;
   readonly audit?: true;
   readonly enforce?: true;
   readonly require?: string;
@@ -143,6 +152,7 @@ export function readRunOptions(command: Command): RunOptions {
   return {
     policy: text('--policy', raw.policy, 'a file or directory'),
     deployment: text('--deployment', raw.deployment, 'a name'),
+    socket: text('--socket', raw.socket, 'a path'),
     mode: raw.audit ? 'audit' : raw.enforce ? 'enforce' : null,
     requireEnforce: raw.require !== undefined,
     allow: raw.allow ?? [],

@@ -12,19 +12,22 @@ import { formatDuration } from './summary.ts';
 /** Deployments of a policy that are listed. */
 const MOST_DEPLOYMENTS = 20;
 
-/** A status for people: what is wrong comes first. */
+/** A host's status for people, without a daemon's word: what is wrong comes first. `hung`: it is there, and silent. */
 export function formatStatus(
   version: string,
   status: HostStatus,
   now: Date,
   { width, colour }: Pick<Printer, 'width' | 'colour'>,
+  hung = false,
 ): string[] {
   const tidy = (line: string) => trim(harmless(line), width ?? Number.POSITIVE_INFINITY);
   const warn = (line: string) => (colour ? styleText('yellow', line, { validateStream: false }) : line);
   const { degraded, kernel, policy, runs, lost, spool, unseen } = status;
   return [
     tidy(
-      `acyclic ${version}: not running: there is no daemon, and each run is guarded by the command that starts it`,
+      hung
+        ? `acyclic ${version}: degraded: the daemon does not answer`
+        : `acyclic ${version}: not running: there is no daemon, and each run is guarded by the command that starts it`,
     ),
     ...labelled(
       'degraded',

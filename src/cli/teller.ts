@@ -17,14 +17,14 @@ export class Teller {
   readonly wouldDeny: Fold = createFold();
   readonly #output: Output;
   readonly #report: ReportFile | null;
-  readonly #trail: AuditTrail;
+  readonly #trail: AuditTrail | null;
   readonly #more: (id: string) => string;
 
-  /** `more` gives the command that shows an event again. */
+  /** `trail`: null where another keeps it. `more` gives the command that shows an event again. */
   constructor(options: {
     output: Output;
     report: ReportFile | null;
-    trail: AuditTrail;
+    trail: AuditTrail | null;
     tally: Tally;
     more: (id: string) => string;
   }) {
@@ -45,7 +45,7 @@ export class Teller {
   /** An event that is over. */
   record(recorded: Recorded): void {
     const { event } = recorded;
-    this.#trail.record(event);
+    this.#trail?.record(event);
     this.#report?.write(event);
     this.tally.add(event, formatTarget(event));
     if (event.kind === 'escape') {

@@ -10,7 +10,6 @@ import { presentTime } from '../model/time.ts';
 import { readMemory } from '../policy/limits.ts';
 import { isFault } from '../policy/problem.ts';
 import type { Environment } from './launch.ts';
-import { shellQuote } from './message.ts';
 import type { Output } from './output.ts';
 import { parseDuration, type RunOptions } from './run-options.ts';
 
@@ -26,19 +25,6 @@ export function openTrail(options: RunOptions, output: Output): AuditTrail {
     limits: readLimits(process.env, output),
     onNotice: (notice) => tellNotice(output, notice),
   });
-}
-
-/** The command that shows one event again. */
-export function showCommand(options: RunOptions, id: string): string {
-  const where = options.state === null ? '' : `--state ${shellQuote(options.state)} `;
-  return `acyclic audit show ${where}${id}`;
-}
-
-/** The command that prints a policy that allows what a run called. */
-export function suggestCommand({ report, state }: RunOptions, run: string): string {
-  if (report !== null) return `acyclic policy suggest --report ${shellQuote(report)}`;
-  const where = state === null ? '' : ` --state ${shellQuote(state)}`;
-  return `acyclic policy suggest --run ${run}${where}`;
 }
 
 /** Puts the beginning of a run on record. */

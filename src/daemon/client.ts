@@ -51,11 +51,18 @@ export class DaemonAnswer extends Error {
 export interface RequestOptions {
   readonly body?: object;
   readonly timeoutMs?: number;
+  /** Gives the answer up. */
+  readonly signal?: AbortSignal;
 }
 
 /** The socket of the daemon: as given, as the environment has it, or in its usual place. */
 export function socketPath(given: string | null): string {
   return given ?? (process.env[SOCKET_VARIABLE] || DEFAULT_SOCKET);
+}
+
+/** Whether somebody said which socket it is: then it has to be there. */
+export function isSocketNamed(given: string | null): boolean {
+  return given !== null || Boolean(process.env[SOCKET_VARIABLE]);
 }
 
 /** Speaks to the daemon. Each request is a connection of its own, which on this host costs next to nothing. */
@@ -76,9 +83,11 @@ export class Client {
     route: string,
     options: RequestOptions = {},
   ): Promise<T> {
-    const { body, timeoutMs = REQUEST_TIMEOUT_MS } = options;
+    const { body, timeoutMs = REQUEST_TIMEOUT_MS, signal } = options;
     const socket = this.#send(method, route, body === undefined ? null : JSON.stringify(body));
     const timer = setTimeout(() => socket.destroy(this.#silent(timeoutMs)), timeoutMs);
+    const stop = () => socket.destroy();
+    signal?.addEventListener('abort', stop, { once: true });
     try {
       const { status, text } = await this.#readAll(socket);
       if (status >= 400) throw errorOf(status, text);
@@ -87,6 +96,7 @@ export class Client {
       throw this.#explain(error);
     } finally {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', stop);
       socket.destroy();
     }
   }

@@ -27,7 +27,7 @@ test.each([
     { guarded: true, ...guard, matched: 'mysql', required: true, why: null },
   ],
   [
-    // Where systemd puts the processes of ExecCondition= and ExecStartPre= of a unit with Delegate=.
+    // Where systemd puts what runs beside the main process of a unit with Delegate=.
     '/system.slice/deploy-mysql@1.service/.control',
     { guarded: true, ...guard, matched: 'mysql', required: true, why: null },
   ],

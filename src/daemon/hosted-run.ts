@@ -65,6 +65,8 @@ export interface RunEnd {
 }
 
 const GUARD_LOST = 125;
+/** A denial is with the client by then, and on its terminal: who was denied goes on, and tells it in its own way. */
+const TELLING_MS = 6;
 
 /** One run in the daemon's engine, or an existing cgroup that is guarded as one. */
 export class HostedRun {
@@ -171,6 +173,9 @@ export class HostedRun {
       ...(attach && { attach }),
       ...(given && { command: given }),
       onDenied: (recorded: Recorded) => this.#tellDenied(recorded),
+      ...(this.options.client && {
+        told: (ticket: number) => void setTimeout(() => engine.words.told(ticket), TELLING_MS),
+      }),
       onEvent: (recorded: Recorded) => {
         trail.record(recorded.event);
         this.#tally.add(recorded.event, formatTarget(recorded.event));

@@ -65,12 +65,15 @@ export class Calls {
   /** Calls that are to return, by the thread that made them. */
   readonly #returning = new Map<number, Held>();
   readonly #syscalls: boolean;
+  readonly #now: () => number;
 
   constructor(options: {
     recorder: Recorder;
     listeners: Listeners;
     /** Whether it is told how calls return. */
     syscalls: boolean;
+    /** CLOCK_MONOTONIC, milliseconds. */
+    now: () => number;
     /** What is denied, at once. */
     tell: (recorded: Recorded) => void;
     /** Everything, when it is over. */
@@ -81,6 +84,7 @@ export class Calls {
     this.#recorder = options.recorder;
     this.#listeners = options.listeners;
     this.#syscalls = options.syscalls;
+    this.#now = options.now;
     this.#tell = options.tell;
     this.#record = options.record;
     this.#carried = options.carried;
@@ -107,7 +111,7 @@ export class Calls {
 
   /** Records what has been waited for long enough. */
   flush(): void {
-    const now = performance.now();
+    const now = this.#now();
     for (const held of this.#returning.values()) if (held.until <= now) this.#endReturning(held);
     for (const [cookie, held] of this.#held) {
       if (held.until > now) return;
@@ -119,6 +123,13 @@ export class Calls {
         this.#held.set(cookie, held);
       }
     }
+  }
+
+  /** Records what began before a time, CLOCK_MONOTONIC nanoseconds, as it is known by now. */
+  settle(before: bigint): void {
+    for (const held of [...this.#returning.values()])
+      if (held.attempt.time < before) this.#endReturning(held);
+    for (const [cookie, { attempt }] of this.#held) if (attempt.time < before) this.#end(cookie);
   }
 
   /** Connections whose end is not known. */
@@ -140,7 +151,7 @@ export class Calls {
     const held = { attempt, known, pieces: [], says: null, course: {} };
     if (!denied && kind === 'connect' && protocol === TCP) {
       const listener = this.#listeners.behind(attempt);
-      const now = performance.now();
+      const now = this.#now();
       const times = { until: now + HOLD_MS, last: now + CONNECT_MS };
       this.#hold(this.#held, cookie, { ...held, ...times, listener, recorded: null });
       this.#latest.set(tid, cookie);
@@ -151,7 +162,7 @@ export class Calls {
     const listener = denied ? null : this.#listeners.behind(attempt);
     // Packets and sums of repeats are of no call of their own.
     if (this.#syscalls && tid !== 0 && hook !== 'cgroup_skb/egress' && attempt.count === 1) {
-      const until = performance.now() + RETURN_MS;
+      const until = this.#now() + RETURN_MS;
       this.#hold(this.#returning, tid, { ...held, listener, until, last: until, recorded });
     } else this.#record(withListener(recorded, listener));
   }

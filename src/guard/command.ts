@@ -1,9 +1,9 @@
 import { readFileSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { isatty } from 'node:tty';
-import type { Text } from '../kernel/binding.ts';
+import type { HeldChild, SpawnOptions, Text } from '../kernel/binding.ts';
 import { type Cgroup, processesIn, withCgroupFd } from '../kernel/cgroup.ts';
-import { native } from '../kernel/native.ts';
+import { processes } from '../kernel/native.ts';
 
 /** The guarded command, as it was asked for. */
 export interface CommandSpec {
@@ -104,12 +104,57 @@ function checked(file: string, name: string): string {
   return file;
 }
 
+/** A command that is started and executes nothing yet: it waits to be put into its cgroup. */
+export interface HeldCommand {
+  readonly pid: number;
+  /** It begins, and is watched over; `cgroup` is what it was put into. Throws CommandFailure. */
+  release(cgroup: Cgroup | null, timeoutMs: number | null): Running;
+  /** It is ended without having begun; nothing happens to one that was released. */
+  abandon(): void;
+}
+
 /** Starts the command in the cgroup, in this process's own process group, and watches over it. */
 export function startCommand(spec: CommandSpec, cgroup: Cgroup | null, timeoutMs: number | null): Running {
+  const start = (cgroupFd: number) => explained(spec, () => processes().spawn(spawnOptions(spec, cgroupFd)));
+  const { pid, pidfd } = cgroup ? withCgroupFd(cgroup, start) : start(-1);
+  return watchOver(pid, pidfd, cgroup, timeoutMs);
+}
+
+/** Starts the command, in this process's own process group and cgroup, up to where it would begin. */
+export function holdCommand(spec: CommandSpec): HeldCommand {
+  const child: HeldChild = explained(spec, () => processes().spawnHeld(spawnOptions(spec, -1)));
+  const { pid, pidfd } = child;
+  let held = true;
+  return {
+    pid,
+    release(cgroup, timeoutMs) {
+      held = false;
+      try {
+        explained(spec, () => processes().spawnRelease(child));
+      } catch (error) {
+        processes().closeFd(pidfd);
+        throw error;
+      }
+      return watchOver(pid, pidfd, cgroup, timeoutMs);
+    },
+    abandon() {
+      if (!held) return;
+      held = false;
+      processes().spawnAbandon(child);
+      processes().closeFd(pidfd);
+    },
+  };
+}
+
+function spawnOptions(spec: CommandSpec, cgroupFd: number): SpawnOptions {
   const file = resolveCommand(spec.name, pathOf(spec.env));
-  const { pid, pidfd } = cgroup
-    ? withCgroupFd(cgroup, (fd) => launch(spec, file, fd))
-    : launch(spec, file, -1);
+  const { argv: args, env, ignoredSignals, nofileSoft, fds } = spec;
+  // A script without an interpreter line is one for sh, as execvp(3) has it.
+  const scriptArgs = ['sh', file, ...args.slice(1)];
+  return { file, args, scriptArgs, env, cwd: null, cgroupFd, ignoredSignals, nofileSoft, fds };
+}
+
+function watchOver(pid: number, pidfd: number, cgroup: Cgroup | null, timeoutMs: number | null): Running {
   const ended = new Promise<{ status: number; timedOut: boolean }>((resolve) => {
     let timedOut = false;
     const timer = timeoutMs === null ? null : setTimeout(() => expire(), timeoutMs);
@@ -126,7 +171,7 @@ export function startCommand(spec: CommandSpec, cgroup: Cgroup | null, timeoutMs
     const reap = () => {
       // The pidfd still tells of an end that SIGCHLD, which other children send too, has told already.
       if (reaped) return;
-      for (let state = native().waitChild(pid); state; state = native().waitChild(pid)) {
+      for (let state = processes().waitChild(pid); state; state = processes().waitChild(pid)) {
         if (state.state === 'stopped') stopWithCommand();
         if (state.state !== 'exited' && state.state !== 'signaled') continue;
         reaped = true;
@@ -134,35 +179,24 @@ export function startCommand(spec: CommandSpec, cgroup: Cgroup | null, timeoutMs
         if (killer) clearTimeout(killer);
         process.off('SIGCHLD', reap);
         stopForwarding();
-        native().closeFd(pidfd);
+        processes().closeFd(pidfd);
         resolve({ status: state.state === 'exited' ? state.value : 128 + state.value, timedOut });
         return;
       }
     };
     process.on('SIGCHLD', reap);
-    native().pidfdWatch(pidfd, reap);
+    processes().pidfdWatch(pidfd, reap);
   });
   return { pid, ended };
 }
 
-function launch(spec: CommandSpec, file: string, cgroupFd: number): { pid: number; pidfd: number } {
-  const start = (program: string, args: readonly Text[]) =>
-    native().spawn({
-      file: program,
-      args,
-      env: spec.env,
-      cwd: null,
-      cgroupFd,
-      ignoredSignals: spec.ignoredSignals,
-      nofileSoft: spec.nofileSoft,
-      fds: spec.fds,
-    });
+/** What keeps a command from starting, in the words of who gave it. Throws CommandFailure. */
+function explained<T>(spec: CommandSpec, start: () => T): T {
   try {
-    return start(file, spec.argv);
+    return start();
   } catch (error) {
     const { code, stage } = error as NodeJS.ErrnoException & { stage?: string };
-    // A script without an interpreter line is one for sh, as execvp(3) has it.
-    if (stage === 'exec' && code === 'ENOEXEC') return start('/bin/sh', ['sh', file, ...spec.argv.slice(1)]);
+    if (error instanceof CommandFailure) throw error;
     if (stage === 'exec' && code === 'ENOENT')
       throw new CommandFailure(
         127,
@@ -192,15 +226,15 @@ function launch(spec: CommandSpec, file: string, cgroupFd: number): { pid: numbe
  */
 function forwardSignals(pid: number): () => void {
   const numbers = FORWARDED.map((name) => constants.signals[name]);
-  native().signalWatch(numbers, (signal, code) => {
+  processes().signalWatch(numbers, (signal, code) => {
     if (code !== SI_KERNEL) signalAll([pid], signal);
   });
   const resume = () => signalAll([pid], 'SIGCONT');
   process.on('SIGCONT', resume);
   // The command may own the terminal; a line from the background must not stop us.
-  native().signalIgnore(constants.signals.SIGTTOU);
+  processes().signalIgnore(constants.signals.SIGTTOU);
   return () => {
-    native().signalUnwatch();
+    processes().signalUnwatch();
     process.off('SIGCONT', resume);
   };
 }

@@ -6,16 +6,18 @@ import { parseResolvConf } from '../dns/resolv.ts';
 import { ClientTable } from '../kernel/clients.ts';
 import { openDatagrams } from '../kernel/datagrams.ts';
 import { SetupFailure } from '../kernel/failure.ts';
+import { clearLeft, type Numbers } from '../kernel/garbage.ts';
 import { closeLosses, openLosses, readLosses, readRunLosses } from '../kernel/losses.ts';
 import { native } from '../kernel/native.ts';
 import type { Programs } from '../kernel/programs.ts';
-import type { TakeRecord } from '../kernel/records.ts';
+import type { KernelRecord, TakeRecord } from '../kernel/records.ts';
 import { RecordStream } from '../kernel/stream.ts';
 import { Tables } from '../kernel/tables.ts';
 import { openAllSockets } from '../kernel/unix-connect.ts';
 import { EngineWords } from '../kernel/words.ts';
 import type { Address } from '../model/address.ts';
 import type { Clock } from './clock.ts';
+import { Keeper } from './keeper.ts';
 import { lookupLosses, proxyHooks, type RunLookups } from './lookups.ts';
 
 /** A run, as its engine knows it. */
@@ -32,11 +34,19 @@ export interface EngineRun {
   readonly lookups: RunLookups;
   /** Takes all it has in the tables out of them. Nothing reads them any more. */
   clear(): void;
+  /** Takes in again what an earlier process noted of it. */
+  recall(note: unknown): void;
+  /** What another process must know of it beside the records, as JSON can hold it. */
+  recollection(): unknown;
+  /** Records what began before that time, CLOCK_MONOTONIC nanoseconds, as it is known by now. */
+  settle(before: bigint): void;
 }
 
 /** Where the DNS proxy of runs listens. */
 export const PROXY_ADDRESSES = ['127.86.0.1', '::1'] as const;
 const HEARTBEAT_MS = 500;
+/** A program that read the number of a policy has long looked up its tables. */
+const PAST_MS = 10_000;
 const RESOLV_CONF = '/etc/resolv.conf';
 const DNS_PORT = 53;
 
@@ -44,6 +54,11 @@ const DNS_PORT = 53;
 export interface EngineOptions {
   /** Sockets for the DNS proxy that are bound already; without, it binds its own. */
   readonly held?: readonly HeldListener[];
+  /**
+   * Resolves when all that was recorded so far is on disk; false: that cannot be said. With it the engine outlives its
+   * process: its programs are pinned, nothing is read before `resume`, and what is read is kept until it is on disk.
+   */
+  readonly flushed?: () => Promise<boolean>;
 }
 
 /** What runs share: loaded programs and their tables, the stream of what they tell, the DNS proxy, the heartbeat. */
@@ -60,10 +75,20 @@ export class Engine {
   readonly #watching = new Set<string>();
   /** How many runs there have been. */
   #added = 0;
+  readonly #keeper: Keeper | null;
+  /** Numbers that an earlier engine gave out. */
+  readonly #before: Numbers;
+  /** Runs of an earlier engine are guarded that are not added yet. */
+  #adopting: boolean;
+  /** When what is told again was first told. */
+  #then: number | null = null;
+  #collecting: NodeJS.Timeout | null = null;
+  /** Records of runs that nobody took over. */
+  #unclaimed = 0;
   #proxy: DnsProxy | null = null;
   #heart: NodeJS.Timeout | null = null;
 
-  constructor(programs: Programs, clock: Clock, { held }: EngineOptions = {}) {
+  constructor(programs: Programs, clock: Clock, { held, flushed }: EngineOptions = {}) {
     this.programs = programs;
     this.#held = held ?? null;
     this.clock = clock;
@@ -71,11 +96,66 @@ export class Engine {
     this.words.setNetns(native().netnsCookie());
     this.tables = new Tables(programs);
     this.#clients = new ClientTable(programs.map('clients'));
+    this.#before = {
+      generations: this.words.latest('generations'),
+      profiles: this.words.latest('profiles'),
+      places: this.words.latest('places'),
+    };
+    this.#adopting = programs.adopted;
+    this.#keeper = flushed
+      ? new Keeper({ map: programs.map('journal'), now: this.now, runs: () => this.#runs.values(), flushed })
+      : null;
     this.stream = new RecordStream(
       { events: programs.map('events'), processes: programs.map('processes') },
       this.words,
-      (record, run) => this.#runs.get(run)?.take(record, run),
+      (record, run) => this.#take(record, run),
+      this.#keeper,
     );
+  }
+
+  /** CLOCK_MONOTONIC, milliseconds; while records are told again, when they were first. */
+  readonly now = (): number => this.#then ?? Number(process.hrtime.bigint()) / 1e6;
+
+  /**
+   * Every run that can be taken over is added: what an earlier process had in its hands is told again, to each. Then
+   * records are read from where it left off. What comes of it is recorded under the ids it had.
+   */
+  resume(): void {
+    this.stream.resume((entry) => {
+      this.#then = entry.time;
+      if (entry.kind === 'note') this.#recall(entry.bytes);
+    });
+    this.#then = null;
+    this.#adopting = false;
+    this.#tellRuns();
+    this.programs.settle();
+    this.#collecting = setTimeout(() => this.#collect(), PAST_MS).unref();
+  }
+
+  /** Whether records are told again that an earlier process may have told. */
+  get repeats(): boolean {
+    return this.#then !== null;
+  }
+
+  /** Keeps what a run took in beside records, for whoever takes it over. */
+  note(run: bigint, note: unknown): void {
+    if (!this.repeats) this.#keeper?.note(run, note);
+  }
+
+  #recall(bytes: Buffer): void {
+    const { run, note } = JSON.parse(bytes.toString()) as { run: string; note: unknown };
+    this.#runs.get(BigInt(run))?.recall(note);
+  }
+
+  #take(record: KernelRecord, run: bigint): void {
+    const of = this.#runs.get(run);
+    if (of) of.take(record, run);
+    else if (this.#keeper) this.#unclaimed += 1;
+  }
+
+  /** What nothing reads any more: programs that had looked a policy up have long returned. */
+  #collect(): void {
+    clearLeft(this.programs, this.#before, new Set(this.#runs.keys()));
   }
 
   /** A number that no fact of any run has. */
@@ -115,8 +195,11 @@ export class Engine {
     closeLosses(this.programs.map('run_losses'), run.run);
   }
 
+  /** Until all are added, runs of an earlier engine are where it said. */
   #tellRuns(): void {
-    this.words.setLevels([...this.#runs.values()].map(({ level }) => level));
+    const levels = [...this.#runs.values()].map(({ level }) => level);
+    this.words.setLevels(this.#adopting ? [...levels, ...this.words.levels] : levels);
+    if (this.#adopting) return;
     const [only, ...others] = this.#runs.keys();
     this.words.setRun(only !== undefined && others.length === 0 ? only : 0n);
   }
@@ -194,12 +277,16 @@ export class Engine {
   }
 
   #unread(): Record<string, number> {
-    return this.stream.faults > 0 ? { 'decode error': this.stream.faults } : {};
+    return {
+      ...(this.stream.faults > 0 ? { 'decode error': this.stream.faults } : {}),
+      ...(this.#unclaimed > 0 ? { 'of runs nobody took over': this.#unclaimed } : {}),
+    };
   }
 
   async close(): Promise<void> {
     if (this.#heart) clearInterval(this.#heart);
     this.#heart = null;
+    if (this.#collecting) clearTimeout(this.#collecting);
     await this.#proxy?.close();
     this.#proxy = null;
     this.stream.close();
@@ -210,6 +297,7 @@ export class Engine {
     this.words.beat();
     this.clock.refresh();
     for (const run of this.#runs.values()) run.beat();
+    this.#keeper?.beat();
   }
 }
 

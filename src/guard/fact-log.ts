@@ -52,6 +52,19 @@ export class FactLog {
     return id;
   }
 
+  /** Puts a fact back that another process made: these chains, as they are now. */
+  restore(id: number, chains: ReadonlyMap<ChainText, number>): void {
+    this.#facts.set(id, { chains, count: chains.size });
+  }
+
+  /** Facts out of force that are still kept, with their chains. */
+  get past(): Iterable<[number, ChainText[]]> {
+    return [...this.#retired.keys()].flatMap((id) => {
+      const fact = this.#facts.get(id);
+      return fact ? [[id, [...fact.chains.keys()].slice(0, fact.count)] as [number, ChainText[]]] : [];
+    });
+  }
+
   /**
    * Each name that was asked for, followed by its aliases. Empty: no such fact. The same array as before, if it was
    * asked for lately.

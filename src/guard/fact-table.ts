@@ -69,6 +69,11 @@ export class FactTable {
     }
   }
 
+  /** Puts a fact in force whose answers are there, where another is or none; its mark stays where it is in force. */
+  ensure(address: Address, fact: number): void {
+    if (this.#tables.factAt(this.#run, address) !== fact) this.#tables.setFact(this.#run, address, fact);
+  }
+
   /** The last use since the fact of an address was set; 0: none. */
   used(address: Address): number {
     return this.#tables.factUsed(this.#run, address) ?? 0;

@@ -6,6 +6,7 @@ import { kindOf } from '../policy/kind.ts';
 import { settleUnspecified } from '../policy/tier.ts';
 import type { AliasTable } from './alias-table.ts';
 import { Calendar } from './calendar.ts';
+import type { FactChange } from './fact-file.ts';
 import { FactLog } from './fact-log.ts';
 import type { FactTable } from './fact-table.ts';
 import { type ChainText, Lease, packChain, unpackChain } from './lease.ts';
@@ -52,6 +53,7 @@ export class Facts {
   readonly #run: bigint;
   readonly #now: () => number;
   readonly #settings: LeaseSettings;
+  readonly #onChange: (change: FactChange) => void;
   readonly #leases = new Map<Address, Lease>();
   readonly #log: FactLog;
   readonly #calendar: Calendar<Lease>;
@@ -73,6 +75,8 @@ export class Facts {
     /** CLOCK_MONOTONIC, milliseconds. */
     now?: () => number;
     settings?: LeaseSettings;
+    /** Told of each change before the kernel has it. */
+    onChange?: (change: FactChange) => void;
   }) {
     this.#table = options.table;
     this.#aliases = options.aliases;
@@ -82,6 +86,7 @@ export class Facts {
     this.#connections = options.connections;
     this.#now = options.now ?? monotonicMs;
     this.#settings = options.settings ?? LEASE_SETTINGS;
+    this.#onChange = options.onChange ?? (() => {});
     this.#log = new FactLog(options.nextFact);
     this.#calendar = new Calendar(this.#now());
   }
@@ -166,6 +171,38 @@ export class Facts {
     for (const fact of this.#log.ids) table.forget(fact);
   }
 
+  /** What is known, as changes from nothing. */
+  *changes(): Generator<FactChange> {
+    for (const [fact, chains] of this.#log.past) yield { do: 'past', fact, chains };
+    for (const { address, fact, chains } of this.#leases.values()) {
+      for (const [end, of] of Map.groupBy(chains, ([, until]) => until))
+        yield { do: 'add', address, fact: 0, chains: of.map(([text]) => text), end: finite(end) };
+      yield { do: 'add', address, fact, chains: [], end: null };
+    }
+  }
+
+  /**
+   * Takes up what another process knew, of the same run; the kernel's tables have it already, and where they do not, get
+   * it. It is judged by the policy at hand before anything reads that. False: there is no room for that.
+   */
+  restore(changes: Iterable<FactChange>): boolean {
+    const now = this.#now();
+    for (const change of changes) this.#redo(change, now);
+    for (const lease of this.#leases.values()) {
+      const judged = this.#table?.judge(lease.address, lease.fact, lease.examples()) ?? true;
+      if (!this.#putAliases(lease, [...lease.chains.keys()]) || !judged) return false;
+      this.#plan(lease, now);
+    }
+    for (const { address, fact } of this.#leases.values()) this.#table?.ensure(address, fact);
+    return true;
+  }
+
+  /** Takes the word of the policy at hand back; what is in force stays so. */
+  forsake(): void {
+    for (const { fact } of this.#leases.values()) this.#table?.forget(fact);
+    this.#aliases?.clear();
+  }
+
   /** Takes all that is known out of the kernel. */
   clear(): void {
     for (const { address } of this.#leases.values()) this.#table?.take(address);
@@ -214,14 +251,21 @@ export class Facts {
 
   #add(lease: Lease, texts: readonly ChainText[], end: number): boolean {
     const added = lease.add(texts, end);
-    if (added.length === 0) return true;
+    const { address } = lease;
+    if (added.length === 0) {
+      this.#onChange({ do: 'add', address, fact: 0, chains: texts, end: finite(end) });
+      return true;
+    }
     let published = false;
     try {
       // Aliases first: they close what the fact would open.
-      published = this.#putAliases(lease, added) && this.#publish(lease);
+      const changeTo = (fact: number) =>
+        ({ do: 'add', address, fact, chains: added, end: finite(end) }) as const;
+      published = this.#putAliases(lease, added) && this.#publish(lease, changeTo);
     } finally {
       if (!published) this.#takeAliases(lease, added);
       if (!published) lease.takeBack(added);
+      if (!published) this.#onChange({ do: 'drop', address, fact: lease.fact, chains: added });
     }
     if (!published) return this.#lose('learned addresses full');
     this.#leases.set(lease.address, lease);
@@ -251,11 +295,12 @@ export class Facts {
    * Puts the chains of a lease in force as a new fact. False: the kernel has no room, and nothing has
    * changed.
    */
-  #publish(lease: Lease): boolean {
+  #publish(lease: Lease, changeTo: (fact: number) => FactChange): boolean {
     const before = lease.fact;
     // A new fact is one without a mark.
     if (before !== 0) this.#noteMark(lease);
     const fact = this.#log.add(lease.chains);
+    this.#onChange(changeTo(fact));
     if (this.#table && !this.#table.set(lease.address, fact, lease.examples())) {
       this.#log.forget(fact);
       return false;
@@ -297,7 +342,9 @@ export class Facts {
   /** Forgets the chains of a lease that have lapsed; where none is left, the address. */
   #shorten(lease: Lease, now: number): void {
     const { left, lapsed } = lease.withoutLapsed(this.#settings.grace, now);
-    if (left.chains.size === 0 ? !this.#remove(lease, now) : !this.#publish(left)) return;
+    const { address } = lease;
+    const changeTo = (fact: number) => ({ do: 'drop', address, fact, chains: lapsed }) as const;
+    if (left.chains.size === 0 ? !this.#remove(lease, now) : !this.#publish(left, changeTo)) return;
     if (left.chains.size > 0) {
       this.#leases.set(lease.address, left);
       this.#plan(left, now);
@@ -308,14 +355,46 @@ export class Facts {
 
   /** False: it was called at the last moment, and stays. */
   #remove(lease: Lease, now: number): boolean {
-    this.#leases.delete(lease.address);
-    if (this.#table) lease.note(this.#table.take(lease.address));
-    if (lease.lapsesAt(this.#settings.grace) > now && this.#publish(lease)) {
+    const { address } = lease;
+    this.#leases.delete(address);
+    if (this.#table) lease.note(this.#table.take(address));
+    const revive = (fact: number) => ({ do: 'add', address, fact, chains: [], end: null }) as const;
+    if (lease.lapsesAt(this.#settings.grace) > now && this.#publish(lease, revive)) {
       this.#leases.set(lease.address, lease);
       return false;
     }
+    this.#onChange({ do: 'drop', address, fact: 0, chains: [...lease.chains.keys()] });
     this.#log.retire(lease.fact, now);
     return true;
+  }
+
+  #redo(change: FactChange, now: number): void {
+    if (change.do === 'past') {
+      this.#log.restore(change.fact, new Map(change.chains.map((text) => [text, 0])));
+      this.#log.retire(change.fact, now);
+      return;
+    }
+    const { address, fact, chains } = change;
+    const before = this.#leaseOf(address);
+    const factBefore = before.fact;
+    let lease = before;
+    if (change.do === 'add') {
+      const end = change.end ?? Number.POSITIVE_INFINITY;
+      const added = before.add(chains, end);
+      if (change.end !== null) this.#count(added, 1);
+    } else {
+      const leased = chains.filter((text) => (before.chains.get(text) ?? Infinity) < Infinity);
+      this.#count(leased, -1);
+      lease = before.without(new Set(chains));
+    }
+    if (lease.chains.size === 0) this.#leases.delete(address);
+    else this.#leases.set(address, lease);
+    if (fact !== 0 && lease.chains.size > 0 && fact !== factBefore) {
+      this.#log.restore(fact, lease.chains);
+      lease.fact = fact;
+    }
+    if (factBefore !== 0 && (lease.fact !== factBefore || lease.chains.size === 0))
+      this.#log.retire(factBefore, now);
   }
 
   #count(texts: readonly ChainText[], sign: 1 | -1): void {
@@ -328,6 +407,10 @@ export class Facts {
     this.#lost.set(cause, (this.#lost.get(cause) ?? 0) + 1);
     return false;
   }
+}
+
+function finite(end: number): number | null {
+  return end < Number.POSITIVE_INFINITY ? end : null;
 }
 
 function monotonicMs(): number {

@@ -4,7 +4,7 @@ import type { Mask } from '../audit/mask.ts';
 import type { RunFailures } from '../dns/hooks.ts';
 import type { Cgroup } from '../kernel/cgroup.ts';
 import { readConnections } from '../kernel/connections.ts';
-import type { KernelRecord } from '../kernel/records.ts';
+import type { EscapeRecord, KernelRecord } from '../kernel/records.ts';
 import type { Tables } from '../kernel/tables.ts';
 import type { AuditEvent } from '../model/event.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
@@ -17,7 +17,8 @@ import { Calls } from './calls.ts';
 import type { ClosedSockets } from './closed-sockets.ts';
 import type { Dependencies } from './dependency.ts';
 import { type Engine, type EngineRun, serversAt } from './engine.ts';
-import { eventIds } from './event-ids.ts';
+import { eventIds, steadyEventIds } from './event-ids.ts';
+import type { FactChange, FactFile } from './fact-file.ts';
 import { FactTable } from './fact-table.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
@@ -25,8 +26,8 @@ import { keepLapsing } from './lapsing.ts';
 import type { LeaseSettings } from './lease-settings.ts';
 import { Listeners } from './listeners.ts';
 import { LookupBook } from './lookup-book.ts';
-import { type RunLookups, readReply } from './lookups.ts';
-import type { ProcessTable } from './processes.ts';
+import { type LookupNote, type RunLookups, readReply } from './lookups.ts';
+import type { ProcessSnapshot, ProcessTable } from './processes.ts';
 import { readIfThere } from './readable.ts';
 import { type Era, type Recorded, Recorder, type StagedRun } from './recorder.ts';
 import { endSilentSocket } from './silent-socket.ts';
@@ -42,6 +43,26 @@ export interface RunPolicy {
   readonly staged: StagedRun | null;
 }
 
+/** A policy that was in force, and what the kernel has its tables under. */
+export interface PastPolicy extends RunPolicy {
+  readonly generation: number;
+}
+
+/** What lets another process take a run over. */
+export interface Outliving {
+  /** The wall clock's distance from CLOCK_MONOTONIC when the run began, nanoseconds: ids of its events are made by it. */
+  readonly offset: bigint;
+  readonly facts: FactFile;
+  /** Called before a policy is put in force under a generation. */
+  onGeneration(generation: number, policyId: string | null): void;
+  /** What the process before it left; null: the run begins. */
+  readonly adopt: {
+    readonly facts: Iterable<FactChange>;
+    /** Of records that are still to be read. */
+    readonly policies: readonly PastPolicy[];
+  } | null;
+}
+
 export interface GuardedRunOptions extends RunPolicy {
   readonly cgroup: Cgroup;
   /** UNIX sockets that are closed to it; null: none can be. */
@@ -53,10 +74,14 @@ export interface GuardedRunOptions extends RunPolicy {
   readonly leases: LeaseSettings;
   /** False: a record is to be passed over. */
   readonly admit: (record: KernelRecord) => boolean;
+  /** Without: the run ends with this process. */
+  readonly outliving?: Outliving;
   /** Whether how system calls return is told. */
   readonly syscalls: boolean;
   /** Told at once: denied calls before they return, denied lookups before their answer leaves. */
   readonly onDenied: (recorded: Recorded) => void;
+  /** Lets who waits for a denial to be told go on; without, that is at once. */
+  readonly told?: (ticket: number) => void;
   /** Every event, when it is over; of a lookup, when its resolver is done. */
   readonly onEvent: (recorded: Recorded) => void;
   readonly onCarried: (recorded: Recorded) => void;
@@ -68,6 +93,10 @@ interface Reign extends Era {
   readonly aliases: AliasTable | null;
 }
 
+type RunNote = LookupNote | { readonly do: 'processes'; readonly lives: ProcessSnapshot };
+
+/** Nobody is moved twice within that. */
+const TWICE_NS = 1_000_000n;
 const HOSTS = '/etc/hosts';
 /** How long connections that end with the command are waited for, so that what they carried is known. */
 const LAST_OUTCOMES_MS = 30;
@@ -85,6 +114,10 @@ export class GuardedRun implements EngineRun {
   readonly #calls: Calls;
   readonly #book: LookupBook;
   readonly #stopLapsing: () => void;
+  /** What is known is to be put on file anew. */
+  #rewrites = false;
+  /** The latest told of. */
+  #escaped: EscapeRecord | null = null;
   readonly #failures: RunFailures = { overloaded: 0, unlearned: 0, internal: 0 };
   #reign: Reign;
   /** Policies that were in force, and may still be read by a program or meant by a record. */
@@ -103,19 +136,31 @@ export class GuardedRun implements EngineRun {
       connections: () => readConnections(engine.programs),
       settings: leases,
       nextFact: engine.nextFact,
+      onChange: (change) => this.#keepFact(change),
     });
+    const { outliving } = options;
+    const left = outliving?.adopt ?? null;
+    if (left && !this.#facts.restore(left.facts)) {
+      this.#facts.forsake();
+      engine.tables.removePolicy(this.#reign.generation);
+      throw new RangeError('there is no room for what the run knew of addresses');
+    }
+    if (left) outliving?.facts.rewrite(this.#facts.changes());
     knowHosts(this.#facts);
     this.#publish();
     this.#stopLapsing = keepLapsing(() => this.#facts.lapse(), leases.every);
     this.#recorder = new Recorder({
       ...{ era: this.#reign, clock: engine.clock, processes, facts: this.#facts },
-      ...{ dependencies, common, nextId: eventIds(), mask },
+      ...{ dependencies, common, mask },
+      idOf: outliving ? steadyEventIds(common.run, outliving.offset) : eventIds(),
       wentThrough: (path) => options.sockets?.closeLate(path, this.#reign.policy),
     });
+    for (const past of left?.policies ?? []) this.#recorder.recall(this.#eraOf(past, past.generation));
     this.#calls = new Calls({
       recorder: this.#recorder,
       listeners: new Listeners({ cgroup: cgroup.path, own: policy.ownAddresses }),
       syscalls: options.syscalls,
+      now: engine.now,
       tell: options.onDenied,
       record: options.onEvent,
       carried: options.onCarried,
@@ -129,6 +174,7 @@ export class GuardedRun implements EngineRun {
       habits: readHabits,
       mentions: ({ pid, time }, name) => mentions(processes.at(pid, time)?.argv ?? [], name),
       event: (lookup, names) => this.#recorder.lookup(lookup, names),
+      now: engine.now,
       catchUp: () => engine.stream.drainProcesses(),
       tell: options.onDenied,
       record: options.onEvent,
@@ -140,6 +186,7 @@ export class GuardedRun implements EngineRun {
     return {
       ...{ id: this.#options.common.run, policy, lookups, facts: this.#facts, book: this.#book },
       ...{ servers: serversAt(policy.dns.servers), failures: this.#failures },
+      note: (note) => this.#engine.note(this.run, note),
     };
   }
 
@@ -163,6 +210,8 @@ export class GuardedRun implements EngineRun {
       if (!isFull(error)) throw error;
       return false;
     }
+    // Calls to UNIX sockets have no number of a policy: those so far are by the one before.
+    this.#engine.stream.drainAll();
     this.#reign = reign;
     this.#recorder.begin(reign);
     this.#options.dependencies.judgeBy(reign.policy);
@@ -174,7 +223,7 @@ export class GuardedRun implements EngineRun {
 
   take(record: KernelRecord): void {
     const { processes, dependencies, onEvent, admit } = this.#options;
-    const { words } = this.#engine;
+    const { told = (ticket) => this.#engine.words.told(ticket) } = this.#options;
     if (!admit(record)) return;
     switch (record.type) {
       case 'fork':
@@ -187,7 +236,7 @@ export class GuardedRun implements EngineRun {
         this.#book.ended(record.pid);
         break;
       case 'escape':
-        onEvent(this.#recorder.escape(record));
+        if (!this.#wasTold(record)) onEvent(this.#recorder.escape(record));
         break;
       case 'closed':
         this.#refused(this.#recorder.closed(record));
@@ -200,11 +249,11 @@ export class GuardedRun implements EngineRun {
         if (record.decision !== 'deny') this.#facts.use(record.address, Number(record.time) / 1e6);
         if (record.decision === 'deny') endSilentSocket(record);
         this.#calls.take(record);
-        if (record.ticket !== 0) words.told(record.ticket);
+        if (record.ticket !== 0) told(record.ticket);
         break;
       case 'opening':
         this.#calls.take(record);
-        if (record.attempt.ticket !== 0) words.told(record.attempt.ticket);
+        if (record.attempt.ticket !== 0) told(record.attempt.ticket);
         // Not before: its caller holds it until then. Some clients do not look at what send() says, and would wait.
         if (record.attempt.decision === 'deny') endSilentSocket(record.attempt);
         break;
@@ -221,8 +270,27 @@ export class GuardedRun implements EngineRun {
     this.#options.onEvent(recorded);
   }
 
+  recall(note: unknown): void {
+    const known = note as RunNote;
+    if (known.do === 'processes') this.#options.processes.restore(known.lives);
+    if (known.do === 'question')
+      this.#book.question({ pid: known.pid, time: BigInt(known.time) }, known.question);
+    if (known.do === 'answer') this.#book.answered({ ...known.lookup, time: BigInt(known.time) });
+  }
+
+  recollection(): RunNote {
+    return { do: 'processes', lives: this.#options.processes.snapshot() };
+  }
+
+  settle(before: bigint): void {
+    this.#calls.settle(before);
+    this.#book.settle();
+  }
+
   beat(): void {
     this.#calls.flush();
+    if (this.#rewrites) this.#options.outliving?.facts.rewrite(this.#facts.changes());
+    this.#rewrites = false;
     for (let [first] = this.#past; first && first.until <= performance.now(); [first] = this.#past) {
       this.#past.shift();
       this.#clear(first.reign);
@@ -262,10 +330,24 @@ export class GuardedRun implements EngineRun {
     for (const { reign } of this.#past.splice(0)) this.#clear(reign);
     this.#facts.clear();
     this.#engine.tables.removePolicy(this.#reign.generation);
+    this.#options.outliving?.facts.remove();
+  }
+
+  /** Programs of two builds tell the same for a moment, while one takes the other's place. */
+  #wasTold(record: EscapeRecord): boolean {
+    const before = this.#escaped;
+    this.#escaped = record;
+    return before?.pid === record.pid && record.time - before.time < TWICE_NS;
+  }
+
+  #keepFact(change: FactChange): void {
+    // Not now: the kernel is only about to have it, and what is known does not say so yet.
+    if (this.#options.outliving?.facts.put(change)) this.#rewrites = true;
   }
 
   /** Writes a policy's tables, which nothing reads yet. */
-  #install({ policy, policyElsewhere, policyId, staged }: RunPolicy): Reign {
+  #install(next: RunPolicy): Reign {
+    const { policy, policyElsewhere } = next;
     const { tables } = this.#engine;
     const generation = this.#engine.nextGeneration();
     if (policy.mode === 'enforce') {
@@ -278,15 +360,20 @@ export class GuardedRun implements EngineRun {
     }
     const of = { tables, policy, run: this.run, generation };
     return {
-      ...{ policy, elsewhere: policyElsewhere, policyId, staged, generation },
-      lookups: new LookupCache(policy, (address) => this.#facts.chainsAt(address)),
+      ...this.#eraOf(next, generation),
       table: new FactTable({ ...of, policyElsewhere }),
       aliases: policy.mode === 'enforce' ? new AliasTable(of) : null,
     };
   }
 
+  #eraOf({ policy, policyElsewhere, policyId, staged }: RunPolicy, generation: number): Era {
+    const lookups = new LookupCache(policy, (address) => this.#facts.chainsAt(address));
+    return { policy, elsewhere: policyElsewhere, policyId, staged, generation, lookups };
+  }
+
   #publish(): void {
-    const { policy, generation } = this.#reign;
+    const { policy, generation, policyId } = this.#reign;
+    this.#options.outliving?.onGeneration(generation, policyId);
     this.#engine.tables.publish(this.run, generation, {
       mode: policy.mode,
       errno: constants.errno[policy.onDeny],

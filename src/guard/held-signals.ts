@@ -5,14 +5,23 @@ const ENDING: readonly string[] = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'];
 
 /** While there is a guard to take away, no signal ends this process: the first that would is kept instead. */
 export class HeldSignals {
+  /** A signal has come that ends what there is, before the command could have it. */
+  readonly came: Promise<void>;
+  #come: () => void = () => {};
   #first: NodeJS.Signals | null = null;
   #heir: number | null = null;
   readonly #hold = (signal: NodeJS.Signals) => {
     if (this.#heir !== null) pass(this.#heir, signal);
-    else if (ENDING.includes(signal)) this.#first ??= signal;
+    else if (ENDING.includes(signal)) {
+      this.#first ??= signal;
+      this.#come();
+    }
   };
 
   constructor() {
+    this.came = new Promise((resolve) => {
+      this.#come = resolve;
+    });
     for (const signal of HELD) process.on(signal, this.#hold);
   }
 

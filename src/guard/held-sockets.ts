@@ -15,7 +15,8 @@ export function heldListeners(fds: readonly number[]): HeldListener[] {
     const listens = info?.type === SOCK_DGRAM || (info?.type === SOCK_STREAM && info.listening);
     if (!info?.local || !listens)
       throw new Error(`descriptor ${fd} is no UDP socket, and none that listens on TCP`);
-    const address = addressFromBytes(info.local.address);
+    const { address: bytes } = info.local;
+    const address = bytes.length === 4 ? bytes.join('.') : addressFromBytes(bytes);
     return { fd, udp: info.type === SOCK_DGRAM, address, port: info.local.port };
   });
   const held = Map.groupBy(ends, ({ address, port }) => `${address} ${port}`);

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { SocketInfo } from '../kernel/binding.ts';
-import { native } from '../kernel/native.ts';
+import { processes } from '../kernel/native.ts';
 
 /** A socket the command is started with, which no hook of the run will see. */
 export interface InheritedSocket {
@@ -18,7 +18,7 @@ const SOCK_STREAM = 1;
 /** The network sockets among descriptors to be inherited. Listening and accepted ones are not outbound. */
 export function inheritedSockets(fds: readonly number[]): InheritedSocket[] {
   return fds.flatMap((fd) => {
-    const info = native().socketInfo(fd);
+    const info = processes().socketInfo(fd);
     if (!info || ![AF_INET, AF_INET6, AF_PACKET].includes(info.domain)) return [];
     return [{ fd, outbound: isOutbound(info), description: describe(fd, info) }];
   });

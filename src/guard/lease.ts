@@ -120,6 +120,15 @@ export class Lease {
     return { left, lapsed };
   }
 
+  /** What is left of it without some chains, as withoutLapsed. */
+  without(gone: ReadonlySet<ChainText>): Lease {
+    const left = new Lease(this.address, this.#kindOf);
+    left.fact = this.fact;
+    left.used = this.used;
+    for (const [text, end] of this.#chains) if (!gone.has(text)) left.#set(text, end);
+    return left;
+  }
+
   #set(text: ChainText, end: number): void {
     this.#chains.set(text, end);
     if (end === Number.POSITIVE_INFINITY) this.#lasting++;

@@ -29,6 +29,8 @@ export interface BookMeans {
   mentions(asker: Asker, name: Name): boolean;
   /** Makes an event of a lookup. `names` is what is known of the attempt, the name asked for first. */
   event(lookup: ObservedLookup, names: readonly Name[]): Recorded;
+  /** CLOCK_MONOTONIC, milliseconds. */
+  now(): number;
   /** Reads what the kernel has told of processes so far. */
   catchUp(): void;
   /** What is to be told at once: a denial before its answer leaves. */
@@ -60,7 +62,7 @@ export class LookupBook {
 
   /** Called for every question before it is judged. */
   question({ pid }: Asker, question: Question): Attempt<ObservedLookup> {
-    return this.#attempts.question(pid, question, performance.now());
+    return this.#attempts.question(pid, question, this.#means.now());
   }
 
   /** What may come of a question that is denied. */
@@ -98,24 +100,29 @@ export class LookupBook {
     if (outcome !== 'found') this.#attempts.read(attempt, () => this.#means.habits(pid));
     const say = lookup.enforced && !lookup.denied ? ALLOWED : this.#means.say(names);
     const answer: Answer<ObservedLookup> = { name, type, aliases, outcome, say, provisional, lookup };
-    const turn = this.#attempts.answered(attempt, answer, performance.now());
+    const turn = this.#attempts.answered(attempt, answer, this.#means.now());
     if (turn === 'record') this.#tellAndRecord(this.#means.event(lookup, names));
     if (turn === 'tell') this.#tell(attempt);
-    for (const over of this.#attempts.due(performance.now())) this.#record(over);
+    for (const over of this.#attempts.due(this.#means.now())) this.#record(over);
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
   /** A process has ended: what it asked for is soon over. Lookups read in passing may be unread for longer. */
   ended(pid: number): void {
     if (!this.#means.enforced || !this.#attempts.has(pid)) return;
-    this.#leaving.push({ pid, until: performance.now() + LAST_QUESTIONS_MS });
+    this.#leaving.push({ pid, until: this.#means.now() + LAST_QUESTIONS_MS });
+  }
+
+  /** Records what is open, as it is by now. */
+  settle(): void {
+    for (const attempt of this.#attempts.end(null)) this.#record(attempt);
   }
 
   /** Records what is open. Later answers are nobody's. */
   close(): void {
     this.#closed = true;
     if (this.#timer) clearInterval(this.#timer);
-    for (const attempt of this.#attempts.end(null)) this.#record(attempt);
+    this.settle();
   }
 
   /** Told without a look at the process: most names are below no search domain, and nothing came before them. */
@@ -125,10 +132,10 @@ export class LookupBook {
   }
 
   #look(): void {
-    while ((this.#leaving[0]?.until ?? Infinity) <= performance.now()) {
+    while ((this.#leaving[0]?.until ?? Infinity) <= this.#means.now()) {
       for (const attempt of this.#attempts.end(this.#leaving.shift()?.pid ?? 0)) this.#record(attempt);
     }
-    for (const attempt of this.#attempts.due(performance.now())) this.#record(attempt);
+    for (const attempt of this.#attempts.due(this.#means.now())) this.#record(attempt);
     if (this.#attempts.size + this.#leaving.length > 0 || !this.#timer) return;
     clearInterval(this.#timer);
     this.#timer = null;

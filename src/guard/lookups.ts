@@ -1,4 +1,4 @@
-import type { Outcome } from '../dns/attempts.ts';
+import type { Outcome, Question } from '../dns/attempts.ts';
 import type { Server } from '../dns/exchange.ts';
 import type { ProxyCounters, ProxyHooks, Requester, RunFailures } from '../dns/hooks.ts';
 import type { ClientTable } from '../kernel/clients.ts';
@@ -14,6 +14,7 @@ import { u16 } from '../wire/dns-record.ts';
 import { decodeResponse } from '../wire/dns-response.ts';
 import type { Facts } from './facts.ts';
 import type { Asker, LookupBook } from './lookup-book.ts';
+import type { ObservedLookup } from './recorder.ts';
 
 /** What the proxy failed a run in, as the summary's losses name it. */
 const LOOKUP_LOSSES = {
@@ -45,7 +46,14 @@ export interface RunLookups {
   /** Asked in place of those of resolv.conf. */
   readonly servers: readonly Server[] | null;
   readonly failures: RunFailures;
+  /** Told of what the book takes in, before it does. */
+  note(note: LookupNote): void;
 }
+
+/** What a run's book was told, as JSON can hold it: times are in digits. */
+export type LookupNote =
+  | { readonly do: 'question'; pid: number; time: string; question: Question }
+  | { readonly do: 'answer'; time: string; lookup: Omit<ObservedLookup, 'time'> };
 
 /** Who asks, and of which run. */
 interface Context {
@@ -67,7 +75,9 @@ export function proxyHooks(clients: ClientTable, lookupsOf: (run: bigint) => Run
       const { asker, of } = contextOf(requester);
       const { policy, lookups, book } = of;
       // With aliases it is the same question again, and what exists and is denied is not passed over for another.
-      const attempt = aliases.length === 0 ? book.question(asker, question) : null;
+      const first = aliases.length === 0;
+      if (first) of.note({ do: 'question', pid: asker.pid, time: `${asker.time}`, question });
+      const attempt = first ? book.question(asker, question) : null;
       const { answer, rule, cycle } = lookups.decide([question.name, ...aliases]);
       if (answer !== 'deny') return ALLOWED;
       const outlook = attempt && book.outlook(attempt, asker, question.name);
@@ -87,8 +97,9 @@ export function proxyHooks(clients: ClientTable, lookupsOf: (run: bigint) => Run
     },
     report(requester, lookup) {
       const { asker, of } = contextOf(requester);
-      of.book.answered({
-        ...asker,
+      const { pid, time } = asker;
+      const observed = {
+        pid,
         names: [lookup.name, ...lookup.aliases],
         type: lookup.type,
         transport: 'udp',
@@ -99,7 +110,9 @@ export function proxyHooks(clients: ClientTable, lookupsOf: (run: bigint) => Run
         outcome: outcomeOf(lookup.type, lookup.rcode, lookup.addresses.length),
         durationUs: lookup.durationUs,
         hook: 'dns',
-      });
+      } as const;
+      of.note({ do: 'answer', time: `${time}`, lookup: observed });
+      of.book.answered({ ...observed, time });
     },
   };
 }

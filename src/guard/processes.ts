@@ -25,6 +25,16 @@ interface Life {
   exit: bigint | null;
 }
 
+/** Lives as JSON can hold them; `parent` is a place in the list. Times are in digits. */
+export type ProcessSnapshot = readonly {
+  readonly pid: number;
+  readonly start: string | null;
+  readonly startText: string | null;
+  readonly parent: number | null;
+  readonly images: readonly (Omit<Image, 'time'> & { readonly time: string })[];
+  readonly exit: string | null;
+}[];
+
 /** A dead process is remembered this long, for records that are still to be read. */
 const REMEMBER_NS = 30_000_000_000n;
 const MAX_ANCESTRY = 64;
@@ -107,6 +117,42 @@ export class ProcessTable {
       until = life.start ?? until;
     }
     return lineage.reverse();
+  }
+
+  /** All that is known, as JSON can hold it. */
+  snapshot(): ProcessSnapshot {
+    const lives = [...this.#lives.values()].flat();
+    const places = new Map(lives.map((life, i) => [life, i]));
+    const text = (time: bigint | null) => time?.toString() ?? null;
+    return lives.map((life) => ({
+      ...{ pid: life.pid, start: text(life.start), startText: life.startText, exit: text(life.exit) },
+      parent: (life.parent && places.get(life.parent)) ?? null,
+      images: life.images.map((image) => ({ ...image, time: image.time.toString() })),
+    }));
+  }
+
+  /** Takes up what a snapshot has and is not known yet. */
+  restore(snapshot: ProcessSnapshot): void {
+    const lives: (Life | null)[] = [];
+    const time = (text: string | null) => (text === null ? null : BigInt(text));
+    const lifeOf = (i: number): Life | null => {
+      const of = snapshot[i];
+      const made = lives[i];
+      if (made !== undefined || !of) return made ?? null;
+      lives[i] = null;
+      const start = time(of.start);
+      const known = this.#lives.get(of.pid)?.find((life) => life.start === start);
+      const images = of.images.map((image) => ({ ...image, time: BigInt(image.time) }));
+      const parent = of.parent === null ? null : lifeOf(of.parent);
+      const life: Life = known ?? {
+        ...{ pid: of.pid, start, startText: of.startText, parent, images, exit: time(of.exit) },
+      };
+      if (!known) this.#add(life);
+      if (!known && life.exit !== null) this.#dead.push(life);
+      lives[i] = life;
+      return life;
+    };
+    for (let i = 0; i < snapshot.length; i++) lifeOf(i);
   }
 
   #fork(record: ForkRecord): void {

@@ -21,6 +21,7 @@ import type { Clock } from './clock.ts';
 import { type Delegate, delegateAt, isNamed } from './delegates.ts';
 import type { Dependencies } from './dependency.ts';
 import { errnoName } from './errno.ts';
+import type { EventOrigin } from './event-ids.ts';
 import type { Facts } from './facts.ts';
 import type { ProcessTable } from './processes.ts';
 
@@ -121,7 +122,7 @@ export class Recorder {
   readonly #facts: Facts;
   readonly #dependencies: Dependencies;
   readonly #common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'attached'>;
-  readonly #nextId: () => string;
+  readonly #idOf: (origin: EventOrigin) => string;
   readonly #remembered = new LatestCall();
   readonly #mask: Mask;
   readonly #wentThrough: (path: string) => void;
@@ -135,7 +136,7 @@ export class Recorder {
     facts: Facts;
     dependencies: Dependencies;
     common: Pick<AuditEvent, 'host' | 'run' | 'deployment' | 'attached'>;
-    nextId: () => string;
+    idOf: (origin: EventOrigin) => string;
     mask?: Mask;
     /** Work was handed to a delegate whose socket ought to be closed. */
     wentThrough?: (path: string) => void;
@@ -147,7 +148,7 @@ export class Recorder {
     this.#facts = options.facts;
     this.#dependencies = options.dependencies;
     this.#common = options.common;
-    this.#nextId = options.nextId;
+    this.#idOf = options.idOf;
     this.#mask = options.mask ?? createMask();
     this.#wentThrough = options.wentThrough ?? (() => {});
   }
@@ -155,6 +156,11 @@ export class Recorder {
   /** Another policy is in force from now on. */
   begin(era: Era): void {
     this.#era = era;
+    this.#eras.set(era.generation, era);
+  }
+
+  /** A policy that was in force before: records of it may still come. */
+  recall(era: Era): void {
     this.#eras.set(era.generation, era);
   }
 
@@ -348,7 +354,7 @@ export class Recorder {
 
   #recorded(
     kind: EventKind,
-    at: { pid: number; time: bigint; generation?: number },
+    at: { pid: number; time: bigint; generation?: number; cookie?: bigint },
     decision: Decision | null,
     verdict: Verdict | null,
     detail: Pick<AuditEvent, 'destination' | 'outcome' | 'hook' | 'staged'> & {
@@ -368,7 +374,12 @@ export class Recorder {
     return {
       event: {
         v: 1,
-        id: this.#nextId(),
+        id: this.#idOf({
+          kind,
+          time: at.time,
+          pid: at.pid,
+          of: at.cookie ?? fields.destination?.names[0] ?? '',
+        }),
         time: this.#clock.wall(at.time),
         ...this.#common,
         policy: this.#eraOf(at).policyId,

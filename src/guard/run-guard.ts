@@ -56,6 +56,8 @@ export interface RunGuardOptions {
   readonly limits?: Limits;
   /** What is to be told at once: denied calls before they return, denied lookups before their answer leaves. */
   readonly onDenied: (recorded: Recorded) => void;
+  /** As GuardedRunOptions.told. */
+  readonly told?: (ticket: number) => void;
   /** Every event, when it is over; of a lookup, when its resolver is done. */
   readonly onEvent: (recorded: Recorded) => void;
   /** A connection that went on when its event was recorded has ended: with what it carried. */
@@ -150,6 +152,7 @@ export async function guardRun(
     admit: (record) => residents?.admit(record) ?? true,
     syscalls: options.syscalls,
     onDenied: options.onDenied,
+    ...(options.told && { told: options.told }),
     onEvent: options.onEvent,
     onCarried: options.onCarried ?? (() => {}),
   });

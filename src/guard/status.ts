@@ -28,13 +28,14 @@ export interface RunStatus {
 
 /** A reason to look closer. */
 export interface Degradation {
-  readonly code: 'lost-events' | 'policy' | 'spool' | 'no-engine';
+  /** `daemon`: of a daemon that is there. */
+  readonly code: 'lost-events' | 'policy' | 'spool' | 'no-engine' | 'daemon';
   readonly message: string;
 }
 
 /** What there is of Acyclic on a host. Null: this process may not see it. */
 export interface HostStatus {
-  /** There is none yet: a run is guarded by the command that starts it. */
+  /** There is none: a run is guarded by the command that starts it. */
   readonly daemon: null;
   readonly degraded: readonly Degradation[];
   readonly kernel: { readonly release: string; readonly features: Features };

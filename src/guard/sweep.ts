@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { isThere, processesIn } from '../kernel/cgroup.ts';
 import { findCgroup2 } from '../kernel/mounts.ts';
-import { removeLeftPins } from '../kernel/programs.ts';
+import { removeLeftPins } from '../kernel/pins.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
 import { liftLimits } from './limits.ts';
 import { isAlive, type RunEntry, readEntries, removeEntry } from './registry.ts';

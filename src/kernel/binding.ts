@@ -59,6 +59,8 @@ export interface SpawnOptions {
   readonly file: Text;
   /** With argv[0]. */
   readonly args: readonly Text[];
+  /** What /bin/sh is given where the kernel says that the file is no program (ENOEXEC), as execvp(3) has it. */
+  readonly scriptArgs?: readonly Text[] | null;
   readonly env: readonly Text[];
   readonly cwd: Text | null;
   /** An open cgroup2 directory the child starts in; -1: the caller's. */
@@ -69,6 +71,15 @@ export interface SpawnOptions {
   readonly nofileSoft: number;
   /** What the command keeps, under the same numbers. Node marks all it inherits itself to be closed, 0 to 2 too. */
   readonly fds: readonly number[];
+}
+
+/** A child that has executed nothing yet. The descriptors are spawnRelease's or spawnAbandon's to close. */
+export interface HeldChild {
+  readonly pid: number;
+  /** The caller's to close. */
+  readonly pidfd: number;
+  readonly holdFd: number;
+  readonly reportFd: number;
 }
 
 export interface ChildState {
@@ -204,6 +215,13 @@ export interface Binding {
    * ring's size). Empty: nothing there.
    */
   ringConsume(ring: BpfRing, maxBytes: number): Buffer;
+  /** As ringConsume, but the kernel keeps the records until ringCommit: another process that opens the ring has them too. */
+  ringLook(ring: BpfRing, maxBytes: number): Buffer;
+  ringCommit(ring: BpfRing): void;
+  /** After the last record that was looked at; it grows for as long as the map lives. */
+  ringPosition(ring: BpfRing): bigint;
+  /** Goes on from a position that ringPosition gave, here or in an earlier process; one that is behind changes nothing. */
+  ringSkip(ring: BpfRing, position: bigint): void;
   /** Calls back on the loop while records wait: consume in it. Keeps the process alive until ringUnref. EALREADY when watched. */
   ringWatch(ring: BpfRing, callback: () => void): void;
   ringUnwatch(ring: BpfRing): void;
@@ -213,6 +231,15 @@ export interface Binding {
 
   /** Returns once execve has succeeded; throws SpawnError. The pidfd is the caller's to close. */
   spawn(options: SpawnOptions): { pid: number; pidfd: number };
+  /**
+   * A child that waits to be put into its cgroup, with all signals blocked, and ends when this process does: it
+   * executes nothing before spawnRelease.
+   */
+  spawnHeld(options: SpawnOptions): HeldChild;
+  /** As spawn's end: returns once execve has succeeded, throws SpawnError. Once, as spawnAbandon. */
+  spawnRelease(child: HeldChild): void;
+  /** Ends the child and reaps it. Its pidfd stays the caller's. */
+  spawnAbandon(child: HeldChild): void;
   /** Null: nothing new. Exited children are reaped. ECHILD: no such child. */
   waitChild(pid: number): ChildState | null;
   /** Calls back once, when the process has exited; keeps the loop alive until then. */
@@ -285,6 +312,24 @@ export interface Binding {
   connectTimes(port: number, count: number): Buffer;
 }
 
+/** What build/acyclic-process.node has of it, which needs no libbpf. */
+export type ProcessBinding = Pick<
+  Binding,
+  | 'spawn'
+  | 'spawnHeld'
+  | 'spawnRelease'
+  | 'spawnAbandon'
+  | 'waitChild'
+  | 'pidfdWatch'
+  | 'pidfdSendSignal'
+  | 'closeFd'
+  | 'signalWatch'
+  | 'signalUnwatch'
+  | 'signalIgnore'
+  | 'raiseSignal'
+  | 'socketInfo'
+>;
+
 /** The addon cannot be loaded; the message says what to do. */
 export class BindingError extends Error {
   override readonly name = 'BindingError';
@@ -324,6 +369,11 @@ export function loadBinding(url: URL = new URL('../../build/acyclic.node', impor
   } catch (error) {
     throw explain(path, error);
   }
+}
+
+/** As loadBinding, of the part that needs no libbpf. */
+export function loadProcessBinding(): ProcessBinding {
+  return loadBinding(new URL('../../build/acyclic-process.node', import.meta.url));
 }
 
 const RECORD_HEADER = 8;

@@ -1,14 +1,33 @@
-import { type Binding, BindingError, loadBinding } from './binding.ts';
+import {
+  type Binding,
+  BindingError,
+  loadBinding,
+  loadProcessBinding,
+  type ProcessBinding,
+} from './binding.ts';
 import { SetupFailure } from './failure.ts';
 
-let loaded: Binding | null = null;
+let whole: Binding | null = null;
+let part: ProcessBinding | null = null;
 
 /** The addon, loaded at the first call and kept, as Node itself keeps it. Throws SetupFailure `no-addon`. */
 export function native(): Binding {
-  if (loaded) return loaded;
+  whole ??= load(loadBinding);
+  return whole;
+}
+
+/**
+ * What of it starts and watches processes: of the addon where that is loaded, otherwise of the small one, so that who
+ * asks a daemon to guard needs no libbpf. Signals are caught by one of the two. Throws SetupFailure `no-addon`.
+ */
+export function processes(): ProcessBinding {
+  part ??= whole ?? load(loadProcessBinding);
+  return part;
+}
+
+function load<T>(binding: () => T): T {
   try {
-    loaded = loadBinding();
-    return loaded;
+    return binding();
   } catch (error) {
     if (!(error instanceof BindingError)) throw error;
     const remedy =

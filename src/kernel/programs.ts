@@ -1,20 +1,14 @@
-import { existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Mode } from '../model/verdict.ts';
 import type { BpfLink, BpfMap, BpfObject } from './binding.ts';
 import { type Cgroup, withCgroupFd } from './cgroup.ts';
 import { SetupFailure } from './failure.ts';
 import { describeForeign, type ForeignProgram, foreignPrograms } from './foreign-programs.ts';
-import { BPFFS, ensureTracefs } from './mounts.ts';
+import { ensureTracefs } from './mounts.ts';
 import { native } from './native.ts';
-
-/** Pins of a map layout live in a directory of their own; raise it when bpf/event.h or maps.bpf.h changes. */
-const LAYOUT_VERSION = 4;
-
-/** Where this build's pins are kept. */
-const PIN_ROOT = join(BPFFS, 'acyclic');
-const PIN_DIRECTORY = join(PIN_ROOT, `v${LAYOUT_VERSION}`);
+import { EnginePins, makePinDirectory, pinDirectory, removePins } from './pins.ts';
 
 const OBJECT_PATH = fileURLToPath(new URL('../../build/acyclic.bpf.o', import.meta.url));
 
@@ -49,6 +43,9 @@ const SYSCALL_PROGRAMS = ['connect', 'sendto', 'sendmsg', 'sendmmsg', 'socket'].
   (call) => [`enter_${call}`, `exit_${call}`] as const,
 );
 
+/** What an engine that outlives its process keeps of records it has read; others need none. */
+const JOURNAL = 'journal';
+
 /** 2 million connections. */
 const MAX_WALK_BYTES = 64 << 20;
 
@@ -69,11 +66,18 @@ export interface Programs {
   watchSyscalls(pinName: string): boolean;
   /** Takes those off again. Twice is no error. */
   unwatchSyscalls(): void;
-  /** Attaches what runs of these modes need to a cgroup and pins the links, so that they outlive this process. */
+  /** The maps are those of an earlier engine, with what it had in them. */
+  readonly adopted: boolean;
+  /**
+   * Attaches what runs of these modes need to a cgroup and pins the links, so that they outlive this process. What is
+   * pinned under the name already is taken over: it decides by these programs from then on, without a gap.
+   */
   attach(cgroup: Cgroup, pinName: string, needs: Needs): AttachedPrograms;
+  /** All that an earlier engine had attached was taken over: a later one of this build need not replace it. */
+  settle(): void;
   /** Whether every program on a tracepoint is still attached. */
   intact(): boolean;
-  /** Takes all programs off, and their pins away, and unloads. */
+  /** Takes all programs off, and their pins away, and unloads. Where maps are pinned, all goes on as it is. */
   close(): void;
 }
 
@@ -92,24 +96,32 @@ export interface AttachedPrograms {
   detach(): void;
 }
 
+interface PinnedPrograms extends AttachedPrograms {
+  /** Lets them go on without this process. */
+  leave(): void;
+}
+
 /**
  * Loads the object, on another thread, with what runs of these modes need. `closes`: with the program that closes UNIX
- * sockets, which not every kernel takes. Rejects with SetupFailure `no-object` or
+ * sockets, which not every kernel takes. `pinned`: maps and links outlive this process, and are those of an earlier one
+ * where it left any; there is one such engine on a host. Rejects with SetupFailure `no-object` or
  * `load-refused` with the verifier's cause.
  */
 export async function loadPrograms(
   modes: readonly Mode[],
-  { syscalls = false, closes = false } = {},
+  { syscalls = false, closes = false, pinned = false } = {},
 ): Promise<Programs> {
   if (!existsSync(OBJECT_PATH))
     throw new SetupFailure('no-object', `the eBPF object ${OBJECT_PATH} is missing`, 'build it: make build');
   const wanted = wantedBy({ modes, closes });
   const reads = modes.includes(MESSAGE_PROGRAM.mode);
-  const object = await load([
+  const pins = pinned ? new EnginePins(OBJECT_PATH) : null;
+  const names = [
     ...wanted.map(({ name }) => name),
     ...(reads ? [MESSAGE_PROGRAM.name] : []),
     ...(syscalls ? SYSCALL_PROGRAMS : []),
-  ]);
+  ];
+  const object = await load(names, pins);
   const maps = new Map<string, BpfMap>();
   const openMap = (name: string) => {
     const map = maps.get(name) ?? native().mapOpen(object, name);
@@ -119,8 +131,9 @@ export async function loadPrograms(
   const links: BpfLink[] = [];
   const onSyscalls: BpfLink[] = [];
   const onSyscallsPinned: string[] = [];
-  const attachments = new Set<AttachedPrograms>();
+  const attachments = new Set<PinnedPrograms>();
   try {
+    pins?.keep(openMap);
     if (reads) attachMessage(object, openMap(MESSAGE_PROGRAM.map));
   } catch (error) {
     native().objectClose(object);
@@ -130,31 +143,42 @@ export async function loadPrograms(
   const unwatchSyscalls = () => {
     // Closed first, so that unpinning is what detaches them: then the kernel waits for its grace period by itself.
     for (const link of onSyscalls.splice(0)) native().linkClose(link);
-    for (const pins of onSyscallsPinned.splice(0)) removePins(pins);
+    for (const directory of onSyscallsPinned.splice(0)) removePins(directory);
+    pins?.drop('syscalls');
   };
   return {
     modes,
     closes,
+    adopted: pins?.adopted ?? false,
     map: openMap,
     walkConnections: () => native().linkRead(walk, MAX_WALK_BYTES),
     watch() {
-      for (const name of TRACE_PROGRAMS) links.push(attachTrace(object, name));
+      const attach = (name: string) => attachTrace(object, name);
+      links.push(...(pins?.links('trace', TRACE_PROGRAMS, attach) ?? TRACE_PROGRAMS.map(attach)));
     },
     watchSyscalls(pinName) {
       if (!ensureTracefs()) return false;
-      const pins = makePinDirectory(pinName);
-      onSyscallsPinned.push(pins);
+      const attach = (name: string) => attachTrace(object, name);
+      if (pins) {
+        onSyscalls.push(...pins.links('syscalls', SYSCALL_PROGRAMS, attach));
+        return true;
+      }
+      const directory = makePinDirectory(pinDirectory(pinName));
+      onSyscallsPinned.push(directory);
       for (const name of SYSCALL_PROGRAMS) {
         const link = attachTrace(object, name);
         onSyscalls.push(link);
-        native().linkPin(link, join(pins, name));
+        native().linkPin(link, join(directory, name));
       }
       return true;
     },
     unwatchSyscalls,
     attach(cgroup, pinName, needs) {
       const names = wantedBy(needs);
-      const attached = attachPinned(object, cgroup, { pinName, names: names.map(({ name }) => name) });
+      const attached = attachPinned(object, cgroup, {
+        ...{ pinName, names: names.map(({ name }) => name) },
+        adopts: pins !== null,
+      });
       attachments.add(attached);
       return {
         intact: attached.intact,
@@ -164,10 +188,15 @@ export async function loadPrograms(
         },
       };
     },
+    settle: () => pins?.settle(),
     intact: () => links.every((link) => native().linkAttached(link)),
     close() {
-      unwatchSyscalls();
-      for (const attachment of attachments) attachment.detach();
+      if (pins) for (const link of onSyscalls.splice(0)) native().linkClose(link);
+      else unwatchSyscalls();
+      for (const attachment of attachments) {
+        if (pins) attachment.leave();
+        else attachment.detach();
+      }
       for (const link of [...links.splice(0), walk]) native().linkClose(link);
       for (const map of maps.values()) native().mapClose(map);
       native().objectClose(object);
@@ -183,9 +212,9 @@ function wantedBy({ modes, closes }: Needs): { readonly name: string }[] {
 function attachPinned(
   object: BpfObject,
   cgroup: Cgroup,
-  { pinName, names }: { pinName: string; names: readonly string[] },
-): AttachedPrograms {
-  const pins = makePinDirectory(pinName);
+  { pinName, names, adopts }: { pinName: string; names: readonly string[]; adopts: boolean },
+): PinnedPrograms {
+  const pins = makePinDirectory(pinDirectory(pinName));
   const links: BpfLink[] = [];
   const detach = () => {
     removePins(pins);
@@ -194,42 +223,35 @@ function attachPinned(
   };
   try {
     for (const name of names) {
+      const pin = join(pins, name);
+      if (adopts && existsSync(pin)) {
+        const link = native().linkOpenPinned(pin);
+        links.push(link);
+        native().linkUpdate(link, object, name);
+        continue;
+      }
       const link = attachCgroup(object, name, cgroup);
       links.push(link);
-      native().linkPin(link, join(pins, name));
+      native().linkPin(link, pin);
     }
   } catch (error) {
     detach();
     throw error;
   }
-  return { intact: () => links.every((link) => native().linkAttached(link)), detach };
+  const leave = () => {
+    for (const link of links.splice(0)) native().linkClose(link);
+  };
+  return { intact: () => links.every((link) => native().linkAttached(link)), detach, leave };
 }
 
-/** Another run that ends may take the parents away between two steps, so this is tried again. */
-function makePinDirectory(pinName: string): string {
-  const path = pinDirectory(pinName);
-  for (let tries = 1; ; tries++) {
-    try {
-      mkdirSync(path, { recursive: true, mode: 0o700 });
-      return path;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT' && tries < 10) continue;
-      throw new SetupFailure(
-        'no-bpffs',
-        `cannot make ${path}: ${(error as Error).message}`,
-        `check that bpffs is mounted at ${BPFFS} and writable`,
-        { cause: error },
-      );
-    }
-  }
-}
-
-async function load(wanted: readonly string[]): Promise<BpfObject> {
+async function load(wanted: readonly string[], pins: EnginePins | null): Promise<BpfObject> {
   const object = native().objectOpen(OBJECT_PATH);
   try {
     const optional = [...CGROUP_PROGRAMS, CLOSING_PROGRAM, MESSAGE_PROGRAM].map(({ name }) => name);
     for (const name of [...optional, ...SYSCALL_PROGRAMS])
       if (!wanted.includes(name)) native().objectSetAutoload(object, name, false);
+    if (pins) pins.reuse(object);
+    else native().objectSetMaxEntries(object, JOURNAL, 1);
     await native().objectLoad(object);
     return object;
   } catch (error) {
@@ -304,37 +326,4 @@ function attachTrace(object: BpfObject, name: string, over?: BpfMap): BpfLink {
       { cause: error },
     );
   }
-}
-
-/** Removes a run's pins, which detaches what no process holds. Missing ones are no error. */
-function removePins(directory: string): void {
-  for (const name of namesIn(directory)) unlinkSync(join(directory, name));
-  for (const parent of [directory, dirname(directory), PIN_ROOT]) {
-    try {
-      rmdirSync(parent);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'ENOTEMPTY') return;
-      if (code !== 'ENOENT') throw error;
-    }
-  }
-}
-
-/** Removes what a run left pinned, whichever version of Acyclic it ran under. */
-export function removeLeftPins(pinName: string): void {
-  for (const version of namesIn(PIN_ROOT)) removePins(join(PIN_ROOT, version, pinName));
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-/** Where the pins of a run are, by its pin name. */
-function pinDirectory(pinName: string): string {
-  return join(PIN_DIRECTORY, pinName);
 }

@@ -61,7 +61,7 @@ const OPENINGS: Record<PortAnswer['opening'], number> = {
 };
 
 /** Tables of places by name lie beside those of generations (bpf/opening.bpf.h, PLACES). */
-const PLACES = 0x80000000;
+export const PLACES = 0x80000000;
 const ROOTS = 2;
 
 /** The longest name look-ups can hold. */
@@ -235,6 +235,11 @@ export class Tables {
 
   removeChainAnswers(key: ChainKey): void {
     if (key.name.length <= MAX_NAME_KEY) native().mapDelete(this.#chains, chainKey(key));
+  }
+
+  /** Which fact is in force for an address; 0: none. */
+  factAt(run: bigint, address: Address): number {
+    return native().mapLookup(this.#facts, factKey(run, address))?.readUInt32LE(layout.fact.id.offset) ?? 0;
   }
 
   /** Which fact holds for an address, for one run; as yet unused. */

@@ -47,11 +47,21 @@ export class EngineWords {
     this.#longs[layout.engine.levels.offset >> 3] = new DataView(bytes.buffer).getBigUint64(0, true);
   }
 
+  /** The levels set last, by whichever process. */
+  get levels(): number[] {
+    const bytes = new BigUint64Array([this.#longs[layout.engine.levels.offset >> 3] ?? 0n]);
+    return [...new Uint8Array(bytes.buffer)].filter((level) => level > 0);
+  }
+
+  /** The number of its kind that was given out last. */
+  latest(kind: 'generations' | 'facts' | 'profiles' | 'places'): number {
+    return this.#words[layout.engine[kind].offset >> 2] ?? 0;
+  }
+
   /** A number of its kind that was never given out before, as long as the tables live; not 0. */
   next(kind: 'generations' | 'facts' | 'profiles' | 'places'): number {
-    const at = layout.engine[kind].offset >> 2;
-    const number = (this.#words[at] ?? 0) + 1;
-    this.#words[at] = number;
+    const number = this.latest(kind) + 1;
+    this.#words[layout.engine[kind].offset >> 2] = number;
     return number;
   }
 

@@ -20,6 +20,8 @@ export interface Served {
   line(): Promise<string>;
   /** Has the host say messages; gives what it says of itself then. */
   say(count: number, bytes: number, uid: number): Promise<{ readers: number; rss: number }>;
+  /** Has a host with `runs` do something, and waits until it has: see server-program.ts. */
+  tell(what: object): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -29,6 +31,8 @@ export interface ServeOptions {
   readonly metrics?: string;
   readonly bounds?: Partial<Bounds>;
   readonly well?: boolean;
+  /** A file that keeps runs: each has a cgroup, and outlives the server. */
+  readonly runs?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** What starts the program, as `systemd-socket-activate` does. */
   readonly launcher?: readonly string[];
@@ -75,6 +79,10 @@ export function launch(options: ServeOptions = {}): Served {
         const said = JSON.parse(await line());
         if ('said' in said) return said;
       }
+    },
+    async tell(what) {
+      child.stdin.write(`${JSON.stringify(what)}\n`);
+      while (!(await line()).includes('"said"'));
     },
     async stop() {
       const ended = new Promise((resolve) => child.once('exit', resolve));

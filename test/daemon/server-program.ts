@@ -1,7 +1,8 @@
 /**
  * The API's server with a host that holds no kernel, for tests of what is between the socket and the host.
- * usage: server-program.ts OPTIONS, as JSON: {listen, group, metrics, bounds, well}. Says `ready` on standard output
- * once it listens. A line `N BYTES UID` on standard input has the host say so many messages of that user's run.
+ * usage: server-program.ts OPTIONS, as JSON: {listen, group, metrics, bounds, well, runs}. Says `ready` on standard
+ * output once it listens. A line `N BYTES UID` on standard input has the host say so many messages of that user's run.
+ * With `runs`, a file, runs have cgroups, and outlive this program; lines are then JSON: {say: MESSAGE} or {fault}.
  */
 import { createInterface } from 'node:readline';
 import { activatedSockets } from '../../src/daemon/activation.ts';
@@ -16,6 +17,7 @@ import { startServer } from '../../src/daemon/server.ts';
 import { patternsIn } from '../../src/policy/match.ts';
 import { parsePolicy } from '../../src/policy/parse.ts';
 import { RUN, sampleEvent } from './sample.ts';
+import { StubRuns } from './stub-runs.ts';
 
 const options = JSON.parse(process.argv[2] ?? '{}');
 const entries: Entry[] = [];
@@ -34,6 +36,11 @@ deployments:
   },
 ]).policy;
 let questions = 0;
+const stub: StubRuns | null = options.runs
+  ? new StubRuns(options.runs, (run, message) => {
+      for (const reader of readers) if (reader.run === run || reader.run === null) reader.deliver(message);
+    })
+  : null;
 
 const unused = () => {
   throw new Error('no test asks for that');
@@ -121,6 +128,21 @@ const host: Host = {
   },
 };
 
+if (stub)
+  Object.assign(host, {
+    ownerOf: (id) => stub.ownerOf(id),
+    runs: () => stub.states,
+    createRun: (peer, body) => stub.create(peer, body),
+    moveCommand: (_, run, pid) => stub.move(run, pid),
+    endRun: (_, run, body) => stub.end(run, body),
+    subscribe({ run, after }, deliver) {
+      if (run !== null && after !== null) for (const message of stub.after(run, after)) deliver(message);
+      const reader = { run, deliver };
+      readers.add(reader);
+      return () => readers.delete(reader);
+    },
+  } satisfies Partial<Host>);
+
 const log = createLog({ level: 'info' });
 const sockets = activatedSockets();
 const [activated] = sockets.get('control') ?? [];
@@ -151,6 +173,13 @@ try {
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
+  if (stub) {
+    const { say, fault } = JSON.parse(line);
+    if (say) stub.say(say);
+    if (fault !== undefined) stub.fault = fault;
+    process.stdout.write(`${JSON.stringify({ said: 1 })}\n`);
+    continue;
+  }
   const [count = 0, bytes = 0, uid = 0] = line.split(' ').map(Number);
   const message: StreamMessage = { kind: 'event', ...sampleEvent('x'.repeat(bytes)) };
   for (let index = 0; index < count; index++)

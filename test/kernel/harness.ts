@@ -160,7 +160,7 @@ export class Harness {
       facts,
       dependencies: new Dependencies({ policy, processes: this.#processes, command: null }),
       common: { host: 'test', run: 'test', deployment: policy.deployment },
-      nextId: () => '',
+      idOf: () => '',
     });
     this.#publish(policy);
   }

@@ -1,0 +1,75 @@
+import type { BpfMap } from '../kernel/binding.ts';
+import { Journal } from '../kernel/journal.ts';
+import type { Keeping } from '../kernel/stream.ts';
+import type { EngineRun } from './engine.ts';
+
+/** How long a half of the journal that is full waits, so that most of what it holds has come to its end. */
+const REST_MS = 10_000;
+/** Of what the processes of all runs come to, at the beginning of a half. */
+const MOST_RECOLLECTED = 1 << 20;
+/** A lookup's note is far shorter; one that is not is not kept. */
+const MOST_NOTED = 64 << 10;
+
+/** Keeps what an engine reads until all that came of it is on disk: whoever takes its runs over reads it again. */
+export class Keeper implements Keeping {
+  readonly journal: Journal;
+  readonly now: () => number;
+  readonly #runs: () => Iterable<EngineRun>;
+  readonly #flushed: () => Promise<boolean>;
+  /** When the half that grows was begun. */
+  #turned = 0;
+  #releasing = false;
+
+  constructor(options: {
+    map: BpfMap;
+    now: () => number;
+    runs: () => Iterable<EngineRun>;
+    /** Resolves when what was recorded so far is on disk; false: that cannot be said. */
+    flushed: () => Promise<boolean>;
+  }) {
+    this.journal = new Journal(options.map);
+    this.now = options.now;
+    this.#runs = options.runs;
+    this.#flushed = options.flushed;
+  }
+
+  note(run: bigint, note: unknown): void {
+    const bytes = noted(run, note);
+    if (bytes.length > MOST_NOTED || !this.journal.hasRoom(bytes.length)) return;
+    this.journal.append({ kind: 'note', time: this.now(), position: 0n, bytes }, this.onTurn);
+  }
+
+  readonly onTurn = (): void => {
+    this.#turned = this.now();
+    let left = MOST_RECOLLECTED;
+    for (const run of this.#runs()) {
+      const bytes = noted(run.run, run.recollection());
+      if (bytes.length > left) continue;
+      left -= bytes.length + 64;
+      this.journal.append({ kind: 'note', time: this.now(), position: 0n, bytes }, () => {});
+    }
+  };
+
+  readonly onFull = (): void => void this.#release();
+
+  beat(): void {
+    if (this.journal.waits && this.now() - this.#turned >= REST_MS) void this.#release();
+  }
+
+  /** What is still open of it is recorded as it is; then it is on disk, and need not be read again. */
+  async #release(): Promise<void> {
+    if (this.#releasing || !this.journal.waits) return;
+    this.#releasing = true;
+    try {
+      const before = BigInt(Math.floor(this.#turned * 1e6));
+      for (const run of this.#runs()) run.settle(before);
+      if (await this.#flushed()) this.journal.release();
+    } finally {
+      this.#releasing = false;
+    }
+  }
+}
+
+function noted(run: bigint, note: unknown): Buffer {
+  return Buffer.from(JSON.stringify({ run: `${run}`, note }));
+}

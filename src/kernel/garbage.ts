@@ -1,0 +1,55 @@
+import * as layout from './layout.gen.ts';
+import { native } from './native.ts';
+import type { Programs } from './programs.ts';
+import { PLACES } from './tables.ts';
+
+/** Numbers up to which an engine that is gone gave out its own (bpf/event.h struct engine). */
+export interface Numbers {
+  readonly generations: number;
+  readonly profiles: number;
+  readonly places: number;
+}
+
+/** More than any table has (MAX_ENTRIES of bpf/maps.bpf.h). */
+const MOST = 1 << 20;
+
+/**
+ * Removes what an engine that is gone had in the tables and no run stands on any more. `runs`: those that were taken
+ * over, which have tables of their own now. Those that were not stay as they are.
+ */
+export function clearLeft(programs: Pick<Programs, 'map'>, before: Numbers, runs: ReadonlySet<bigint>): void {
+  const states = keysOf(programs, 'runs').map((key) => ({
+    run: key.readBigUInt64LE(),
+    generation: native()
+      .mapLookup(programs.map('runs'), key)
+      ?.readUInt32LE(layout.runState.generation.offset),
+  }));
+  const others = states.filter(({ run }) => !runs.has(run));
+  const stay = new Set(others.map(({ generation }) => generation));
+  const isPast = (generation: number) => generation <= before.generations && !stay.has(generation);
+  const shared = others.length > 0;
+  const known = new Set(states.map(({ run }) => run));
+  const ofNone = (key: Buffer) => !known.has(key.readBigUInt64LE());
+  const remove = (name: string, isLeft: (key: Buffer) => boolean) => {
+    const left = keysOf(programs, name).filter(isLeft);
+    native().mapDeleteBatch(programs.map(name), Buffer.concat(left), left.length);
+  };
+  remove('addresses', (key) => {
+    const table = key.readUInt32LE(layout.addressKey.table.offset);
+    return table < PLACES ? isPast(table >>> 2) : !shared && (table - PLACES) >>> 1 <= before.places;
+  });
+  remove('names', (key) => isPast(key.readUInt32LE(layout.nameKey.generation.offset)));
+  remove('chains', (key) => isPast(key.readUInt32LE(layout.chainKey.generation.offset)));
+  remove('fact_entries', (key) => isPast(key.readUInt32LE(layout.factEntryKey.generation.offset)));
+  remove('ports', (key) => !shared && key.readUInt32LE(layout.portKey.profile.offset) <= before.profiles);
+  for (const name of ['facts', 'closed_sockets', 'run_losses']) remove(name, ofNone);
+}
+
+function keysOf(programs: Pick<Programs, 'map'>, name: string): Buffer[] {
+  const map = programs.map(name);
+  const { keySize } = native().mapInfo(map);
+  const keys = native().mapKeys(map, MOST);
+  return Array.from({ length: keys.length / keySize }, (_, i) =>
+    keys.subarray(i * keySize, (i + 1) * keySize),
+  );
+}
