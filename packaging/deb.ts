@@ -43,12 +43,21 @@ function program(tree: Tree): void {
   tree.copy('bin/acyclic', `${HOME}/bin/acyclic`, 0o755);
   tree.link('../lib/acyclic/bin/acyclic', 'usr/bin/acyclic');
   tree.copy(`${NODE}/bin/node`, `${HOME}/bin/node`, 0o755);
-  tree.copy('build/acyclic.node', `${HOME}/build/acyclic.node`);
-  for (const file of [`${HOME}/bin/node`, `${HOME}/build/acyclic.node`])
-    execFileSync('strip', ['--strip-unneeded', '--remove-section=.comment', tree.path(file)]);
+  for (const addon of addons()) tree.copy(`build/${addon}`, `${HOME}/build/${addon}`);
+  for (const file of compiled(tree))
+    execFileSync('strip', ['--strip-unneeded', '--remove-section=.comment', file]);
   tree.copy('build/acyclic.bpf.o', `${HOME}/build/acyclic.bpf.o`);
   for (const file of readdirSync(join(ROOT, 'build/cli')))
     tree.copy(`build/cli/${file}`, `${HOME}/build/cli/${file}`);
+}
+
+function addons(): string[] {
+  return readdirSync(join(ROOT, 'build')).filter((name) => name.endsWith('.node'));
+}
+
+/** What is linked with libraries of the system. */
+function compiled(tree: Tree): string[] {
+  return ['bin/node', ...addons().map((addon) => `build/${addon}`)].map((file) => tree.path(`${HOME}/${file}`));
 }
 
 function system(tree: Tree): void {
@@ -94,8 +103,7 @@ function libraries(tree: Tree): string {
   try {
     mkdirSync(join(work, 'debian'));
     execFileSync('touch', [join(work, 'debian/control')]);
-    const programs = ['bin/node', 'build/acyclic.node'].map((file) => tree.path(`${HOME}/${file}`));
-    const said = execFileSync('dpkg-shlibdeps', ['-O', ...programs], {
+    const said = execFileSync('dpkg-shlibdeps', ['-O', ...compiled(tree)], {
       cwd: work,
       encoding: 'utf8',
       // What it warns of is that an addon's symbols are those of the program that loads it.

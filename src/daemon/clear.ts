@@ -2,8 +2,8 @@ import { closeSync, statSync } from 'node:fs';
 import { makeDirectory } from '../audit/state-directory.ts';
 import { isAlive, readEntries } from '../guard/registry.ts';
 import { type Swept, sweep } from '../guard/sweep.ts';
-import { clearPins } from '../kernel/clear-pins.ts';
 import { SetupFailure } from '../kernel/failure.ts';
+import { clearPins } from '../kernel/pins.ts';
 import { holdState } from './lock.ts';
 
 /**

@@ -22,8 +22,8 @@ export interface Swept {
 /**
  * Clears what killed engines left: cgroup, pins, entry. A run whose command lives is left as it is, guarded
  * by its pinned programs, unless its guard is to be taken off (`all`); once the command has ended, what remains is
- * released or killed as the run asked. Runs whose cgroups cannot be seen from here are left alone: nobody can tell whether they are empty. Throws
- * SetupFailure `no-cgroup2`.
+ * released or killed as the run asked. Runs whose cgroups cannot be seen from here are left alone: nobody can tell
+ * whether they are empty. Throws SetupFailure `no-cgroup2`.
  */
 export async function sweep(which: 'ended' | 'all' = 'ended'): Promise<Swept[]> {
   const visible = `${findCgroup2()}/`;

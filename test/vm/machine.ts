@@ -1,12 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -89,32 +92,29 @@ export function runInVm(kernel: string, script: string, files: Record<string, st
  * Throws an Error with the end of that when it takes too long.
  */
 export function boot(kernel: string, tree: string, init: string): string {
-  const image = `${tree}.initrd`;
+  const [image, log] = [`${tree}.initrd`, `${tree}.console`];
   try {
     pack(tree, image);
-    return runMachine([
+    const failure = runMachine(log, [
       ...['-cpu', 'max', '-m', '2048', '-smp', '2', '-nographic', '-no-reboot', '-nic', 'none'],
       ...['-kernel', kernel, '-initrd', image],
       ...['-append', `console=ttyS0 quiet panic=-1 rdinit=${init}`],
     ]);
+    const said = readFileSync(log, 'utf8');
+    if (failure === null) return said;
+    throw new Error(`${failure}; the end of the console:\n${said.slice(-TAIL)}`);
   } finally {
-    rmSync(image, { force: true });
+    for (const file of [image, log]) rmSync(file, { force: true });
   }
 }
 
-function runMachine(args: readonly string[]): string {
-  const { stdout, error, status } = spawnSync('qemu-system-x86_64', args, {
-    ...{
-      encoding: 'utf8',
-      timeout: BOOT_LIMIT_MS,
-      killSignal: 'SIGKILL',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    },
-    maxBuffer: 1 << 26,
-  });
-  if (!error && status === 0) return stdout;
-  const what = error?.message ?? `qemu ended with ${status}`;
-  throw new Error(`${what}; the end of the console:\n${(stdout ?? '').slice(-TAIL)}`);
+/** Its console goes to a file, where it is to be read whatever becomes of the machine. Null: it was powered off. */
+function runMachine(log: string, args: readonly string[]): string | null {
+  const fd = openSync(log, 'w');
+  const how = { timeout: BOOT_LIMIT_MS, killSignal: 'SIGKILL', stdio: ['ignore', fd, fd] } as const;
+  const { error, status } = spawnSync('qemu-system-x86_64', args, how);
+  closeSync(fd);
+  return error?.message ?? (status === 0 ? null : `qemu ended with ${status}`);
 }
 
 const PREPARE = `export PATH=/bin:/usr/bin:/acyclic/bin
