@@ -85,6 +85,7 @@ function documentation(tree: Tree, date: Date): void {
     tree.copy(`docs/${file}`, `${DOC}/${file}`);
   for (const file of ['policy.yaml', 'undeclared.yaml', 'catalog-info.yaml'])
     tree.copy(`examples/${file}`, `${DOC}/examples/${file}`);
+  tree.copy('examples/systemd/require.conf', `${DOC}/examples/require.conf`);
   tree.copy('packaging/deb/alerts.yaml', `${DOC}/examples/prometheus-alerts.yaml`);
 }
 

@@ -12,6 +12,7 @@ const FILES: readonly (readonly [string, string])[] = [
 ];
 const ENVIRONMENT: readonly (readonly [string, string])[] = [
   ['ACYCLIC_STATE', 'the directory of the audit trail, where --state does not name one'],
+  ['ACYCLIC_SOCKET', 'the control socket of the daemon, where --socket does not name one'],
 ];
 const RUN_STATUS: readonly (readonly [string, string])[] = [
   ['122', 'the command succeeded, and --fail-on found something'],
