@@ -388,9 +388,17 @@ static bool read_held(struct call *c, int64_t *pid, int *hold, int *report)
 {
 	napi_value value;
 
-	return arg_object(c, c->arg[0], "held child") && get_property(c, c->arg[0], "pid", &value) &&
-	       arg_integer(c, value, "pid", 1, INT32_MAX, pid) && held_fd(c, "holdFd", hold) &&
-	       held_fd(c, "reportFd", report);
+	siginfo_t info;
+
+	if (!arg_object(c, c->arg[0], "held child") || !get_property(c, c->arg[0], "pid", &value) ||
+	    !arg_integer(c, value, "pid", 1, INT32_MAX, pid) || !held_fd(c, "holdFd", hold) ||
+	    !held_fd(c, "reportFd", report))
+		return false;
+	// Not a child of ours, or reaped already.
+	if (!waitid(P_PID, (id_t)*pid, &info, WEXITED | WNOHANG | WNOWAIT))
+		return true;
+	throw_errno(c, errno, "process %d", (int)*pid);
+	return false;
 }
 
 /** Lets a held child execute. A child that was killed while it was held has ended, as waitChild tells. */

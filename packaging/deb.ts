@@ -57,7 +57,9 @@ function addons(): string[] {
 
 /** What is linked with libraries of the system. */
 function compiled(tree: Tree): string[] {
-  return ['bin/node', ...addons().map((addon) => `build/${addon}`)].map((file) => tree.path(`${HOME}/${file}`));
+  return ['bin/node', ...addons().map((addon) => `build/${addon}`)].map((file) =>
+    tree.path(`${HOME}/${file}`),
+  );
 }
 
 function system(tree: Tree): void {

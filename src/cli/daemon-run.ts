@@ -78,14 +78,14 @@ async function run(options: RunOptions, client: Client, output: Output): Promise
   const held = new HeldSignals();
   const over = new AbortController();
   try {
-    if (options.breakGlass !== null)
-      output.say('error', [
-        `acyclic: BREAK GLASS: nothing is denied to this run: ${harmless(options.breakGlass)}`,
-      ]);
     // Whoever asked is dead then, by which the daemon knows that nobody wants the run.
     const creating = create(options, client, runRequest(options, spec, file), over.signal);
     const created = await Promise.race([creating, held.came]);
     if (!created) return endedBefore(held, output);
+    if (options.breakGlass !== null)
+      output.say('error', [
+        `acyclic: BREAK GLASS: nothing is denied to this run: ${harmless(options.breakGlass)}`,
+      ]);
     for (const warning of created.warnings) output.say('warning', warning.split('\n'));
     for (const what of created.unwatched) output.say('warning', [`acyclic: not watched: ${what}`]);
     const teller = new Teller({

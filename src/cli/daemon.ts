@@ -45,12 +45,11 @@ export function daemonCommand(): Command {
     )
     .addHelpText('after', EXAMPLES)
     .action(async (options: Options) => {
-      const state = stateDirectory(options.state ?? null);
-      await (options.clear ? clear(state) : serve(options, state));
+      await (options.clear ? clear() : serve(options));
     });
 }
 
-async function serve(options: Options, state: string): Promise<void> {
+async function serve(options: Options): Promise<void> {
   const [{ startDaemon }, { createLog }, { readMetricsAddress }, { readLimits }] = await Promise.all([
     import('../daemon/start.ts'),
     import('../daemon/log.ts'),
@@ -58,7 +57,7 @@ async function serve(options: Options, state: string): Promise<void> {
     import('./trail.ts'),
   ]);
   const daemon = await startDaemon({
-    ...{ policy: options.policy, state },
+    ...{ policy: options.policy, state: stateDirectory(options.state ?? null) },
     ...{ socket: socketPath(options.socket ?? null), group: options.group ?? null },
     metrics: options.metrics === undefined ? null : readMetricsAddress(options.metrics),
     keep: readLimits(process.env, createOutput({ quiet: false, json: false })),
@@ -73,13 +72,13 @@ async function serve(options: Options, state: string): Promise<void> {
   process.exit(0);
 }
 
-async function clear(state: string): Promise<void> {
+async function clear(): Promise<void> {
   const [{ clearGuards }, { tellSwept }] = await Promise.all([
     import('../daemon/clear.ts'),
     import('./teller.ts'),
   ]);
-  const swept = await clearGuards(state);
+  const swept = await clearGuards();
   const output = createOutput({ quiet: false, json: false });
   for (const each of swept) tellSwept(output, each);
-  process.exitCode = swept.some(({ state: became }) => became === 'stuck') ? 1 : 0;
+  process.exitCode = swept.some(({ state }) => state === 'stuck') ? 1 : 0;
 }

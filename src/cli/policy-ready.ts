@@ -34,21 +34,31 @@ export function policyReadyCommand(): Command {
     .addOption(JSON_OPTION)
     .addHelpText('after', EXAMPLES)
     .action(async (options: Options) => {
-      const [{ compileHere, requirePolicy }, { openPast }, { ReadinessCheck }, { formatTarget }, text] =
-        await Promise.all([
-          import('./policy-loading.ts'),
-          import('./past.ts'),
-          import('../policy/ready.ts'),
-          import('../model/target.ts'),
-          import('./ready-text.ts'),
-        ]);
+      const [
+        { compileHere, requirePolicy },
+        { openPast },
+        { ReadinessCheck },
+        { formatTarget },
+        text,
+        guard,
+      ] = await Promise.all([
+        import('./policy-loading.ts'),
+        import('./past.ts'),
+        import('../policy/ready.ts'),
+        import('../model/target.ts'),
+        import('./ready-text.ts'),
+        import('../guard/delegates.ts'),
+      ]);
       const { deployment, json = false } = options;
       const [wanted, days] = [whole('--runs', options.runs), whole('--days', options.days)];
       const loaded = requirePolicy(options.policy);
       const policy = compileHere(loaded.policy, deployment, { default: 'deny', mode: 'enforce' });
       const past = openPast(options, createOutput({ quiet: false, json }));
       const query = { run: null, deployment, since: new Date(Date.now() - days * DAY_MS) };
-      const check = new ReadinessCheck({ policy, target: formatTarget, wanted });
+      const check = new ReadinessCheck({
+        ...{ policy, target: formatTarget, wanted },
+        delegateAt: guard.namedDelegateAt,
+      });
       for await (const run of past.runs(query)) check.addRun(run);
       for await (const event of past.events(query)) check.add(event);
       const readiness = check.result();

@@ -30,6 +30,7 @@ describe('readRunOptions', () => {
     expect(read('true')).toEqual({
       policy: null,
       deployment: null,
+      socket: null,
       mode: null,
       requireEnforce: false,
       allow: [],
@@ -60,6 +61,7 @@ describe('readRunOptions', () => {
     expect(read(...args.split(' '), ...more.split(' '), '--allow-inherited', 'sh', '-c', 'x')).toEqual({
       policy: 'a.yaml',
       deployment: 'mysql',
+      socket: null,
       mode: 'enforce',
       requireEnforce: true,
       allow: ['a.com', 'b.com'],

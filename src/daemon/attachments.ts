@@ -11,12 +11,14 @@ import type { Attachment } from './answers.ts';
 import type { CreateAttachmentBody } from './contract.ts';
 import { type Guard, HostedRun, type Shared } from './hosted-run.ts';
 import { Refusal } from './refusal.ts';
-import { type Swappable, type SwapResult, swapEach } from './swap.ts';
+import { keepPolicy } from './run-record.ts';
+import { type SwapResult, swapEach } from './swap.ts';
 
 /** Existing cgroups that are guarded at once. */
 const MOST_ATTACHED = 1000;
 
-interface Held extends Swappable {
+interface Held {
+  readonly run: HostedRun;
   readonly cgroup: Cgroup;
   readonly target: string;
   readonly established: readonly EstablishedConnection[];
@@ -82,23 +84,35 @@ export class Attachments {
         ...{ deployment, mode: asked.mode, now: new Date(), allow: [], deny: [], default: null },
         limits: NO_LIMITS,
       };
+      if (loaded && deployment !== null) keepPolicy(loaded);
       const plan = planRun(deployment === null ? null : loaded, request, () => {});
       const run = await HostedRun.begin(
         {
+          asked: { ...request, mode: plan.policy.mode },
           ...{ plan, owner: asked.owner, client: null, given: null, command: null, seen: null },
           ...{ labels: asked.labels ?? {}, failOn: 'never', leftover: 'release', syscalls: true },
           starter: { pid: process.pid, cgroup: ownCgroup() },
-          attach: { cgroup, service: null, onGone: () => this.#end(plan.id, 'gone') },
+          attach: this.onCgroup(plan.id, cgroup, target),
         },
         this.#shared,
       );
       const established = callsBefore(cgroup, plan.policy);
-      const held = { run, asked: { ...request, mode: plan.policy.mode }, cgroup, target, established };
+      const held = { run, cgroup, target, established };
       this.#held.set(run.id, held);
       return { ...describe(held), established: established.map(formatEstablished) };
     } finally {
       this.#coming.delete(cgroup.id);
     }
+  }
+
+  /** How an attachment of that id is on its cgroup. */
+  onCgroup(id: string, cgroup: Cgroup, target: string) {
+    return { cgroup, target, service: null, onGone: () => void this.#end(id, 'gone') };
+  }
+
+  /** Has one among those there are. What was connected before it, an earlier daemon has listed. */
+  hold(run: HostedRun, cgroup: Cgroup, target: string): void {
+    this.#held.set(run.id, { run, cgroup, target, established: [] });
   }
 
   /** Takes the guard off; what is in the cgroup goes on. */
@@ -123,7 +137,10 @@ export class Attachments {
 
   /** As HostedRuns.swapAll. */
   swapAll(loaded: LoadedPolicy): SwapResult {
-    return swapEach(this.#held.values(), loaded);
+    return swapEach(
+      [...this.#held.values()].map(({ run }) => run),
+      loaded,
+    );
   }
 
   #refuse({ cgroup, deployment }: AskedAttachment, loaded: LoadedPolicy | null): void {

@@ -7,6 +7,7 @@ import type { Recorded } from '../guard/recorder.ts';
 import { ownCgroup } from '../kernel/cgroup.ts';
 import { type Features, readFeatures } from '../kernel/features.ts';
 import { findCgroup2 } from '../kernel/mounts.ts';
+import { runsOfOtherLayouts } from '../kernel/pins.ts';
 import { presentTime } from '../model/time.ts';
 import { type Matched, patternsIn } from '../policy/match.ts';
 import type {
@@ -29,6 +30,7 @@ import type { IdleMemory } from './idle-memory.ts';
 import { MatchedCgroups } from './matched-cgroups.ts';
 import { Permissions } from './permissions.ts';
 import { Refusal } from './refusal.ts';
+import { takeOver } from './take-over.ts';
 import { Units } from './units.ts';
 
 export interface HostOptions extends Omit<Shared, 'hub' | 'count'> {
@@ -47,6 +49,7 @@ interface InForce {
 /** What the daemon does, for its server: one engine, and the runs in it. */
 export class DaemonHost implements Host {
   readonly #options: HostOptions;
+  readonly #shared: Shared;
   readonly #runs: HostedRuns;
   readonly #attachments: Attachments;
   readonly #matched: MatchedCgroups;
@@ -56,6 +59,8 @@ export class DaemonHost implements Host {
   #inForceNow: InForce = { loaded: null, applied: presentTime() };
   readonly #calls = { allow: 0, deny: 0, 'would-deny': 0 };
   #features: Features | null = null;
+  /** What is guarded and could not be taken over, for people. */
+  #untaken: readonly string[] = [];
   /** Null: no policy was read yet. */
   #permissions: Permissions | null = null;
 
@@ -64,6 +69,7 @@ export class DaemonHost implements Host {
     const { engine, trail, log, state } = options;
     const count = (recorded: Recorded) => this.#count(recorded);
     const shared = { engine, trail, log, count, hub: this.#hub };
+    this.#shared = shared;
     this.#runs = new HostedRuns(shared, state);
     this.#attachments = new Attachments(shared);
     const root = findCgroup2();
@@ -80,15 +86,37 @@ export class DaemonHost implements Host {
     return this.#inForceNow.loaded?.id ?? null;
   }
 
+  /** Whether nothing is guarded. */
+  get isIdle(): boolean {
+    return this.#runs.size === 0 && this.#attachments.all.length === 0 && this.#untaken.length === 0;
+  }
+
+  /** Takes over what a daemon before this one has left, and begins to guard. */
+  async begin(): Promise<void> {
+    const { engine, state } = this.#options;
+    const loaded = this.#read();
+    const [runs, attachments] = [this.#runs, this.#attachments];
+    const { taken, failed } = await takeOver({ shared: this.#shared, runs, attachments, state, loaded });
+    this.#untaken = [...failed.map(({ told }) => told), ...runsOfOtherLayouts().map(untaken)];
+    try {
+      await engine.resume(failed);
+    } catch (error) {
+      this.#options.log.error({ error: (error as Error).message }, 'names of runs that were taken over fail');
+    }
+    engine.start();
+    for (const run of taken) run.settled();
+    await this.#putInForce(loaded);
+  }
+
+  /** Stops to look for what is to be guarded. What is stays so. */
+  close(): void {
+    void this.#matched.close();
+    this.#units.close();
+  }
+
   /** Reads the policy again. */
   async reload(): Promise<void> {
-    const loaded = loadPolicyIfAny(this.#options.policy);
-    this.#permissions = await Permissions.of(loaded?.policy ?? null);
-    this.#inForceNow = { loaded, applied: presentTime() };
-    if (loaded) this.#runs.swapAll(loaded);
-    if (loaded) this.#attachments.swapAll(loaded);
-    this.#matched.replace(patternsIn(loaded?.policy ?? null));
-    this.#units.replace(loaded);
+    await this.#putInForce(this.#read());
   }
 
   /** Whether the engine does its work, for the watchdog. */
@@ -198,6 +226,19 @@ export class DaemonHost implements Host {
     );
   }
 
+  #read(): LoadedPolicy | null {
+    return loadPolicyIfAny(this.#options.policy);
+  }
+
+  async #putInForce(loaded: LoadedPolicy | null): Promise<void> {
+    this.#permissions = await Permissions.of(loaded?.policy ?? null);
+    this.#inForceNow = { loaded, applied: presentTime() };
+    if (loaded) this.#runs.swapAll(loaded);
+    if (loaded) this.#attachments.swapAll(loaded);
+    this.#matched.replace(patternsIn(loaded?.policy ?? null));
+    this.#units.replace(loaded);
+  }
+
   #lost(): Record<string, number> {
     const { engine, trail } = this.#options;
     const sum = { ...engine.lost };
@@ -223,6 +264,7 @@ export class DaemonHost implements Host {
     const lost = Object.values(this.#lost()).reduce((sum, count) => sum + count, 0);
     const { files, bytes } = waitingIn(spoolDirectories(this.#options.state));
     return [
+      ...this.#untaken,
       ...this.#matched.troubles,
       ...this.#units.troubles,
       ...(lost > 0 ? [`${lost} events are lost`] : []),
@@ -240,4 +282,8 @@ export class DaemonHost implements Host {
 
 function later(): never {
   throw new Refusal('conflict', 'later');
+}
+
+function untaken(run: string): string {
+  return `run ${run} was guarded by another version, and goes on under its last policy until it ends`;
 }

@@ -5,16 +5,19 @@ import type { AuditTrail } from '../audit/trail.ts';
 import type { Attachment as Attached } from '../guard/attachment.ts';
 import { closedTo } from '../guard/closed-sockets.ts';
 import type { Engine } from '../guard/engine.ts';
+import { FactFile, readFacts } from '../guard/fact-file.ts';
+import type { Outliving, PastPolicy } from '../guard/guarded-run.ts';
 import type { GivenCommand } from '../guard/naming.ts';
 import type { Recorded } from '../guard/recorder.ts';
 import { isAlive, type ProcessIdentity } from '../guard/registry.ts';
 import { type Finished, guardRun, type RunGuard, type Starter } from '../guard/run-guard.ts';
-import { type RunPlan, sessionPlan } from '../guard/run-plan.ts';
+import { type AskedRun, type RunPlan, sessionPlan } from '../guard/run-plan.ts';
 import { exitStatus, type FailOn, type Outcome, summarize } from '../guard/run-summary.ts';
 import { Tally } from '../guard/tally.ts';
 import { UndoList } from '../guard/undo.ts';
-import { processesIn } from '../kernel/cgroup.ts';
+import { type Cgroup, processesIn } from '../kernel/cgroup.ts';
 import { findCgroup2 } from '../kernel/mounts.ts';
+import type { AuditEvent } from '../model/event.ts';
 import type { AttachedCgroup, RunSummary } from '../model/summary.ts';
 import { formatTarget } from '../model/target.ts';
 import { presentTime } from '../model/time.ts';
@@ -22,6 +25,8 @@ import type { SeenDestinations } from '../policy/seen.ts';
 import type { Guarded, RunState, StreamMessage, Told } from './answers.ts';
 import type { Hub } from './hub.ts';
 import type { Log } from './log.ts';
+import { RunFile } from './run-file.ts';
+import { factsPath, type RunRecord } from './run-record.ts';
 
 /** What all runs of a daemon share. */
 export interface Shared {
@@ -35,13 +40,15 @@ export interface Shared {
 
 export interface HostedRunOptions {
   readonly plan: RunPlan;
+  /** What was asked of the policy, so that it can be asked anew of another one; the mode stays. */
+  readonly asked: AskedRun;
   /** The uid of who started it; null: nobody did. */
   readonly owner: number | null;
   /** The process that asked for it, and ends it; null: there is none. */
   readonly client: ProcessIdentity | null;
   readonly starter: Starter;
-  /** An existing cgroup, in place of one of its own. */
-  readonly attach?: Attached;
+  /** An existing cgroup, in place of one of its own; `target` is as what it was asked for. */
+  readonly attach?: Attached & { readonly target: string };
   /** What will run, where its files may be read with the daemon's rights; null: they may not. */
   readonly given: GivenCommand | null;
   /** The command as it was given, without its secrets. */
@@ -52,6 +59,15 @@ export interface HostedRunOptions {
   readonly syscalls: boolean;
   /** What earlier runs called, where that is asked for. */
   readonly seen: SeenDestinations | null;
+}
+
+/** What a daemon that is gone left of a run. */
+export interface LeftRun {
+  readonly record: RunRecord;
+  readonly cgroup: Cgroup;
+  readonly policies: readonly PastPolicy[];
+  /** What of it is on record. */
+  readonly events: readonly AuditEvent[];
 }
 
 /** As what a cgroup is guarded. */
@@ -71,22 +87,30 @@ const TELLING_MS = 6;
 /** One run in the daemon's engine, or an existing cgroup that is guarded as one. */
 export class HostedRun {
   readonly options: HostedRunOptions;
-  readonly started = presentTime();
+  readonly started: string;
   /** What cannot be watched here. */
   readonly unwatched: string[] = [];
   readonly #shared: Shared;
   readonly #tally: Tally;
-  readonly #began = performance.now();
+  readonly #file: RunFile;
+  readonly #left: LeftRun | null;
+  /** Events that are on record, while what is told again may be among them. */
+  #recorded: ReadonlySet<string> | null = null;
   /** As it is now: a change of policy changes it. */
   #plan: RunPlan;
   #guard: RunGuard | null = null;
   #ending: Promise<RunSummary> | null = null;
 
-  private constructor(options: HostedRunOptions, shared: Shared) {
+  private constructor(options: HostedRunOptions, shared: Shared, left: LeftRun | null = null) {
     this.options = options;
     this.#plan = options.plan;
     this.#shared = shared;
+    this.#left = left;
+    this.started = left?.record.started ?? presentTime();
+    this.#file = new RunFile(left?.record ?? null);
     this.#tally = new Tally({ staged: options.plan.staged?.id ?? null, seen: options.seen });
+    for (const event of left?.events ?? []) this.#tally.add(event, formatTarget(event));
+    if (left) this.#recorded = new Set(left.events.map(({ id }) => id));
   }
 
   /** Guards a new run, all or nothing. Throws SetupFailure. */
@@ -102,6 +126,22 @@ export class HostedRun {
     run.#recordStart();
     run.#publish({ kind: 'started', run: run.state });
     return run;
+  }
+
+  /**
+   * Goes on with a run that another daemon has left guarded. Throws SetupFailure, and RangeError where the tables have
+   * no room: then it is as it was, guarded under its last policy.
+   */
+  static async takeOver(left: LeftRun, options: HostedRunOptions, shared: Shared): Promise<HostedRun> {
+    const run = new HostedRun(options, shared, left);
+    run.#guard = await run.#setUp(new UndoList());
+    run.#recordStart();
+    return run;
+  }
+
+  /** All that was told before is told again: what comes now is new. */
+  settled(): void {
+    this.#recorded = null;
   }
 
   get id(): string {
@@ -170,6 +210,8 @@ export class HostedRun {
     const options = {
       ...sessionPlan(plan),
       ...{ leftover, starter, syscalls, limits: plan.limits },
+      ...(this.#left && !attach && { left: this.#left.cgroup }),
+      outliving: (cgroup: Cgroup, onResumed: () => void) => this.#outliving(cgroup, onResumed),
       ...(attach && { attach }),
       ...(given && { command: given }),
       onDenied: (recorded: Recorded) => this.#tellDenied(recorded),
@@ -177,6 +219,7 @@ export class HostedRun {
         told: (ticket: number) => void setTimeout(() => engine.words.told(ticket), TELLING_MS),
       }),
       onEvent: (recorded: Recorded) => {
+        if (this.#recorded?.has(recorded.event.id)) return;
         trail.record(recorded.event);
         this.#tally.add(recorded.event, formatTarget(recorded.event));
         count(recorded);
@@ -189,9 +232,23 @@ export class HostedRun {
     return await guardRun(options, closed, async () => engine, undo);
   }
 
+  /** What another process needs to go on with it, kept as it changes. */
+  #outliving(cgroup: Cgroup, onResumed: () => void): Outliving {
+    const file = this.#file.begin(this.options, cgroup, this.started);
+    const path = factsPath(this.id);
+    const facts = this.#left ? readFacts(path) : [];
+    return {
+      offset: BigInt(file.offset),
+      facts: new FactFile(path),
+      onGeneration: (generation, policy) => this.#file.put(generation, policy),
+      onResumed,
+      adopt: this.#left && { facts, policies: this.#left.policies },
+    };
+  }
+
   async #end({ status, timedOut }: RunEnd, attached?: AttachedCgroup): Promise<RunSummary> {
     const { trail, hub, log } = this.#shared;
-    const finished = (await this.#guard?.finish()) ?? NOTHING;
+    const finished = (await this.#guard?.finish()) ?? NOTHING_FINISHED;
     const own = status === null ? 0 : exitStatus({ status, timedOut }, this.options.failOn, this.#tally);
     for (const failure of finished.failures)
       log.error({ run: this.id, failure }, 'something of a run is left behind');
@@ -199,7 +256,7 @@ export class HostedRun {
     const outcome: Outcome = {
       ...{ mode: this.#plan.policy.mode, labels: this.options.labels, finished },
       exit: { command: status, acyclic: finished.guardLost ? GUARD_LOST : own },
-      durationMs: performance.now() - this.#began,
+      durationMs: Date.now() - Date.parse(this.started),
       ...(attached && { attached }),
     };
     const summary = summarize(this.#plan, this.#tally, trail, outcome);
@@ -207,6 +264,7 @@ export class HostedRun {
     await trail.flushed();
     this.#publish({ kind: 'ended', summary });
     hub.forget(this.id);
+    this.#file.remove();
     return summary;
   }
 
@@ -242,7 +300,8 @@ export class HostedRun {
   }
 }
 
-const NOTHING: Finished = {
+/** Of a run that was not guarded to its end. */
+export const NOTHING_FINISHED: Finished = {
   ...{ leftover: [], limits: null, lost: {}, lostEnds: 0, guardLost: false, failures: [] },
 };
 

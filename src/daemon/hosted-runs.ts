@@ -15,7 +15,8 @@ import type { CreateRunBody, EndRunBody } from './contract.ts';
 import type { Peer } from './host-interface.ts';
 import { type Guard, HostedRun, type Shared } from './hosted-run.ts';
 import { Refusal } from './refusal.ts';
-import { type Swappable, type SwapResult, swapEach } from './swap.ts';
+import { keepPolicy } from './run-record.ts';
+import { type SwapResult, swapEach } from './swap.ts';
 
 /** Runs in progress at once: of all, and of one user who is not root. */
 const MOST_RUNS = 1000;
@@ -27,7 +28,7 @@ const LOOK_MS = 500;
 export class HostedRuns {
   readonly #shared: Shared;
   readonly #state: string;
-  readonly #runs = new Map<string, Swappable>();
+  readonly #runs = new Map<string, HostedRun>();
   /** Runs that are being set up. */
   #coming = 0;
   #timer: NodeJS.Timeout | null = null;
@@ -39,12 +40,12 @@ export class HostedRuns {
   }
 
   get states(): RunState[] {
-    return [...this.#runs.values()].map(({ run }) => run.state);
+    return [...this.#runs.values()].map(({ state }) => state);
   }
 
   /** What is guarded, by its place in the cgroup tree. */
   get guards(): [string, Guard][] {
-    return [...this.#runs.values()].flatMap(({ run }) => run.guard);
+    return [...this.#runs.values()].flatMap(({ guard }) => guard);
   }
 
   get size(): number {
@@ -53,16 +54,16 @@ export class HostedRuns {
 
   /** Events lost of runs in progress, by cause, each run's alone. */
   get lost(): readonly Readonly<Record<string, number>>[] {
-    return [...this.#runs.values()].map(({ run }) => run.lost);
+    return [...this.#runs.values()].map(({ lost }) => lost);
   }
 
   /** Whether units that this run sets going are to be audited. */
   observesUnits(id: string): boolean {
-    return this.#runs.get(id)?.run.plan.policy.observeUnits ?? false;
+    return this.#runs.get(id)?.plan.policy.observeUnits ?? false;
   }
 
   ownerOf(id: string): number | null | undefined {
-    return this.#runs.get(id)?.run.options.owner;
+    return this.#runs.get(id)?.options.owner;
   }
 
   /**
@@ -85,9 +86,11 @@ export class HostedRuns {
     check(plan.deployment);
     const seen = body.failOn === 'new' ? await this.#seen(plan.deployment, warnings) : null;
     this.#coming += 1;
+    if (loaded) keepPolicy(loaded);
     try {
       const run = await HostedRun.begin(
         {
+          asked: { ...asked, deployment: plan.deployment, mode: plan.policy.mode },
           ...{ plan, client, starter, seen, owner: peer.uid, command: plan.mask.argv(body.command) },
           // The files it names are read only for who could read them anyway.
           given: peer.uid === 0 ? givenCommand(body) : null,
@@ -95,11 +98,7 @@ export class HostedRuns {
         },
         this.#shared,
       );
-      this.#runs.set(run.id, {
-        run,
-        asked: { ...asked, deployment: plan.deployment, mode: plan.policy.mode },
-      });
-      this.#timer ??= setInterval(() => this.#look(), LOOK_MS);
+      this.hold(run);
       return {
         ...{ id: run.id, deployment: plan.deployment, mode: plan.policy.mode, policy: plan.policyId },
         ...{ staged: plan.staged?.id ?? null, warnings, unwatched: run.unwatched },
@@ -109,14 +108,20 @@ export class HostedRuns {
     }
   }
 
+  /** Has a run among those in progress. */
+  hold(run: HostedRun): void {
+    this.#runs.set(run.id, run);
+    this.#timer ??= setInterval(() => this.#look(), LOOK_MS);
+  }
+
   /** Moves a process in, as the run's command. Throws Refusal when it is gone. */
   move(id: string, pid: number, stillSame: () => boolean): void {
-    if (!this.#held(id).run.moveIn(pid, stillSame))
+    if (!this.#held(id).moveIn(pid, stillSame))
       throw new Refusal('conflict', `process ${pid} is gone, or run ${id} has ended`);
   }
 
   async end(id: string, { status, timedOut }: EndRunBody): Promise<RunSummary> {
-    return await this.#end(this.#held(id).run, { status, timedOut });
+    return await this.#end(this.#held(id), { status, timedOut });
   }
 
   /** Puts a policy in force for every run that had one. */
@@ -146,7 +151,7 @@ export class HostedRuns {
   }
 
   #refuseMore(uid: number): void {
-    const runs = [...this.#runs.values()].filter(({ run }) => run.options.owner === uid).length;
+    const runs = [...this.#runs.values()].filter(({ options }) => options.owner === uid).length;
     if (this.#runs.size + this.#coming < MOST_RUNS && (uid === 0 || runs + this.#coming < MOST_OF_USER))
       return;
     throw new Refusal(
@@ -162,7 +167,7 @@ export class HostedRuns {
     return seen;
   }
 
-  #held(id: string): Swappable {
+  #held(id: string): HostedRun {
     const held = this.#runs.get(id);
     if (!held) throw new Refusal('not-found', `there is no run ${id} in progress`);
     return held;
@@ -182,7 +187,7 @@ export class HostedRuns {
 
   /** Runs whose client died end with their last process. */
   #look(): void {
-    for (const { run } of this.#runs.values()) {
+    for (const run of this.#runs.values()) {
       if (!run.isAbandoned) continue;
       this.#shared.log.info({ run: run.id }, 'a run whose client died has ended');
       this.#end(run, NOBODY_KNOWS).catch((error: Error) =>

@@ -1,5 +1,6 @@
 import type { PlacedCgroup } from '../guard/cgroup-watch.ts';
 import { Matcher } from '../guard/matcher.ts';
+import { isThere } from '../kernel/cgroup.ts';
 import type { Matched } from '../policy/match.ts';
 import type { Guarded } from './answers.ts';
 import { guardedAt } from './guarded.ts';
@@ -148,8 +149,11 @@ export class MatchedCgroups {
       log.info({ ...about, run: made.id, mode: made.mode }, 'a matched cgroup is guarded');
     } catch (error) {
       const { message } = error as Error;
-      // It was there for a moment: a unit that ended as it began.
-      if (held.over) return;
+      // A unit that ended as it began; the kernel's word of that may be still to come.
+      if (held.over || !isThere(cgroup)) {
+        log.warn(about, 'a matched cgroup was gone before it was guarded: what it called is not known');
+        return;
+      }
       if (held.why !== message)
         log.error({ ...about, reason: message }, 'a matched cgroup cannot be guarded');
       held.why = message;

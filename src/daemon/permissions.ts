@@ -8,6 +8,8 @@ import type { Peer } from './host-interface.ts';
 const LOOKUP_MS = 5000;
 /** Ids are looked up again when they are asked for and older than this: a group may be made after the policy. */
 const FRESH_MS = 60_000;
+/** Asked for at once: a directory that does not answer is waited for that much shorter. */
+const AT_ONCE = 16;
 
 /** Ids of users and groups by name; null: there is none of that name. */
 export type LookUp = (subject: Subject) => Promise<number | null>;
@@ -56,11 +58,14 @@ export class Permissions {
   async #look(): Promise<void> {
     this.#until = performance.now() + FRESH_MS;
     const ids = new Map<string, number | null>();
-    for (const subject of this.#subjects) {
-      const name = writtenSubject(subject);
-      const id = await this.#lookUp(subject).catch(() => this.#ids.get(name) ?? null);
-      ids.set(name, id);
-    }
+    const waiting = [...this.#subjects];
+    const work = async () => {
+      for (let subject = waiting.pop(); subject; subject = waiting.pop()) {
+        const name = writtenSubject(subject);
+        ids.set(name, await this.#lookUp(subject).catch(() => this.#ids.get(name) ?? null));
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
     this.#ids = ids;
   }
 

@@ -8,13 +8,14 @@ import { Engine } from '../guard/engine.ts';
 import { heldListeners } from '../guard/held-sockets.ts';
 import { sweep } from '../guard/sweep.ts';
 import { native } from '../kernel/native.ts';
+import { removeEnginePins } from '../kernel/pins.ts';
 import { preflight } from '../kernel/preflight.ts';
 import { loadPrograms } from '../kernel/programs.ts';
 import { hasUnixConnect } from '../kernel/unix-connect.ts';
 import { activatedSockets } from './activation.ts';
 import { DaemonHost } from './host.ts';
 import { IdleMemory } from './idle-memory.ts';
-import { holdState } from './lock.ts';
+import { holdEngine } from './lock.ts';
 import type { Log } from './log.ts';
 import type { MetricsAddress } from './metrics-port.ts';
 import { createNotifier } from './notify.ts';
@@ -49,21 +50,24 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { state, log } = options;
   preflight();
   makeDirectory(state);
-  const lock = holdState(state);
+  const lock = holdEngine();
   try {
     for (const swept of await sweep()) log.warn({ ...swept }, 'what a killed engine left was looked at');
-    const programs = await loadPrograms(['enforce', 'audit'], { syscalls: true, closes: hasUnixConnect() });
-    const sockets = activatedSockets();
-    const held = heldListeners(DNS_SOCKETS.flatMap((name) => sockets.get(name) ?? []));
-    const engine = new Engine(programs, new Clock(() => native().clocks()), held.length > 0 ? { held } : {});
-    engine.start();
     const trail = new AuditTrail({
       ...{ directory: state, limits: options.keep },
       onNotice: (notice) => tellNotice(log, notice),
     });
+    const modes = ['enforce', 'audit'] as const;
+    const programs = await loadPrograms(modes, { syscalls: true, closes: hasUnixConnect(), pinned: true });
+    const sockets = activatedSockets();
+    const held = heldListeners(DNS_SOCKETS.flatMap((name) => sockets.get(name) ?? []));
+    const engine = new Engine(programs, new Clock(() => native().clocks()), {
+      flushed: () => trail.flushed(),
+      ...(held.length > 0 && { held }),
+    });
     const memory = new IdleMemory();
     const host = new DaemonHost({ memory, engine, trail, log, state, policy: options.policy });
-    await host.reload();
+    await host.begin();
     const [control] = sockets.get('control') ?? [];
     const server = await startServer({
       ...{ host, log, metrics: options.metrics, ...(options.group !== null && { group: options.group }) },
@@ -89,6 +93,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       async stop() {
         notifier.stopping();
         await server.close();
+        host.close();
+        await engine.close();
+        // Where nothing is guarded there is nothing to be taken over.
+        if (host.isIdle) removeEnginePins();
         await trail.close();
         notifier.close();
         memory.close();

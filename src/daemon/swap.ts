@@ -1,12 +1,7 @@
 import type { LoadedPolicy } from '../guard/policy-files.ts';
-import { type AskedRun, planRun } from '../guard/run-plan.ts';
+import { planRun } from '../guard/run-plan.ts';
 import type { HostedRun } from './hosted-run.ts';
-
-/** A run and what it asked of the policy, so that it can be asked anew of another one. */
-export interface Swappable {
-  readonly run: HostedRun;
-  readonly asked: AskedRun;
-}
+import { keepPolicy } from './run-record.ts';
 
 /** What became of a change of policy. */
 export interface SwapResult {
@@ -17,13 +12,14 @@ export interface SwapResult {
 }
 
 /** Puts a policy in force for every run that had one, each in one step. A run that observes goes on observing. */
-export function swapEach(runs: Iterable<Swappable>, loaded: LoadedPolicy): SwapResult {
+export function swapEach(runs: Iterable<HostedRun>, loaded: LoadedPolicy): SwapResult {
   const failed: { id: string; reason: string }[] = [];
   let swapped = 0;
-  for (const { run, asked } of runs) {
+  keepPolicy(loaded);
+  for (const run of runs) {
     if (run.plan.policyId === null) continue;
     try {
-      if (run.swap(planRun(loaded, asked, () => {}))) swapped += 1;
+      if (run.swap(planRun(loaded, run.options.asked, () => {}))) swapped += 1;
       else failed.push({ id: run.id, reason: 'the tables of the kernel have no room for it' });
     } catch (error) {
       failed.push({ id: run.id, reason: (error as Error).message });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { delegateAt, socketsOf } from './delegates.ts';
+import { DELEGATES } from '../model/delegate.ts';
+import { delegateAt, namedDelegateAt, socketsOf, spellings } from './delegates.ts';
 
 test.each([
   ['/run/nscd/socket', 'nscd'],
@@ -16,6 +17,10 @@ test.each([
   ['@/tmp/dbus-x', 'dbus'],
   ['/run/systemd/private', 'systemd'],
   ['/var/run/docker.sock', 'docker'],
+  ['/home/alice/.docker/run/docker.sock', 'docker'],
+  ['/run/user/1000/podman/podman.sock', 'podman'],
+  ['/run/k3s/containerd/containerd.sock', 'containerd'],
+  ['/run/ssh-unix-local/socket', 'sshd'],
   ['/run/mysqld/mysqld.sock', null],
 ])('behind %s is %s', (path, name) => expect(delegateAt(path)?.name ?? null).toBe(name));
 
@@ -27,3 +32,18 @@ test('where a delegate listens is told by every spelling, and is known by each',
     expect(socketsOf(name).map((path) => delegateAt(path)?.name)).toEqual(socketsOf(name).map(() => name));
   }
 });
+
+test('those that policy speaks of are known by each of their sockets, but for those without one of a fixed name', () => {
+  const names = Object.keys(DELEGATES);
+  const without = names.filter((name) => socketsOf(name).length === 0);
+  expect(without).toEqual(['cron', 'ssh-master', 'ssh-agent']);
+  for (const name of names) for (const path of socketsOf(name)) expect(namedDelegateAt(path)).toBe(name);
+  expect(namedDelegateAt('/run/nscd/socket')).toBeNull();
+});
+
+test.each([
+  ['/run/docker.sock', ['/run/docker.sock', '/var/run/docker.sock']],
+  ['/var/run/docker.sock', ['/run/docker.sock', '/var/run/docker.sock']],
+  ['/srv/docker.sock', ['/srv/docker.sock']],
+  ['@/tmp/dbus-x', ['@/tmp/dbus-x']],
+])('%s is spelled %j', (path, expected) => expect(spellings(path)).toEqual(expected));

@@ -94,6 +94,12 @@ export function delegateAt(path: string): Delegate | null {
   return DELEGATES.find((known) => pathsOf(known).includes(path) || known.socket?.test(path)) ?? null;
 }
 
+/** Who is behind a UNIX socket, where policy speaks of him. */
+export function namedDelegateAt(path: string): DelegateName | null {
+  const name = delegateAt(path)?.name ?? '';
+  return isNamed(name) ? name : null;
+}
+
 /** Whether policy speaks of a delegate. */
 export function isNamed(name: string): name is DelegateName {
   return name in NAMED;

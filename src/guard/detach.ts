@@ -29,7 +29,7 @@ export async function detach(which: Attached): Promise<RunEntry[]> {
 }
 
 async function choose({ id, service, target }: Attached): Promise<RunEntry[]> {
-  const all = readEntries().filter(({ attached }) => attached !== undefined);
+  const all = readEntries().filter(({ attached, hosted }) => attached !== undefined && !hosted);
   const prefix = id?.toUpperCase();
   const cgroup = target && (await resolveTarget(target));
   const found = all.filter((entry) =>

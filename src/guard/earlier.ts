@@ -3,18 +3,23 @@ import type { Past } from '../model/past.ts';
 import { SeenDestinations } from '../policy/seen.ts';
 import { ownAddresses } from './own-addresses.ts';
 
-/** What earlier runs of a deployment called; null where there is no earlier run. Throws AuditFailure or ReportFailure. */
+/**
+ * What runs of a deployment called, other than `except`; null where there is none. Throws AuditFailure or
+ * ReportFailure.
+ */
 export async function destinationsSeen(
   past: Past,
   deployment: string | null,
+  except: string | null = null,
 ): Promise<SeenDestinations | null> {
   const query = { run: null, deployment, since: null };
   const seen = new SeenDestinations(ownAddresses());
   let runs = 0;
   try {
-    for await (const run of past.runs(query)) if (run.deployment === deployment) runs++;
+    for await (const run of past.runs(query)) if (run.deployment === deployment && run.run !== except) runs++;
     for await (const event of past.events(query))
-      if (event.attached === undefined && event.deployment === deployment) seen.add(event);
+      if (event.attached === undefined && event.deployment === deployment && event.run !== except)
+        seen.add(event);
   } catch (error) {
     if (!(error instanceof AuditFailure) || error.code !== 'no-store') throw error;
   }

@@ -38,6 +38,8 @@ export interface EngineRun {
   recall(note: unknown): void;
   /** What another process must know of it beside the records, as JSON can hold it. */
   recollection(): unknown;
+  /** All was told again that there was. */
+  resumed(): void;
   /** Records what began before that time, CLOCK_MONOTONIC nanoseconds, as it is known by now. */
   settle(before: bigint): void;
 }
@@ -76,10 +78,14 @@ export class Engine {
   /** How many runs there have been. */
   #added = 0;
   readonly #keeper: Keeper | null;
+  /** Runs that are guarded, and not this engine's. */
+  #others: readonly Pick<EngineRun, 'run' | 'level'>[] = [];
   /** Numbers that an earlier engine gave out. */
   readonly #before: Numbers;
   /** Runs of an earlier engine are guarded that are not added yet. */
   #adopting: boolean;
+  /** Name servers of runs that wait for `resume`; null: nobody waits. */
+  #deferred: (readonly Address[] | null)[] | null;
   /** When what is told again was first told. */
   #then: number | null = null;
   #collecting: NodeJS.Timeout | null = null;
@@ -102,6 +108,7 @@ export class Engine {
       places: this.words.latest('places'),
     };
     this.#adopting = programs.adopted;
+    this.#deferred = flushed ? [] : null;
     this.#keeper = flushed
       ? new Keeper({ map: programs.map('journal'), now: this.now, runs: () => this.#runs.values(), flushed })
       : null;
@@ -116,11 +123,18 @@ export class Engine {
   /** CLOCK_MONOTONIC, milliseconds; while records are told again, when they were first. */
   readonly now = (): number => this.#then ?? Number(process.hrtime.bigint()) / 1e6;
 
+  /** Takes a run out that another process is to take over: in the kernel it goes on. */
+  leave(run: EngineRun): void {
+    this.#runs.delete(run.run);
+  }
+
   /**
    * Every run that can be taken over is added: what an earlier process had in its hands is told again, to each. Then
    * records are read from where it left off. What comes of it is recorded under the ids it had.
+   * Rejects with SetupFailure `dns-proxy`; all else is done then. `others`: runs that cannot be taken over, and go on as they are; what is there of any other run is removed.
    */
-  resume(): void {
+  async resume(others: readonly Pick<EngineRun, 'run' | 'level'>[] = []): Promise<void> {
+    this.#others = others;
     this.stream.resume((entry) => {
       this.#then = entry.time;
       if (entry.kind === 'note') this.#recall(entry.bytes);
@@ -128,8 +142,14 @@ export class Engine {
     this.#then = null;
     this.#adopting = false;
     this.#tellRuns();
+    for (const run of this.#runs.values()) run.resumed();
     this.programs.settle();
     this.#collecting = setTimeout(() => this.#collect(), PAST_MS).unref();
+    const deferred = this.#deferred ?? [];
+    this.#deferred = null;
+    const failures: unknown[] = [];
+    for (const addresses of deferred) await this.startDns(addresses).catch((error) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
   }
 
   /** Whether records are told again that an earlier process may have told. */
@@ -155,7 +175,8 @@ export class Engine {
 
   /** What nothing reads any more: programs that had looked a policy up have long returned. */
   #collect(): void {
-    clearLeft(this.programs, this.#before, new Set(this.#runs.keys()));
+    const others = new Set(this.#others.map(({ run }) => run));
+    clearLeft(this.programs, this.#before, { own: new Set(this.#runs.keys()), others });
   }
 
   /** A number that no fact of any run has. */
@@ -197,11 +218,12 @@ export class Engine {
 
   /** Until all are added, runs of an earlier engine are where it said. */
   #tellRuns(): void {
-    const levels = [...this.#runs.values()].map(({ level }) => level);
+    const runs = [...this.#runs.values(), ...this.#others];
+    const levels = runs.map(({ level }) => level);
     this.words.setLevels(this.#adopting ? [...levels, ...this.words.levels] : levels);
     if (this.#adopting) return;
-    const [only, ...others] = this.#runs.keys();
-    this.words.setRun(only !== undefined && others.length === 0 ? only : 0n);
+    const [only, ...more] = runs;
+    this.words.setRun(only && more.length === 0 ? only.run : 0n);
   }
 
   /** Watches how system calls return, for as long as a run wants it. False: this host has no tracefs for that. */
@@ -225,9 +247,13 @@ export class Engine {
 
   /**
    * Starts the DNS proxy, where it is not started yet, for a run that asks these servers; null: those of resolv.conf.
-   * Rejects with SetupFailure `dns-proxy`.
+   * Rejects with SetupFailure `dns-proxy`. Before `resume` it waits for that: who asks is not known yet.
    */
   async startDns(addresses: readonly Address[] | null): Promise<void> {
+    if (this.#deferred) {
+      this.#deferred.push(addresses);
+      return;
+    }
     try {
       const servers = serversAt(addresses) ?? parseResolvConf(readFileSync(RESOLV_CONF, 'utf8')).servers;
       if (this.#proxy) {

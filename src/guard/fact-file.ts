@@ -9,8 +9,18 @@ import type { Address } from '../model/address.ts';
 export type FactChange =
   | { readonly do: 'add'; address: Address; fact: number; chains: readonly string[]; end: number | null }
   | { readonly do: 'drop'; address: Address; fact: number; chains: readonly string[] }
-  /** One that is out of force and may still be meant by a record. */
-  | { readonly do: 'past'; fact: number; chains: readonly string[] };
+  /**
+   * One that is out of force since `at` (CLOCK_MONOTONIC milliseconds) and may still be meant by a record: the first
+   * `count` chains of an address, or, where the address has others by now, these.
+   */
+  | {
+      readonly do: 'past';
+      fact: number;
+      at: number;
+      address: Address | null;
+      count: number;
+      chains: readonly string[];
+    };
 
 /** A file is written anew when it has this much more than then, and four times as much. */
 const SLACK_BYTES = 256 << 10;

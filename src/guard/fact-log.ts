@@ -52,17 +52,17 @@ export class FactLog {
     return id;
   }
 
-  /** Puts a fact back that another process made: these chains, as they are now. */
-  restore(id: number, chains: ReadonlyMap<ChainText, number>): void {
-    this.#facts.set(id, { chains, count: chains.size });
+  /** Puts a fact back that another process made: the first of these chains. */
+  restore(id: number, chains: ReadonlyMap<ChainText, number>, count: number = chains.size): void {
+    this.#facts.set(id, { chains, count });
   }
 
-  /** Facts out of force that are still kept, with their chains. */
-  get past(): Iterable<[number, ChainText[]]> {
-    return [...this.#retired.keys()].flatMap((id) => {
+  /** Facts out of force that are still kept, and since when. */
+  *past(): Generator<Snapshot & { readonly id: number; readonly at: number }> {
+    for (const [id, { at }] of this.#retired) {
       const fact = this.#facts.get(id);
-      return fact ? [[id, [...fact.chains.keys()].slice(0, fact.count)] as [number, ChainText[]]] : [];
-    });
+      if (fact) yield { id, at, ...fact };
+    }
   }
 
   /**

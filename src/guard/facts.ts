@@ -173,11 +173,19 @@ export class Facts {
 
   /** What is known, as changes from nothing. */
   *changes(): Generator<FactChange> {
-    for (const [fact, chains] of this.#log.past) yield { do: 'past', fact, chains };
+    const past = Map.groupBy(this.#log.past(), ({ chains }) => chains);
     for (const { address, fact, chains } of this.#leases.values()) {
-      for (const [end, of] of Map.groupBy(chains, ([, until]) => until))
-        yield { do: 'add', address, fact: 0, chains: of.map(([text]) => text), end: finite(end) };
+      // In their order: facts count on it.
+      for (const [text, end] of chains)
+        yield { do: 'add', address, fact: 0, chains: [text], end: finite(end) };
+      for (const { id, at, count } of past.get(chains) ?? [])
+        yield { do: 'past', fact: id, at, address, count, chains: [] };
+      past.delete(chains);
       yield { do: 'add', address, fact, chains: [], end: null };
+    }
+    for (const { id, at, count, chains } of [...past.values()].flat()) {
+      const texts = [...chains.keys()].slice(0, count);
+      yield { do: 'past', fact: id, at, address: null, count, chains: texts };
     }
   }
 
@@ -370,8 +378,10 @@ export class Facts {
 
   #redo(change: FactChange, now: number): void {
     if (change.do === 'past') {
-      this.#log.restore(change.fact, new Map(change.chains.map((text) => [text, 0])));
-      this.#log.retire(change.fact, now);
+      const lease = change.address === null ? null : this.#leases.get(change.address);
+      const chains = lease?.chains ?? new Map(change.chains.map((text) => [text, 0]));
+      this.#log.restore(change.fact, chains, change.count);
+      this.#log.retire(change.fact, change.at);
       return;
     }
     const { address, fact, chains } = change;

@@ -55,6 +55,8 @@ export interface Outliving {
   readonly facts: FactFile;
   /** Called before a policy is put in force under a generation. */
   onGeneration(generation: number, policyId: string | null): void;
+  /** Called when what the process before it had in its hands was told again. */
+  onResumed?(): void;
   /** What the process before it left; null: the run begins. */
   readonly adopt: {
     readonly facts: Iterable<FactChange>;
@@ -280,6 +282,15 @@ export class GuardedRun implements EngineRun {
 
   recollection(): RunNote {
     return { do: 'processes', lives: this.#options.processes.snapshot() };
+  }
+
+  /** Keeps what is known of processes otherwise than by a record. */
+  noteProcesses(): void {
+    this.#engine.note(this.run, this.recollection());
+  }
+
+  resumed(): void {
+    this.#options.outliving?.onResumed?.();
   }
 
   settle(before: bigint): void {

@@ -1,7 +1,6 @@
 import type { BpfMap } from '../kernel/binding.ts';
 import { Journal } from '../kernel/journal.ts';
 import type { Keeping } from '../kernel/stream.ts';
-import type { EngineRun } from './engine.ts';
 
 /** How long a half of the journal that is full waits, so that most of what it holds has come to its end. */
 const REST_MS = 10_000;
@@ -10,11 +9,18 @@ const MOST_RECOLLECTED = 1 << 20;
 /** A lookup's note is far shorter; one that is not is not kept. */
 const MOST_NOTED = 64 << 10;
 
+/** What is asked of a run (EngineRun). */
+interface KeptRun {
+  readonly run: bigint;
+  recollection(): unknown;
+  settle(before: bigint): void;
+}
+
 /** Keeps what an engine reads until all that came of it is on disk: whoever takes its runs over reads it again. */
 export class Keeper implements Keeping {
   readonly journal: Journal;
   readonly now: () => number;
-  readonly #runs: () => Iterable<EngineRun>;
+  readonly #runs: () => Iterable<KeptRun>;
   readonly #flushed: () => Promise<boolean>;
   /** When the half that grows was begun. */
   #turned = 0;
@@ -23,7 +29,7 @@ export class Keeper implements Keeping {
   constructor(options: {
     map: BpfMap;
     now: () => number;
-    runs: () => Iterable<EngineRun>;
+    runs: () => Iterable<KeptRun>;
     /** Resolves when what was recorded so far is on disk; false: that cannot be said. */
     flushed: () => Promise<boolean>;
   }) {

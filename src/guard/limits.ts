@@ -52,6 +52,12 @@ export async function imposeLimits({
   }
 }
 
+/** The limits of a run that has them already, by another process. */
+export function keepLimits({ id, origin, cgroup, limits }: LimitedRun): ImposedLimits {
+  const set = setLimits(cgroup, limits);
+  return { read: set.read, lift: () => liftLimits(id, origin.path, cgroup.path) };
+}
+
 /**
  * Undoes what limits of a run changed in the cgroup it was started from. The root goes on passing controllers on,
  * as every systemd has it: others may have come to rely on them, and it holds processes all the same.

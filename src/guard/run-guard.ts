@@ -10,10 +10,10 @@ import { ClosedSockets, type SocketToClose } from './closed-sockets.ts';
 import { Dependencies } from './dependency.ts';
 import type { Engine } from './engine.ts';
 import { findProcess } from './found-process.ts';
-import { GuardedRun } from './guarded-run.ts';
+import { GuardedRun, type Outliving } from './guarded-run.ts';
 import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
 import { kill, release, removeWhenEmpty } from './leftover.ts';
-import { imposeLimits } from './limits.ts';
+import { imposeLimits, keepLimits } from './limits.ts';
 import { LiveEntry } from './live-entry.ts';
 import type { GivenCommand } from './naming.ts';
 import { ProcessTable } from './processes.ts';
@@ -44,6 +44,10 @@ export interface RunGuardOptions {
   readonly starter: Starter;
   /** An existing cgroup, which is left as it is; without, the run has one of its own. */
   readonly attach?: Attachment;
+  /** The run's own cgroup, where an earlier process made it and is gone; without, it is made. */
+  readonly left?: Cgroup;
+  /** What lets another process take it over; without, it ends with this one. */
+  readonly outliving?: (cgroup: Cgroup, onResumed: () => void) => Outliving;
   /** What is going to run, so that what it names can be read before; without, that is not known. */
   readonly command?: GivenCommand;
   /** Takes secrets out of command lines and names; without, those that are known by themselves. */
@@ -119,6 +123,7 @@ export async function guardRun(
   const entry = new LiveEntry({
     ...{ id, cgroup: attach?.cgroup.path ?? `${origin.path}/acyclic-${id}`, origin: origin.path },
     ...{ leftover: options.leftover, deployment: options.deployment, mode: policy.mode },
+    hosted: options.outliving !== undefined,
     ...{ policy: options.policyId, argv: options.command ? mask.argv(options.command.argv) : null },
     ...(attach && {
       attached: {
@@ -128,20 +133,23 @@ export async function guardRun(
     }),
   });
   undo.add('run entry', () => entry.remove());
-  const cgroup = attach?.cgroup ?? createCgroup(origin, `acyclic-${id}`);
+  const cgroup = attach?.cgroup ?? options.left ?? createCgroup(origin, `acyclic-${id}`);
   if (!attach)
     undo.add('cgroup', async () => {
       if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
     });
   // Before any child is started that would be in the way in the cgroup this process leaves.
   const { limits = NO_LIMITS } = options;
-  const limited = await imposeLimits({ id, origin, cgroup, limits, mover });
+  const limiting = { id, origin, cgroup, limits, mover };
+  const limited = options.left ? keepLimits(limiting) : await imposeLimits(limiting);
   undo.add('limits', () => limited.lift());
   const engine = await engineFor();
   const processes = new ProcessTable(engine.clock, mask);
   const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
   undo.add('dependencies', () => dependencies.close());
-  const residents = attach && new Residents(attach.cgroup, processes, dependencies);
+  // In a run that is taken over, who began while nobody looked.
+  const residents = attach || options.left ? new Residents(cgroup, processes, dependencies) : null;
+  const adoptAll = () => residents?.adoptAll(cgroup.path);
   const sockets = new ClosedSockets(engine.programs.map('closed_sockets'), cgroup.id, closed);
   undo.add('closed sockets', () => sockets.clear());
   const { host, deployment, policyId, policyElsewhere, staged, leases = LEASE_SETTINGS } = options;
@@ -149,7 +157,8 @@ export async function guardRun(
     ...{ cgroup, policy, policyElsewhere, policyId, staged, processes, dependencies, mask, leases },
     sockets,
     common: { host, run: id, deployment, ...(attach?.service == null ? {} : { attached: attach.service }) },
-    admit: (record) => residents?.admit(record) ?? true,
+    ...(options.outliving && { outliving: options.outliving(cgroup, adoptAll) }),
+    admit: (record) => (attach ? (residents?.admit(record) ?? true) : true),
     syscalls: options.syscalls,
     onDenied: options.onDenied,
     ...(options.told && { told: options.told }),
@@ -164,7 +173,7 @@ export async function guardRun(
   const needs = { modes: [policy.mode], closes: policy.mode === 'enforce' && engine.programs.closes };
   const attachment = engine.programs.attach(cgroup, id, needs);
   undo.add('programs', () => attachment.detach());
-  residents?.adoptAll(cgroup.path);
+  if (!options.left) adoptAll();
   const watch = watchGuard({
     intact: () => attachment.intact() && engine.programs.intact(),
     onLost: options.onLost,
@@ -202,6 +211,7 @@ export async function guardRun(
       const { start: time, parent, uid, comm } = found;
       // Nobody saw it forked, since that was elsewhere.
       processes.apply({ type: 'fork', time, pid, parent, uid, comm });
+      run.noteProcesses();
       entry.commandStarted(pid);
       return true;
     },

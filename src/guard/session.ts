@@ -30,6 +30,8 @@ export async function startSession(options: SessionOptions): Promise<RunGuard> {
       engine.start();
       return engine;
     };
+    if (options.policy.observeUnits)
+      options.onUnwatched('units that the run sets going (`observe_units`), which is for the daemon to do');
     return await guardRun({ ...options, starter }, closed, engineFor, undo);
   } catch (error) {
     await undo.run();

@@ -21,16 +21,18 @@ export interface Swept {
 
 /**
  * Clears what killed engines left: cgroup, pins, entry. A run whose command lives is left as it is, guarded
- * by its pinned programs, unless its guard is to be taken off (`all`); once the command has ended, what remains is
- * released or killed as the run asked. Runs whose cgroups cannot be seen from here are left alone: nobody can tell
- * whether they are empty. Throws SetupFailure `no-cgroup2`.
+ * by its pinned programs, and what a daemon guarded is left to the next daemon, unless all guards are to be taken off
+ * (`all`); once the command has ended, what remains is released or killed as the run asked. Runs whose cgroups cannot be
+ * seen from here are left alone: nobody can tell whether they are empty. Throws SetupFailure `no-cgroup2`.
  */
 export async function sweep(which: 'ended' | 'all' = 'ended'): Promise<Swept[]> {
   const visible = `${findCgroup2()}/`;
   const swept: Swept[] = [];
-  for (const entry of readEntries())
+  for (const entry of readEntries()) {
+    if (entry.hosted && which === 'ended') continue;
     if (entry.cgroup.startsWith(visible) && !isAlive(entry.engine))
       swept.push(await clear(entry, which === 'all'));
+  }
   return swept;
 }
 
@@ -41,6 +43,7 @@ export async function sweep(which: 'ended' | 'all' = 'ended'): Promise<Swept[]> 
 export function standingOf(entry: RunEntry): 'engine' | 'guarded' | 'ended' | null {
   if (isAlive(entry.engine)) return 'engine';
   if (!existsSync(entry.origin)) return null;
+  if (entry.hosted) return existsSync(entry.cgroup) ? 'guarded' : 'ended';
   return goesOn(entry, processesIn(entry.cgroup)) ? 'guarded' : 'ended';
 }
 

@@ -14,22 +14,25 @@ export interface Numbers {
 const MOST = 1 << 20;
 
 /**
- * Removes what an engine that is gone had in the tables and no run stands on any more. `runs`: those that were taken
- * over, which have tables of their own now. Those that were not stay as they are.
+ * Removes what an engine that is gone had in the tables and no run stands on any more. Those that were taken over, `own`,
+ * have tables of their own now; those that were not, `others`, stay as they are; any other run is over.
  */
-export function clearLeft(programs: Pick<Programs, 'map'>, before: Numbers, runs: ReadonlySet<bigint>): void {
-  const states = keysOf(programs, 'runs').map((key) => ({
-    run: key.readBigUInt64LE(),
-    generation: native()
-      .mapLookup(programs.map('runs'), key)
-      ?.readUInt32LE(layout.runState.generation.offset),
-  }));
-  const others = states.filter(({ run }) => !runs.has(run));
-  const stay = new Set(others.map(({ generation }) => generation));
+export function clearLeft(
+  programs: Pick<Programs, 'map'>,
+  before: Numbers,
+  { own, others }: { own: ReadonlySet<bigint>; others: ReadonlySet<bigint> },
+): void {
+  const runs = programs.map('runs');
+  const stay = new Set<number>();
+  for (const key of keysOf(programs, 'runs')) {
+    const run = key.readBigUInt64LE();
+    const state = native().mapLookup(runs, key);
+    if (others.has(run) && state) stay.add(state.readUInt32LE(layout.runState.generation.offset));
+    else if (!own.has(run)) native().mapDelete(runs, key);
+  }
   const isPast = (generation: number) => generation <= before.generations && !stay.has(generation);
-  const shared = others.length > 0;
-  const known = new Set(states.map(({ run }) => run));
-  const ofNone = (key: Buffer) => !known.has(key.readBigUInt64LE());
+  const shared = others.size > 0;
+  const ofNone = (key: Buffer) => !own.has(key.readBigUInt64LE()) && !others.has(key.readBigUInt64LE());
   const remove = (name: string, isLeft: (key: Buffer) => boolean) => {
     const left = keysOf(programs, name).filter(isLeft);
     native().mapDeleteBatch(programs.map(name), Buffer.concat(left), left.length);

@@ -22,9 +22,10 @@ export function readLosses(map: BpfMap): Record<string, number> {
   return losses;
 }
 
-/** Counts of a run begin; without this they are not kept for it. */
+/** Counts of a run begin, or go on; without this they are not kept for it. */
 export function openLosses(map: BpfMap, run: bigint): void {
-  native().mapUpdate(map, runKey(run), Buffer.alloc(layout.runLosses.size));
+  const key = runKey(run);
+  if (!native().mapLookup(map, key)) native().mapUpdate(map, key, Buffer.alloc(layout.runLosses.size));
 }
 
 export function closeLosses(map: BpfMap, run: bigint): void {

@@ -40,7 +40,11 @@ export function checkPrivileges(): void {
   const missing = NEEDED_CAPABILITIES.filter(({ bit }) => ((effective >> bit) & 1n) === 0n);
   const lacks = `this process lacks ${missing.map(({ name }) => name).join(', ')}`;
   if (missing.length > 0 && process.geteuid?.() !== 0)
-    throw new SetupFailure('not-root', `guarding needs root: ${lacks}`, 'run it with sudo');
+    throw new SetupFailure(
+      'not-root',
+      `guarding needs root: ${lacks}`,
+      'run it with sudo, or start the daemon: systemctl start acyclic',
+    );
   if (missing.length > 0)
     throw new SetupFailure(
       'no-capability',

@@ -54,8 +54,10 @@ export const GUARD_PROBES: readonly Probe[] = [
     minimum: '6.7',
     remedy: 'boot a newer kernel, or have names asked by `dns` alone',
     look: () => {
-      if (hasUnixConnect()) return 'those of resolvers outside a run can be closed to it';
-      throw new Error('those of resolvers outside a run cannot be closed to it, so enforce refuses them');
+      if (hasUnixConnect()) return 'those of resolvers and delegates outside a run can be closed to it';
+      throw new Error(
+        'those of resolvers and delegates outside a run cannot be closed to it, so enforce refuses them',
+      );
     },
   }),
   probe({

@@ -45,6 +45,7 @@ const SYSCALL_PROGRAMS = ['connect', 'sendto', 'sendmsg', 'sendmmsg', 'socket'].
 
 /** What an engine that outlives its process keeps of records it has read; others need none. */
 const JOURNAL = 'journal';
+const JOURNAL_PAGES = 4096;
 
 /** 2 million connections. */
 const MAX_WALK_BYTES = 64 << 20;
@@ -104,12 +105,12 @@ interface PinnedPrograms extends AttachedPrograms {
 /**
  * Loads the object, on another thread, with what runs of these modes need. `closes`: with the program that closes UNIX
  * sockets, which not every kernel takes. `pinned`: maps and links outlive this process, and are those of an earlier one
- * where it left any; there is one such engine on a host. Rejects with SetupFailure `no-object` or
+ * where it left any; there is one such engine on a host. `journalPages`: for tests that cannot fill the product's. Rejects with SetupFailure `no-object` or
  * `load-refused` with the verifier's cause.
  */
 export async function loadPrograms(
   modes: readonly Mode[],
-  { syscalls = false, closes = false, pinned = false } = {},
+  { syscalls = false, closes = false, pinned = false, journalPages = JOURNAL_PAGES } = {},
 ): Promise<Programs> {
   if (!existsSync(OBJECT_PATH))
     throw new SetupFailure('no-object', `the eBPF object ${OBJECT_PATH} is missing`, 'build it: make build');
@@ -121,7 +122,7 @@ export async function loadPrograms(
     ...(reads ? [MESSAGE_PROGRAM.name] : []),
     ...(syscalls ? SYSCALL_PROGRAMS : []),
   ];
-  const object = await load(names, pins);
+  const object = await load(names, pins, pinned ? journalPages : 1);
   const maps = new Map<string, BpfMap>();
   const openMap = (name: string) => {
     const map = maps.get(name) ?? native().mapOpen(object, name);
@@ -244,14 +245,18 @@ function attachPinned(
   return { intact: () => links.every((link) => native().linkAttached(link)), detach, leave };
 }
 
-async function load(wanted: readonly string[], pins: EnginePins | null): Promise<BpfObject> {
+async function load(
+  wanted: readonly string[],
+  pins: EnginePins | null,
+  journalPages: number,
+): Promise<BpfObject> {
   const object = native().objectOpen(OBJECT_PATH);
   try {
     const optional = [...CGROUP_PROGRAMS, CLOSING_PROGRAM, MESSAGE_PROGRAM].map(({ name }) => name);
     for (const name of [...optional, ...SYSCALL_PROGRAMS])
       if (!wanted.includes(name)) native().objectSetAutoload(object, name, false);
-    if (pins) pins.reuse(object);
-    else native().objectSetMaxEntries(object, JOURNAL, 1);
+    native().objectSetMaxEntries(object, JOURNAL, journalPages);
+    pins?.reuse(object);
     await native().objectLoad(object);
     return object;
   } catch (error) {

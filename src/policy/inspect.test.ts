@@ -31,7 +31,7 @@ describe('policy check warns, at the line, of', () => {
     ['nothing, where there is nothing', deployment('allow: [{ service: mirror }]'), []],
     [
       'cgroups that two deployments match',
-      'services: { a: { hosts: [a.b] }, b: { hosts: [b.b] } }\ndeployments:\n  a: { match: { units: ["d-*.service", "e.service"], slices: [d.slice] } }\n  b:\n    match:\n      units: [f.service, "*-x.service"]\n      cgroups: [/system.slice/e.service, /x]',
+      'services: { a: { hosts: [a.b] }, b: { hosts: [b.b] } }\ndeployments:\n  a: { match: { units: ["d-*.service", "e.service"], slices: [d.slice] } }\n  b:\n    match:\n      units: [f.service, "*-x.service"]\n      cgroups: [/system.slice/e.service, /docker/e.service]',
       ['7 match-overlap', '8 match-overlap'],
     ],
     [

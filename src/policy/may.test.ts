@@ -110,6 +110,8 @@ test.each([
   ['EXAMPLE\\domain admins', 'EXAMPLE\\domain admins'],
   ['ops@example.com', 'ops@example.com'],
   ['host$', 'host$'],
+  ['Domänen-Admins', 'Domänen-Admins'],
+  ['3rd-line', '3rd-line'],
   ['a', 'a'],
 ])('%j is read, and written %j', (text, written) => {
   expect(writtenSubject(readSubject(text) as Parameters<typeof writtenSubject>[0])).toBe(written);

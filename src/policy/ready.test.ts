@@ -10,7 +10,7 @@ services:
   mysql: {}
   github: { hosts: [github.com], depends_on: [mysql] }
 deployments:
-  mysql: { mode: audit, default: allow, allow: [{ host: a.example }], audit: [{ host: b.example }] }
+  mysql: { mode: audit, default: allow, allow: [{ host: a.example }], audit: [{ host: b.example }], delegate: { docker: deny } }
 `;
 
 function check(events: readonly AuditEvent[], runs: readonly string[], lost: Record<string, number> = {}) {
@@ -20,6 +20,8 @@ function check(events: readonly AuditEvent[], runs: readonly string[], lost: Rec
     policy: compile(policy, { ...none, deployment: 'mysql', default: 'deny', mode: 'enforce' }),
     target: ({ destination }) => destination?.names[0] ?? destination?.address ?? '',
     wanted: 2,
+    delegateAt: (path) =>
+      path === '/run/docker.sock' ? 'docker' : path === '/run/podman.sock' ? 'podman' : null,
   });
   for (const run of runs) readiness.addRun({ run, deployment: 'mysql', time: '', lost });
   for (const event of events) readiness.add(event);
@@ -48,6 +50,22 @@ test('a destination that a rule denies is decided on, and told', () => {
   expect(ready).toBe(true);
   expect(denied).toMatchObject([
     { destination: 'github.com', decision: { cycle: ['mysql', 'github', 'mysql'] } },
+  ]);
+});
+
+test('work for a delegate that will be denied is told', () => {
+  const handed = (path: string): AuditEvent => ({
+    ...called(path),
+    kind: 'exec-outside',
+    verdict: 'would-deny',
+  });
+  const { ready, denied } = check(['/run/docker.sock', '/run/podman.sock', '/run/other.sock'].map(handed), [
+    'r1',
+    'r2',
+  ]);
+  expect(ready).toBe(true);
+  expect(denied).toMatchObject([
+    { destination: '/run/docker.sock', decision: { rule: { kind: 'deny', source: 'p.yaml:6' } } },
   ]);
 });
 

@@ -1,3 +1,4 @@
+import type { DelegateName } from '../model/delegate.ts';
 import type { AuditEvent } from '../model/event.ts';
 import type { PastRun } from '../model/past.ts';
 import type { CompiledPolicy } from './compile.ts';
@@ -32,6 +33,7 @@ export class ReadinessCheck {
   readonly #policy: CompiledPolicy;
   readonly #target: (event: AuditEvent) => string;
   readonly #wanted: number;
+  readonly #delegateAt: (path: string) => DelegateName | null;
   readonly #runs = new Set<string>();
   readonly #incomplete: string[] = [];
   readonly #calls = new Map<string, { first: DecidedCalls; count: number; runs: Set<string> }>();
@@ -42,10 +44,13 @@ export class ReadinessCheck {
     /** A destination as messages have it. */
     target: (event: AuditEvent) => string;
     wanted: number;
+    /** Who takes work at a UNIX socket. */
+    delegateAt: (path: string) => DelegateName | null;
   }) {
     this.#policy = options.policy;
     this.#target = options.target;
     this.#wanted = options.wanted;
+    this.#delegateAt = options.delegateAt;
   }
 
   addRun({ run, lost }: PastRun): void {
@@ -54,9 +59,8 @@ export class ReadinessCheck {
   }
 
   add(event: AuditEvent): void {
-    const question = questionOf(event);
-    if (!question) return;
-    const decision = judgeQuestion(this.#policy, question);
+    const decision = this.#judge(event);
+    if (!decision) return;
     const { rule, answer } = decision;
     if (answer !== 'deny' || (rule.kind === 'default' && isExempt(event))) return;
     const destination = this.#target(event);
@@ -67,6 +71,18 @@ export class ReadinessCheck {
       count: (same?.count ?? 0) + event.count,
       runs: (same?.runs ?? new Set()).add(event.run),
     });
+  }
+
+  /** Null: it is nothing that could be denied. */
+  #judge(event: AuditEvent): Decision | null {
+    const question = questionOf(event);
+    if (question) return judgeQuestion(this.#policy, question);
+    const path = event.kind === 'exec-outside' ? event.destination?.names[0] : undefined;
+    const delegate = path === undefined ? null : this.#delegateAt(path);
+    const said = delegate === null ? undefined : this.#policy.delegates.get(delegate);
+    return said?.answer === 'deny'
+      ? { verdict: 'deny', answer: 'deny', rule: said.rule, service: null, cycle: null }
+      : null;
   }
 
   result(): Readiness {

@@ -7,19 +7,20 @@ import type { PolicyFile } from './schema.ts';
 export const NO_ROLES: Roles = { run: null, apply: null, entries: null, attach: null, breakGlass: null };
 
 /** Names of users and groups as useradd(8) makes them, and as directories do: `DOMAIN\admins`, `ops@example.com`. */
-const NAME = /^[A-Za-z_][A-Za-z0-9_.@\\ -]{0,254}[A-Za-z0-9_$]$|^[A-Za-z_]$/;
+const NAME = /^[\p{L}\p{N}_](?:[\p{L}\p{N}_.@\\ -]{0,254}[\p{L}\p{N}_$])?$/u;
+const NUMBER = /^\d+$/;
 
 /** Reads a group, `ops` or `group:ops`, or a user, `user:alice`. */
 export function readSubject(text: string): Subject | Fault {
   const [, kind = 'group', name = ''] = /^(?:(user|group):)?(.*)$/s.exec(text) ?? [];
-  if (NAME.test(name)) return { kind: kind as Subject['kind'], name };
-  if (/^\d+$/.test(name))
+  if (NUMBER.test(name))
     return fault('bad-role', `\`${text}\` is a number: name the ${kind}, as getent ${databaseOf(kind)} does`);
+  if (NAME.test(name)) return { kind: kind as Subject['kind'], name };
   const meant = name.trim().replace(/^[%@+]+/, '');
   return fault(
     'bad-role',
     `\`${text}\` names nobody: write a group, \`ops\`, or a user, \`user:alice\``,
-    NAME.test(meant) ? `${kind === 'user' ? 'user:' : ''}${meant}` : null,
+    NAME.test(meant) && !NUMBER.test(meant) ? `${kind === 'user' ? 'user:' : ''}${meant}` : null,
   );
 }
 

@@ -68,6 +68,7 @@ const run = new GuardedRun(engine, {
     dependencies,
     mask: createMask(),
     leases: LEASE_SETTINGS,
+    sockets: null,
     syscalls: false,
   },
   common: { host: 'test', run: runId, deployment: 'd' },
@@ -90,7 +91,7 @@ const run = new GuardedRun(engine, {
 });
 engine.add(run);
 await engine.startDns(policy.policy.dns.servers);
-engine.resume();
+await engine.resume();
 engine.start();
 const attachment = programs.attach(cgroup, runId, { modes: ['enforce'], closes: false });
 if (left) new Residents(cgroup, processes, dependencies).adoptAll(path);

@@ -48,6 +48,14 @@ udp = held(socket.AF_INET, '127.86.0.1', 0, socket.SOCK_DGRAM)
 tcp = held(socket.AF_INET, '127.86.0.1', udp.getsockname()[1], socket.SOCK_STREAM)
 command = sys.argv[2:] + [str(udp.fileno()), str(tcp.fileno())]
 host = start(command, (udp, tcp))
+
+
+def give_up(*_):
+    host.kill()
+    os._exit(1)
+
+
+signal.signal(signal.SIGTERM, give_up)
 print('up', flush=True)
 sys.stdin.readline()
 for _ in range(int(sys.argv[1])):

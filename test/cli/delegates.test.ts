@@ -246,6 +246,11 @@ describe('work that is not denied', () => {
     expect(ran.events.at(-1)).toMatchObject({ denials: 0, would_deny: 2 });
   });
 
+  test('and what it sets going is left to the daemon, which is said', () => {
+    const ran = handOn(policyOf('{}', 'observe_units: true'), ['/run/docker.sock']);
+    expect(ran.stderr).toMatch(/acyclic: not watched: units that the run sets going/);
+  });
+
   test('is denied in word alone in audit mode', () => {
     const ran = handOn(policyOf('{ docker: deny }'), ['/run/docker.sock'], ['/run/docker.sock'], ['--audit']);
     expect(ran.calls).toEqual(['/run/docker.sock open']);

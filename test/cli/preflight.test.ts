@@ -80,7 +80,14 @@ test.each([
   const tree = mkdtempSync(join(tmpdir(), 'acyclic-tree-'));
   try {
     mkdirSync(join(tree, 'build'));
-    for (const part of ['bin', 'build/cli', 'build/acyclic.node', 'build/acyclic.bpf.o'])
+    const parts = [
+      'bin',
+      'build/cli',
+      'build/acyclic.node',
+      'build/acyclic-process.node',
+      'build/acyclic.bpf.o',
+    ];
+    for (const part of parts)
       if (part !== `build/${absent}`) cpSync(join(root, part), join(tree, part), { recursive: true });
     symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'));
     const mark = join(tree, 'started');

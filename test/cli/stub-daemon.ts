@@ -18,7 +18,8 @@ export interface StubDaemon {
   close(): Promise<void>;
 }
 
-export async function openStub(): Promise<StubDaemon> {
+/** `degraded`: what it says is wrong with it. */
+export async function openStub(degraded: readonly string[] = []): Promise<StubDaemon> {
   const directory = makeDirectory();
   const socket = join(directory, 'socket');
   const runs = join(directory, 'runs');
@@ -28,7 +29,7 @@ export async function openStub(): Promise<StubDaemon> {
     say: async (say) => served?.tell({ say }),
     fault: async (fault) => served?.tell({ fault }),
     async start() {
-      served = await serve({ path: socket, runs });
+      served = await serve({ path: socket, runs, degraded });
     },
     async kill() {
       const child = served?.process;

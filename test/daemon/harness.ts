@@ -33,6 +33,8 @@ export interface ServeOptions {
   readonly well?: boolean;
   /** A file that keeps runs: each has a cgroup, and outlives the server. */
   readonly runs?: string;
+  /** What a host with `runs` says is wrong with it. */
+  readonly degraded?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** What starts the program, as `systemd-socket-activate` does. */
   readonly launcher?: readonly string[];

@@ -1,7 +1,7 @@
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createLog } from '../../src/daemon/log.ts';
+import type { Log } from '../../src/daemon/log.ts';
 import { type Guard, MatchedCgroups } from '../../src/daemon/matched-cgroups.ts';
 import { createCgroup, ownCgroup, removeCgroup } from '../../src/kernel/cgroup.ts';
 import { patternsIn } from '../../src/policy/match.ts';
@@ -15,16 +15,23 @@ let told: string[];
 /** What guards wait for, and why one cannot be had. */
 let gate: Promise<void>;
 let fault: string | null;
+let logged: string[];
 let made = 0;
+
+const note = (what: object, message: string) => {
+  logged.push(`${message} ${JSON.stringify(what)}`);
+};
+const log: Log = { debug: note, info: note, warn: note, error: note, close: async () => {} };
 
 beforeEach(() => {
   root = createCgroup(ownCgroup(), `acyclic-matched-${process.pid}-${made++}`).path;
   told = [];
+  logged = [];
   gate = Promise.resolve();
   fault = null;
   matched = new MatchedCgroups({
     ...{ root, own: '/elsewhere', rescanMs: 1_000_000, retryMs: 20 },
-    log: createLog({ level: 'error' }),
+    log,
     others: () => new Map([['/run', { run: 'other', deployment: 'mysql', mode: 'audit' }]]),
     async guard({ place }, { deployment }): Promise<Guard> {
       told.push(`asks ${place}`);
@@ -89,6 +96,24 @@ test('one that cannot be guarded is tried again, and why is told', async () => {
   fault = null;
   await until(() => isGuarded(X), 'it to be guarded');
   expect([matched.guarded(X).why, matched.troubles]).toEqual([null, []]);
+});
+
+test('one that is gone before it is guarded is not tried again', async () => {
+  let open = () => {};
+  gate = new Promise((resolve) => {
+    open = resolve;
+  });
+  fault = 'it was removed meanwhile';
+  make(X);
+  await until(() => told.includes(`asks ${X}`), 'it to be matched');
+  remove(X);
+  open();
+  await until(
+    () => logged.some((line) => line.includes('was gone before it was guarded')),
+    'that to be told',
+  );
+  expect([matched.troubles, matched.guarded(X).why]).toEqual([[], null]);
+  expect(told).toEqual([`asks ${X}`]);
 });
 
 test('one that the policy matches no more is released, also where its guard was under way', async () => {

@@ -1,12 +1,13 @@
 /**
  * The API's server with a host that holds no kernel, for tests of what is between the socket and the host.
- * usage: server-program.ts OPTIONS, as JSON: {listen, group, metrics, bounds, well, runs}. Says `ready` on standard
+ * usage: server-program.ts OPTIONS, as JSON: {listen, group, metrics, bounds, well, runs, degraded}. Says `ready` on standard
  * output once it listens. A line `N BYTES UID` on standard input has the host say so many messages of that user's run.
  * With `runs`, a file, runs have cgroups, and outlive this program; lines are then JSON: {say: MESSAGE} or {fault}.
  */
 import { createInterface } from 'node:readline';
+import { ulid } from 'ulid';
 import { activatedSockets } from '../../src/daemon/activation.ts';
-import type { Entry, RunState, StreamMessage } from '../../src/daemon/answers.ts';
+import type { Attachment, Entry, RunState, StreamMessage } from '../../src/daemon/answers.ts';
 import { BOUNDS } from '../../src/daemon/bounds.ts';
 import { guardedAt } from '../../src/daemon/guarded.ts';
 import type { Host, HostMessage } from '../../src/daemon/host-interface.ts';
@@ -14,6 +15,7 @@ import { createLog } from '../../src/daemon/log.ts';
 import { readMetricsAddress } from '../../src/daemon/metrics-port.ts';
 import { createNotifier } from '../../src/daemon/notify.ts';
 import { startServer } from '../../src/daemon/server.ts';
+import { presentTime } from '../../src/model/time.ts';
 import { patternsIn } from '../../src/policy/match.ts';
 import { parsePolicy } from '../../src/policy/parse.ts';
 import { RUN, sampleEvent } from './sample.ts';
@@ -128,8 +130,30 @@ const host: Host = {
   },
 };
 
+const attached: Attachment[] = [];
+const { status } = host;
 if (stub)
   Object.assign(host, {
+    may: () => true,
+    status: async () => ({
+      ...(await status()),
+      ...{ version: '9.9.9', started: presentTime(), runs: stub.states, attachments: attached },
+      degraded: options.degraded ?? [],
+    }),
+    createAttachment(_, { target, deployment, mode }) {
+      const { kind, ...named } = target;
+      const one: Attachment = {
+        ...{ id: ulid(), target: `${kind}:${Object.values(named)[0]}`, cgroup: '/stub', deployment },
+        ...{ policy: '3f9c2a1', mode: mode ?? 'enforce', since: presentTime() },
+        ...{ established: ['curl[7] → 192.0.2.7:443/tcp'], calls: 3, denials: 1 },
+      };
+      attached.push(one);
+      return one;
+    },
+    attachments: () => attached,
+    removeAttachment(_, id) {
+      attached.splice(0, attached.length, ...attached.filter((one) => one.id !== id));
+    },
     ownerOf: (id) => stub.ownerOf(id),
     runs: () => stub.states,
     createRun: (peer, body) => stub.create(peer, body),

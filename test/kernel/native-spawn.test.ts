@@ -82,6 +82,44 @@ test('what cannot be executed is told with its errno and stage, and leaves no ch
   );
 });
 
+test('a held child executes nothing until it is released, and takes no signal before', async () => {
+  const mark = join(work, 'held');
+  const { path } = places.cgroup();
+  const child = native.spawnHeld(command(['/bin/sh', '-c', `cat /proc/self/cgroup > ${mark}`]));
+  native.pidfdSendSignal(child.pidfd, SIGCONT);
+  writeFileSync(join(path, 'cgroup.procs'), String(child.pid));
+  expect({ state: native.waitChild(child.pid), ran: existsSync(mark) }).toEqual({ state: null, ran: false });
+  native.spawnRelease(child);
+  expect(await ended(native, child)).toEqual({ state: 'exited', value: 0 });
+  expect(readFileSync(mark, 'utf8')).toContain(`/${path.split('/').at(-1)}\n`);
+  const signaled = native.spawnHeld(command(['/bin/true']));
+  native.pidfdSendSignal(signaled.pidfd, SIGTERM);
+  native.spawnRelease(signaled);
+  expect(await ended(native, signaled)).toEqual({ state: 'signaled', value: SIGTERM });
+});
+
+test('a held child that is given up is gone, and one that cannot be executed is told as ever', () => {
+  const mark = join(work, 'abandoned');
+  const child = native.spawnHeld(command(['/usr/bin/touch', mark]));
+  native.spawnAbandon(child);
+  expect(existsSync(`/proc/${child.pid}`)).toBe(false);
+  expect(existsSync(mark)).toBe(false);
+  native.closeFd(child.pidfd);
+  const missing = native.spawnHeld(command(['/nonexistent']));
+  expect(thrownBy(() => native.spawnRelease(missing))).toMatchObject({ code: 'ENOENT', stage: 'exec' });
+  expect(existsSync(`/proc/${missing.pid}`)).toBe(false);
+  native.closeFd(missing.pidfd);
+});
+
+test('a file that is no program is one for sh where it may be', async () => {
+  const script = join(work, 'for-sh');
+  const file = join(work, 'of-sh');
+  writeFileSync(script, `echo "$0 $1" > ${file}`);
+  chmodSync(script, 0o755);
+  await ended(native, native.spawn({ ...command([script]), scriptArgs: ['sh', script, 'x'] }));
+  expect(readFileSync(file, 'utf8')).toBe(`${script} x\n`);
+});
+
 function isZombie(pid: string): boolean {
   return existsSync(`/proc/${pid}/stat`) && readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
 }

