@@ -116,7 +116,7 @@ describe.skipIf(kernel === null)(`under systemd${unless}`, () => {
 
   test('a unit that the policy matches is guarded from its first process on', () => {
     expect(of('matched')).toMatch(/^\/bin\/bash: connect: Operation not permitted\n/m);
-    const [attached] = JSON.parse(of('matched').trim().split('\n').at(-1) ?? '').attachments;
+    const [attached] = JSON.parse(of('matched').trim().split('\n').at(-1) ?? '');
     expect(attached).toMatchObject({ deployment: 'mysql', mode: 'enforce' });
   });
 
@@ -133,16 +133,21 @@ describe.skipIf(kernel === null)(`under systemd${unless}`, () => {
   const GUARDED = /^0::\/system\.slice\/lifecycle\.service\/acyclic-\w{26}\n/m;
   const DENIED = /^bash: connect: Operation not permitted\n/m;
 
-  test('killed, it is back by itself; what is asked meanwhile waits, and a run stays guarded', () => {
+  const ENDED =
+    /^ended 1\nacyclic: guarding mysql[\s\S]*^acyclic: run \w{26} · 1 call to 1 destination · 1 denied · exit 1 /m;
+
+  test('killed, it is back by itself; what is asked meanwhile waits, and a run goes on guarded', () => {
     expect(of('killed')).toMatch(/^DNS taken\n[\s\S]*^acyclic_up 1\nback\n/m);
     expect(of('killed')).toMatch(GUARDED);
     expect(of('killed')).toMatch(DENIED);
+    expect(of('killed')).toMatch(ENDED);
   });
 
-  test('an upgrade restarts it on the same sockets, and runs in progress stay guarded', () => {
+  test('an upgrade restarts it on the same sockets, and runs in progress go on guarded', () => {
     expect(of('upgraded')).toMatch(/^restarted\nsame socket\n/m);
     expect(of('upgraded')).toMatch(GUARDED);
     expect(of('upgraded')).toMatch(DENIED);
+    expect(of('upgraded')).toMatch(ENDED);
     // The one that guards itself.
     expect(of('upgraded')).toMatch(/denied bash\[\d+\] → 192\.0\.2\.7:443\/tcp[\s\S]*run 1\n/);
     expect(of('upgraded')).toMatch(/"kind":"summary".*"denials":1/);
