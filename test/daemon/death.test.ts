@@ -87,6 +87,7 @@ test(`a daemon that is killed ${DEATHS} times: not one verdict is wrong, and eac
   })[];
   const summary = lines.at(-1);
   const lost = Object.values(summary?.lost ?? {}).reduce((sum: number, count) => sum + Number(count), 0);
+  expect(summary?.lost).toEqual({});
   expect([(summary?.calls ?? 0) + lost, summary?.denials]).toEqual([calls, seen['127.2.0.7 EPERM']]);
   const events = await eventsOf(summary?.run ?? '');
   expect(new Set(events.map(({ id }) => id)).size).toBe(events.length);
