@@ -60,7 +60,7 @@ export interface RunEnd {
 
 const GUARD_LOST = 125;
 /** A denial is with the client by then, and on its terminal: who was denied goes on, and tells it in its own way. */
-const TELLING_MS = 6;
+const TELLING_MS = 10;
 
 /** One run in the daemon's engine, or an existing cgroup that is guarded as one. */
 export class HostedRun {

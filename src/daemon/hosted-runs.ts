@@ -11,6 +11,7 @@ import { formatProblem } from '../policy/problem.ts';
 import type { SeenDestinations } from '../policy/seen.ts';
 import type { CreatedRun, RunState } from './answers.ts';
 import { readAsked, refuseLoosening, requireEnforce } from './asked-run.ts';
+import { recordBrokenGlass } from './break-glass.ts';
 import type { CreateRunBody, EndRunBody } from './contract.ts';
 import type { Peer } from './host-interface.ts';
 import { type Guard, HostedRun, type Shared } from './hosted-run.ts';
@@ -99,6 +100,7 @@ export class HostedRuns {
         this.#shared,
       );
       this.hold(run);
+      if (body.breakGlass !== null) await recordBrokenGlass(this.#shared, peer, plan, body);
       return {
         ...{ id: run.id, deployment: plan.deployment, mode: plan.policy.mode, policy: plan.policyId },
         ...{ staged: plan.staged?.id ?? null, warnings, unwatched: run.unwatched },
