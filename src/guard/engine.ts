@@ -243,11 +243,12 @@ export class Engine {
   unwatchSyscalls(run: string): void {
     if (!this.#watching.delete(run) || this.#watching.size > 0) return;
     // One that nobody takes over has its pins by run, and they go with it.
-    if (!this.#keeper) return this.programs.unwatchSyscalls();
-    this.#lingering = setTimeout(() => {
-      this.#lingering = null;
-      this.programs.unwatchSyscalls();
-    }, LINGER_MS).unref();
+    if (!this.#keeper) this.programs.unwatchSyscalls();
+    else
+      this.#lingering = setTimeout(() => {
+        this.#lingering = null;
+        this.programs.unwatchSyscalls();
+      }, LINGER_MS).unref();
   }
 
   /** Begins to guard; nothing is turned to the DNS proxy before there is one. */
