@@ -147,6 +147,8 @@ export class Engine {
     this.#tellRuns();
     for (const run of this.#runs.values()) run.resumed();
     this.programs.settle();
+    // An earlier engine may have let them linger.
+    if (this.#watching.size === 0) this.programs.unwatchSyscalls();
     this.#collecting = setTimeout(() => this.#collect(), PAST_MS).unref();
     const deferred = this.#deferred ?? [];
     this.#deferred = null;
