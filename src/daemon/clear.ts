@@ -26,8 +26,12 @@ export async function clearGuards(): Promise<Swept[]> {
   }
 }
 
-/** In a chroot what is pinned may be of runs that are on file outside. */
+/** In a chroot what is pinned may be of runs that are on file outside; who cannot tell takes it for one. */
 function isWholeHost(): boolean {
-  const [first, own] = ['/proc/1/root/', '/'].map((path) => statSync(path, { throwIfNoEntry: false }));
-  return first !== undefined && first.dev === own?.dev && first.ino === own.ino;
+  try {
+    const [first, own] = [statSync('/proc/1/root/'), statSync('/')];
+    return first.dev === own.dev && first.ino === own.ino;
+  } catch {
+    return false;
+  }
 }

@@ -90,6 +90,14 @@ acyclic run -p /policy.yaml -- bash -c '${CALL}'; echo "guarded $?"`);
     expect(system.run('acyclic run true').said).toContain('observing · audit · no policy');
   });
 
+  test('without a policy the daemon serves', () => {
+    const { said } = system.run(`acyclic daemon >/tmp/log 2>&1 & daemon=$!
+for try in $(seq 200); do grep -qs 'guards and serves' /tmp/log && break; sleep 0.1; done
+kill $daemon; wait $daemon; echo "ended $?"; cat /tmp/log; acyclic daemon --clear; echo "cleared $?"`);
+    expect(said).toMatch(/^ended 0\n/);
+    expect(said).toMatch(/"policy":null,"message":"the daemon guards and serves"\}\n(\{.*\n)*cleared 0\n/);
+  });
+
   test('the group, the directories and the units are there', () => {
     const { said } = system.run(`getent group acyclic; systemd-tmpfiles --create acyclic.conf
 stat -c '%n %A %U %G' /run/acyclic /var/lib/acyclic; cd /etc/systemd/system && ls *.wants/acyclic*`);
