@@ -8,7 +8,7 @@ import { Client } from '../../src/daemon/client.ts';
 import { remains, until } from '../cli/harness.ts';
 import { startEcho } from '../cli/residents.ts';
 import { MEMBER } from './harness.ts';
-import { type Hosted, openHost } from './host.ts';
+import { type Hosted, openHost, untilIdle } from './host.ts';
 import { openProxy } from './proxy.ts';
 
 let hosted: Hosted;
@@ -23,6 +23,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   echo.kill();
+  await untilIdle(hosted);
   await hosted.close();
   expect(remains()).toEqual([]);
 });
