@@ -24,6 +24,7 @@ import type { Guarded, RunState, StreamMessage, Told } from './answers.ts';
 import type { HostedRunOptions } from './hosted-options.ts';
 import type { Hub } from './hub.ts';
 import type { Log } from './log.ts';
+import type { Guards } from './nesting.ts';
 import { RunFile } from './run-file.ts';
 import { factsPath, type RunRecord } from './run-record.ts';
 
@@ -33,6 +34,8 @@ export interface Shared {
   readonly trail: AuditTrail;
   readonly hub: Hub;
   readonly log: Log;
+  /** What is guarded now. */
+  readonly guards: () => Guards;
   /** Live entries, as they are now. */
   readonly live: () => readonly LiveEntry[];
   /** Every event of every run. */

@@ -15,6 +15,7 @@ import { recordBrokenGlass } from './break-glass.ts';
 import type { CreateRunBody, EndRunBody } from './contract.ts';
 import type { Peer } from './host-interface.ts';
 import { type Guard, HostedRun, type Shared } from './hosted-run.ts';
+import { refuseInner } from './nesting.ts';
 import { Refusal } from './refusal.ts';
 import { keepPolicy } from './run-record.ts';
 import { type SwapResult, swapEach } from './swap.ts';
@@ -78,7 +79,9 @@ export class HostedRuns {
     { present, check }: { present: () => void; check: (deployment: string | null) => void },
   ): Promise<CreatedRun> {
     this.#refuseMore(peer.uid);
-    const starter = { pid: peer.pid, cgroup: cgroupAt(findCgroup2(), cgroupOf(peer.pid)) };
+    const place = cgroupOf(peer.pid);
+    const starter = { pid: peer.pid, cgroup: cgroupAt(findCgroup2(), place) };
+    refuseInner(place, this.#shared.guards());
     const client = identify(peer.pid);
     present();
     const warnings: string[] = [];
