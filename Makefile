@@ -1,5 +1,5 @@
 # Acyclic's front door. From nothing, on Debian or Ubuntu: `sudo make demo`, `sudo make test`.
-.PHONY: help setup setup-build setup-bench build demo test check fuzz bench clean
+.PHONY: help setup setup-build setup-bench setup-deb build deb demo test check fuzz bench clean
 .DELETE_ON_ERROR:
 # One apt, one npm and one kernel: targets run one after another.
 .NOTPARALLEL:
@@ -15,6 +15,7 @@ help:
 	@echo 'sudo make demo    see it work, in a sandbox'
 	@echo 'sudo make test    every gate and every test'
 	@echo 'make build        ./bin/acyclic'
+	@echo 'make deb          a Debian package, in build/deb'
 	@echo 'make check        format, lint, types, layers, dead code, unit tests'
 	@echo 'make fuzz         two million broken inputs for each decoder; FUZZ_RUNS=N for more'
 	@echo 'make bench        what a guarded call costs'
@@ -30,7 +31,13 @@ setup-build:
 setup-bench:
 	@packaging/setup.sh bench
 
+setup-deb:
+	@packaging/setup.sh deb
+
 build: setup-build $(addon) $(program)
+
+deb: setup-deb build
+	@$(node) packaging/deb.ts
 
 demo: build
 	@bin/acyclic demo

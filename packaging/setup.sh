@@ -1,13 +1,14 @@
 #!/bin/sh
 # Installs the Debian packages that are missing; without root, prints the one command that does.
-# usage: packaging/setup.sh build|test|bench    (test and bench need those of build too)
+# usage: packaging/setup.sh build|deb|test|bench    (all need those of build, and test those of deb, too)
 set -eu
 list=$(dirname "$0")/debian-packages
 case ${1-} in
 build) needs='build' ;;
-test) needs='build|test' ;;
+deb) needs='build|deb' ;;
+test) needs='build|deb|test' ;;
 bench) needs='build|bench' ;;
-*) echo "usage: $0 build|test|bench" >&2; exit 2 ;;
+*) echo "usage: $0 build|deb|test|bench" >&2; exit 2 ;;
 esac
 
 wanted=$(sed -nE "s/^($needs) ([^ ]+).*/\2/p" "$list")

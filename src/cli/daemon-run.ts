@@ -40,11 +40,19 @@ export async function runThroughDaemon(options: RunOptions, socket: string): Pro
     return await run(options, new Client(socket), output);
   } catch (error) {
     if (!(error instanceof ClientFailure || error instanceof DaemonAnswer)) throw error;
-    if (options.breakGlass === null || isRefusal(error)) throw withWayOut(error);
-    output.say('error', ['acyclic: the glass is broken, and the daemon is not to be had', error.message]);
+    if (isNested(error))
+      output.say('info', [`acyclic: guarded by this process, beside the daemon: ${error.message}`]);
+    else if (options.breakGlass === null || isRefusal(error)) throw withWayOut(error);
+    else
+      output.say('error', ['acyclic: the glass is broken, and the daemon is not to be had', error.message]);
   }
   const { guardCommand } = await import('./guarded.ts');
   return await guardCommand(options, null);
+}
+
+/** A run in another one of the daemon: root guards it by itself besides, so that both are in force. */
+function isNested(error: ClientFailure | DaemonAnswer): boolean {
+  return error instanceof DaemonAnswer && error.code === 'nested' && process.geteuid?.() === 0;
 }
 
 /** Who may break the glass is said by policy: a refusal is no outage. */

@@ -30,7 +30,6 @@ describe('readRunOptions', () => {
     expect(read('true')).toEqual({
       policy: null,
       deployment: null,
-      socket: null,
       mode: null,
       requireEnforce: false,
       allow: [],
@@ -42,6 +41,7 @@ describe('readRunOptions', () => {
       leftover: 'release',
       report: null,
       state: null,
+      socket: null,
       json: false,
       quiet: false,
       failOn: 'never',
@@ -57,11 +57,10 @@ describe('readRunOptions', () => {
     const args =
       '-p a.yaml -d mysql --enforce --require enforce --allow a.com --allow b.com --deny service:x --default deny';
     const more =
-      '--label team=db --label ref=a=b --cpu 250% --memory 1.5GiB --tasks 512 --timeout 10m --leftover kill --report out --state st --json --quiet --fail-on cycle';
+      '--label team=db --label ref=a=b --cpu 250% --memory 1.5GiB --tasks 512 --timeout 10m --leftover kill --report out --state st --socket s --json --quiet --fail-on cycle';
     expect(read(...args.split(' '), ...more.split(' '), '--allow-inherited', 'sh', '-c', 'x')).toEqual({
       policy: 'a.yaml',
       deployment: 'mysql',
-      socket: null,
       mode: 'enforce',
       requireEnforce: true,
       allow: ['a.com', 'b.com'],
@@ -73,6 +72,7 @@ describe('readRunOptions', () => {
       leftover: 'kill',
       report: 'out',
       state: 'st',
+      socket: 's',
       json: true,
       quiet: true,
       failOn: 'cycle',

@@ -134,6 +134,7 @@ export function tellSwept(output: Output, { id, state, processes, attached }: Sw
   const said = {
     cleared: `cleared what ${what} ${id} left when Acyclic was killed${pids ? `; it left running: ${pids}` : ''}`,
     guarded: `${what} ${id} lost Acyclic and goes on under its last policy, without names: ${pids}${lift}`,
+    unguarded: `${what} ${id} goes on without a guard${pids ? `: ${pids}` : ''}`,
     stuck: `${what} ${id} lost Acyclic, and its cgroup cannot be cleared: ${pids}`,
   }[state];
   output.say(state === 'cleared' ? 'info' : 'warning', [`acyclic: ${said}`]);

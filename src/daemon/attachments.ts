@@ -3,6 +3,7 @@ import type { LoadedPolicy } from '../guard/policy-files.ts';
 import { type AskedRun, planRun } from '../guard/run-plan.ts';
 import { resolveTarget } from '../guard/target.ts';
 import { type Cgroup, isThere, ownCgroup } from '../kernel/cgroup.ts';
+import { findCgroup2 } from '../kernel/mounts.ts';
 import { NO_LIMITS } from '../model/limits.ts';
 import type { AttachedCgroup, EstablishedConnection } from '../model/summary.ts';
 import { formatEstablished } from '../model/target.ts';
@@ -10,6 +11,7 @@ import type { Mode } from '../model/verdict.ts';
 import type { Attachment } from './answers.ts';
 import type { CreateAttachmentBody } from './contract.ts';
 import { type Guard, HostedRun, type Shared } from './hosted-run.ts';
+import { refuseNested } from './nesting.ts';
 import { Refusal } from './refusal.ts';
 import { keepPolicy } from './run-record.ts';
 import { type SwapResult, swapEach } from './swap.ts';
@@ -153,6 +155,7 @@ export class Attachments {
         `${cgroup.path} is guarded already${same ? `, as attachment ${same.run.id}` : ''}`,
         'end that one first: acyclic detach',
       );
+    refuseNested(cgroup.path.slice(findCgroup2().length), this.#shared.guards());
     if (this.#held.size + this.#coming.size >= MOST_ATTACHED)
       throw new Refusal(
         'conflict',

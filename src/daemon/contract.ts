@@ -149,6 +149,7 @@ export type ApiErrorCode =
   | 'conflict'
   | 'too-large'
   | 'loosens'
+  | 'nested'
   | 'busy'
   | 'slow'
   | 'internal';

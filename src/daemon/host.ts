@@ -53,7 +53,7 @@ import { whoOf } from './who.ts';
 /** What the trail has of no run: of the daemon itself. */
 const OF_NO_RUN = { host: hostname(), run: ulid() };
 
-export interface HostOptions extends Omit<Shared, 'hub' | 'count' | 'live'> {
+export interface HostOptions extends Omit<Shared, 'hub' | 'count' | 'live' | 'guards'> {
   readonly memory: IdleMemory;
   /** The state directory. */
   readonly state: string;
@@ -95,7 +95,8 @@ export class DaemonHost implements Host {
       ...{ ...common, policy: () => this.#keeper.loaded, change: () => void this.#swap(this.#keeper.loaded) },
     });
     const live = () => this.#entries.live();
-    const shared = { engine, trail, log, count, live, hub: this.#hub };
+    const guards = () => new Map([...this.#runs.guards, ...this.#attachments.guards]);
+    const shared = { engine, trail, log, count, live, guards, hub: this.#hub };
     this.#shared = shared;
     this.#runs = new HostedRuns(shared, state);
     this.#attachments = new Attachments(shared);
@@ -104,7 +105,7 @@ export class DaemonHost implements Host {
       ...{ root, own: ownCgroup().path.slice(root.length), log },
       guard: (cgroup, by) => this.#guardMatched(cgroup, by),
       release: (id) => this.#attachments.remove(id),
-      others: () => new Map([...this.#runs.guards, ...this.#attachments.guards]),
+      others: guards,
     });
     this.#units = new Units(this.#attachments, log);
   }

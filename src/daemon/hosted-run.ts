@@ -24,6 +24,7 @@ import type { Guarded, RunState, StreamMessage, Told } from './answers.ts';
 import type { HostedRunOptions } from './hosted-options.ts';
 import type { Hub } from './hub.ts';
 import type { Log } from './log.ts';
+import type { Guards } from './nesting.ts';
 import { RunFile } from './run-file.ts';
 import { factsPath, type RunRecord } from './run-record.ts';
 
@@ -33,6 +34,8 @@ export interface Shared {
   readonly trail: AuditTrail;
   readonly hub: Hub;
   readonly log: Log;
+  /** What is guarded now. */
+  readonly guards: () => Guards;
   /** Live entries, as they are now. */
   readonly live: () => readonly LiveEntry[];
   /** Every event of every run. */
@@ -60,7 +63,7 @@ export interface RunEnd {
 
 const GUARD_LOST = 125;
 /** A denial is with the client by then, and on its terminal: who was denied goes on, and tells it in its own way. */
-const TELLING_MS = 6;
+const TELLING_MS = 10;
 
 /** One run in the daemon's engine, or an existing cgroup that is guarded as one. */
 export class HostedRun {

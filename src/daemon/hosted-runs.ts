@@ -11,9 +11,11 @@ import { formatProblem } from '../policy/problem.ts';
 import type { SeenDestinations } from '../policy/seen.ts';
 import type { CreatedRun, RunState } from './answers.ts';
 import { readAsked, refuseLoosening, requireEnforce } from './asked-run.ts';
+import { recordBrokenGlass } from './break-glass.ts';
 import type { CreateRunBody, EndRunBody } from './contract.ts';
 import type { Peer } from './host-interface.ts';
 import { type Guard, HostedRun, type Shared } from './hosted-run.ts';
+import { refuseInner } from './nesting.ts';
 import { Refusal } from './refusal.ts';
 import { keepPolicy } from './run-record.ts';
 import { type SwapResult, swapEach } from './swap.ts';
@@ -77,7 +79,9 @@ export class HostedRuns {
     { present, check }: { present: () => void; check: (deployment: string | null) => void },
   ): Promise<CreatedRun> {
     this.#refuseMore(peer.uid);
-    const starter = { pid: peer.pid, cgroup: cgroupAt(findCgroup2(), cgroupOf(peer.pid)) };
+    const place = cgroupOf(peer.pid);
+    const starter = { pid: peer.pid, cgroup: cgroupAt(findCgroup2(), place) };
+    refuseInner(place, this.#shared.guards());
     const client = identify(peer.pid);
     present();
     const warnings: string[] = [];
@@ -99,6 +103,7 @@ export class HostedRuns {
         this.#shared,
       );
       this.hold(run);
+      if (body.breakGlass !== null) await recordBrokenGlass(this.#shared, peer, plan, body);
       return {
         ...{ id: run.id, deployment: plan.deployment, mode: plan.policy.mode, policy: plan.policyId },
         ...{ staged: plan.staged?.id ?? null, warnings, unwatched: run.unwatched },

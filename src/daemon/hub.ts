@@ -25,13 +25,17 @@ export class Hub {
     this.#kept.delete(run);
   }
 
-  /** From after the message `after` of that run, as far as it is kept; and what comes from now on. */
+  /**
+   * From after the message `after` of that run, or all that is kept where it is not known; and what comes from now on.
+   * The order is that in which events are over, which is not that of their ids.
+   */
   subscribe(
     { run, after }: { readonly run: string | null; readonly after: string | null },
     deliver: (message: HostMessage) => void,
   ): () => void {
-    const kept = (run !== null && this.#kept.get(run)) || [];
-    for (const message of kept) if (after !== null && (message.id ?? '') > after) deliver(message);
+    const kept = (run !== null && after !== null && this.#kept.get(run)) || [];
+    const from = kept.findLastIndex(({ id }) => id === after) + 1;
+    for (const message of kept.slice(from)) deliver(message);
     const reader = { run, deliver };
     this.#readers.add(reader);
     return () => this.#readers.delete(reader);

@@ -8,6 +8,7 @@ const STATUS = {
   'not-found': 404,
   method: 405,
   conflict: 409,
+  nested: 409,
   'too-large': 413,
   busy: 429,
   internal: 500,

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { LoadedPolicy } from '../guard/policy-files.ts';
 
 /** What a daemon must know of a run to go on with it, in memory as the guard is: neither outlives the host. Root's alone. */
-const HOSTED = '/run/acyclic/hosted';
+export const HOSTED = '/run/acyclic/hosted';
 const POLICIES = join(HOSTED, 'policies');
 
 const process = z.object({ pid: z.int().positive(), start: z.string() });

@@ -1,5 +1,4 @@
-import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync } from 'node:fs';
 import type { Limits as Retention } from '../audit/retention.ts';
 import { makeDirectory } from '../audit/state-directory.ts';
 import { AuditTrail } from '../audit/trail.ts';
@@ -14,9 +13,9 @@ import { preflight } from '../kernel/preflight.ts';
 import { loadPrograms } from '../kernel/programs.ts';
 import { hasUnixConnect } from '../kernel/unix-connect.ts';
 import { activatedSockets } from './activation.ts';
-import { DaemonFailure } from './failure.ts';
 import { DaemonHost } from './host.ts';
 import { IdleMemory } from './idle-memory.ts';
+import { holdEngine } from './lock.ts';
 import type { Log } from './log.ts';
 import type { MetricsAddress } from './metrics-port.ts';
 import { createNotifier } from './notify.ts';
@@ -35,8 +34,6 @@ export interface DaemonOptions {
   readonly log: Log;
 }
 
-/** Held by the daemon, for as long as it lives. */
-const ENGINE_LOCK = '/run/acyclic/engine.lock';
 /** Descriptors of the socket units that hold queries while the daemon is started again. */
 const DNS_SOCKETS = ['dns-udp4', 'dns-tcp4', 'dns-udp6', 'dns-tcp6'];
 
@@ -105,20 +102,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     closeSync(lock);
     throw error;
   }
-}
-
-/** One engine on a host: two would write the same tables. */
-function holdEngine(): number {
-  mkdirSync(dirname(ENGINE_LOCK), { recursive: true, mode: 0o711 });
-  const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
-  const fd = openSync(ENGINE_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
-  if (native().fileLock(fd, true)) return fd;
-  closeSync(fd);
-  throw new DaemonFailure(
-    'daemon-running',
-    'a daemon guards this host already',
-    'stop it first: systemctl stop acyclic',
-  );
 }
 
 function tellNotice(log: Log, notice: Notice): void {

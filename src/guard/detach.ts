@@ -24,12 +24,13 @@ export async function detach(which: Attached): Promise<RunEntry[]> {
   if (process.geteuid?.() !== 0)
     throw new SetupFailure('not-root', 'detaching needs root', 'run it with sudo');
   const meant = await choose(which);
+  for (const entry of meant) refuseOfDaemon(entry);
   for (const entry of meant) await end(entry);
   return meant;
 }
 
 async function choose({ id, service, target }: Attached): Promise<RunEntry[]> {
-  const all = readEntries().filter(({ attached, hosted }) => attached !== undefined && !hosted);
+  const all = readEntries().filter(({ attached }) => attached !== undefined);
   const prefix = id?.toUpperCase();
   const cgroup = target && (await resolveTarget(target));
   const found = all.filter((entry) =>
@@ -53,6 +54,16 @@ function listed(entries: readonly RunEntry[]): string {
     return `${id} (${name == null ? '' : `${name}, `}${cgroup})`;
   });
   return `there is ${shown.join(', ')}`;
+}
+
+/** A signal would end the daemon, and leave all its other runs without names. */
+function refuseOfDaemon({ id, hosted }: RunEntry): void {
+  if (hosted)
+    throw new SetupFailure(
+      'not-attached',
+      `attach ${id} is the daemon's, which was not asked`,
+      'have the daemon end it: acyclic detach, with its --socket; if it is gone for good: acyclic daemon --clear',
+    );
 }
 
 /** The pid is that of the engine only while its start is the same: nobody else is sent a signal. */

@@ -47,6 +47,8 @@ export interface EngineRun {
 /** Where the DNS proxy of runs listens. */
 export const PROXY_ADDRESSES = ['127.86.0.1', '::1'] as const;
 const HEARTBEAT_MS = 500;
+/** Programs on system calls that are attached anew right after they were taken off wait up to 350 ms for the kernel. */
+const LINGER_MS = 5000;
 /** A program that read the number of a policy has long looked up its tables. */
 const PAST_MS = 10_000;
 const RESOLV_CONF = '/etc/resolv.conf';
@@ -93,6 +95,7 @@ export class Engine {
   #unclaimed = 0;
   #proxy: DnsProxy | null = null;
   #heart: NodeJS.Timeout | null = null;
+  #lingering: NodeJS.Timeout | null = null;
 
   constructor(programs: Programs, clock: Clock, { held, flushed }: EngineOptions = {}) {
     this.programs = programs;
@@ -144,6 +147,8 @@ export class Engine {
     this.#tellRuns();
     for (const run of this.#runs.values()) run.resumed();
     this.programs.settle();
+    // An earlier engine may have let them linger.
+    if (this.#watching.size === 0) this.programs.unwatchSyscalls();
     this.#collecting = setTimeout(() => this.#collect(), PAST_MS).unref();
     const deferred = this.#deferred ?? [];
     this.#deferred = null;
@@ -228,14 +233,24 @@ export class Engine {
 
   /** Watches how system calls return, for as long as a run wants it. False: this host has no tracefs for that. */
   watchSyscalls(run: string): boolean {
-    if (this.#watching.size === 0 && !this.programs.watchSyscalls(run)) return false;
+    const isWatching = this.#watching.size > 0 || this.#lingering !== null;
+    if (!isWatching && !this.programs.watchSyscalls(run)) return false;
+    if (this.#lingering) clearTimeout(this.#lingering);
+    this.#lingering = null;
     this.#watching.add(run);
     return true;
   }
 
-  /** A run no longer wants it. */
+  /** A run no longer wants it. Of an engine that goes on, the programs stay for a while: another run may come. */
   unwatchSyscalls(run: string): void {
-    if (this.#watching.delete(run) && this.#watching.size === 0) this.programs.unwatchSyscalls();
+    if (!this.#watching.delete(run) || this.#watching.size > 0) return;
+    // One that nobody takes over has its pins by run, and they go with it.
+    if (!this.#keeper) this.programs.unwatchSyscalls();
+    else
+      this.#lingering = setTimeout(() => {
+        this.#lingering = null;
+        this.programs.unwatchSyscalls();
+      }, LINGER_MS).unref();
   }
 
   /** Begins to guard; nothing is turned to the DNS proxy before there is one. */
@@ -313,6 +328,7 @@ export class Engine {
     if (this.#heart) clearInterval(this.#heart);
     this.#heart = null;
     if (this.#collecting) clearTimeout(this.#collecting);
+    if (this.#lingering) clearTimeout(this.#lingering);
     await this.#proxy?.close();
     this.#proxy = null;
     this.stream.close();

@@ -39,7 +39,7 @@ const runEntry = z.object({
       mode: z.enum(['audit', 'enforce']),
     })
     .optional(),
-  /** It is a daemon's, which takes it up again when it is started anew. */
+  /** It is a daemon's, which has others too, and takes it up again when it is started anew. */
   hosted: z.boolean().default(false),
   deployment: z.string().nullable().default(null),
   mode: z.enum(['enforce', 'audit']).nullable().default(null),

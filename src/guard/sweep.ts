@@ -9,8 +9,11 @@ import { isAlive, type RunEntry, readEntries, removeEntry } from './registry.ts'
 /** What became of a run whose engine was killed. */
 export interface Swept {
   readonly id: string;
-  /** `guarded`: its command still runs, and stays under its last policy; lookups fail until it ends. */
-  readonly state: 'cleared' | 'guarded' | 'stuck';
+  /**
+   * `guarded`: its command still runs, and stays under its last policy; lookups fail until it ends. `unguarded`: its
+   * command still runs, where it was started from.
+   */
+  readonly state: 'cleared' | 'guarded' | 'unguarded' | 'stuck';
   readonly processes: readonly number[];
   /** It was no run: Acyclic was attached to a cgroup that is not its own. */
   readonly attached: boolean;
@@ -18,16 +21,18 @@ export interface Swept {
 
 /**
  * Clears what killed engines left: cgroup, pins, entry. A run whose command lives is left as it is, guarded
- * by its pinned programs; once the command has ended, what remains is released or killed as the run asked.
- * A daemon's are left to the next daemon. Runs whose cgroups cannot be seen from here are left alone: nobody can tell whether they are empty. Throws
- * SetupFailure `no-cgroup2`.
+ * by its pinned programs, and what a daemon guarded is left to the next daemon, unless all guards are to be taken off
+ * (`all`); once the command has ended, what remains is released or killed as the run asked. Runs whose cgroups cannot be
+ * seen from here are left alone: nobody can tell whether they are empty. Throws SetupFailure `no-cgroup2`.
  */
-export async function sweep(): Promise<Swept[]> {
+export async function sweep(which: 'ended' | 'all' = 'ended'): Promise<Swept[]> {
   const visible = `${findCgroup2()}/`;
   const swept: Swept[] = [];
-  for (const entry of readEntries())
-    if (!entry.hosted && entry.cgroup.startsWith(visible) && !isAlive(entry.engine))
-      swept.push(await clear(entry));
+  for (const entry of readEntries()) {
+    if (entry.hosted && which === 'ended') continue;
+    if (entry.cgroup.startsWith(visible) && !isAlive(entry.engine))
+      swept.push(await clear(entry, which === 'all'));
+  }
   return swept;
 }
 
@@ -43,13 +48,17 @@ export function standingOf(entry: RunEntry): 'engine' | 'guarded' | 'ended' | nu
 }
 
 /** One that cannot be cleared is told, and is in nobody's way. */
-async function clear(entry: RunEntry): Promise<Swept> {
+async function clear(entry: RunEntry, all: boolean): Promise<Swept> {
   const about = { id: entry.id, attached: entry.attached !== undefined };
   const inside = processesIn(entry.cgroup);
-  if (goesOn(entry, inside)) return { ...about, state: 'guarded', processes: inside };
+  const going = goesOn(entry, inside);
+  if (going && !all) return { ...about, state: 'guarded', processes: inside };
   try {
-    const processes = entry.attached ? lift(entry) : await clearRun(entry);
-    if (processes) return { ...about, state: 'cleared', processes };
+    // Whoever only loses its guard is not killed.
+    const left = going ? 'release' : entry.leftover;
+    const processes = entry.attached ? lift(entry) : await clearRun({ ...entry, leftover: left });
+    if (processes)
+      return { ...about, state: going ? 'unguarded' : 'cleared', processes: going ? inside : processes };
   } catch {
     // Told by its state: what stopped it is found where its cgroup and pins are.
   }

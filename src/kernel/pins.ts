@@ -49,7 +49,12 @@ export function pinDirectory(pinName: string): string {
 /** Removes a directory of pins, which detaches what no process holds. Missing ones are no error. */
 export function removePins(directory: string): void {
   for (const name of namesIn(directory)) unlinkSync(join(directory, name));
-  for (const parent of [directory, dirname(directory), PIN_ROOT]) {
+  removeEmpty(directory, dirname(directory));
+}
+
+/** Removes directories, each within the next and that within PIN_ROOT, as far as they are empty. */
+function removeEmpty(...directories: readonly string[]): void {
+  for (const parent of [...directories, PIN_ROOT]) {
     try {
       rmdirSync(parent);
     } catch (error) {
@@ -63,6 +68,15 @@ export function removePins(directory: string): void {
 /** Removes what a run left pinned, whichever version of Acyclic it ran under. */
 export function removeLeftPins(pinName: string): void {
   for (const version of namesIn(PIN_ROOT)) removePins(join(PIN_ROOT, version, pinName));
+}
+
+/** Removes all that is pinned, whichever version of Acyclic pinned it, but what is of the runs `kept`. */
+export function clearPins(kept: ReadonlySet<string>): void {
+  for (const version of namesIn(PIN_ROOT)) {
+    const names = namesIn(join(PIN_ROOT, version));
+    for (const name of names) if (!kept.has(name)) removeTree(join(PIN_ROOT, version, name));
+    removeEmpty(join(PIN_ROOT, version));
+  }
 }
 
 /** Runs pinned under the layouts of other versions: they go on under their last policy, and nobody here reaches them. */

@@ -67,7 +67,8 @@ export class EngineWords {
 
   /** The denial with this ticket is on the terminal: its caller may go on. */
   told(ticket: number): void {
-    this.#words[layout.engine.told.offset >> 2] = ticket;
+    const at = layout.engine.told.offset >> 2;
+    if (((ticket - (this.#words[at] ?? 0)) | 0) > 0) this.#words[at] = ticket;
   }
 
   /** Asks the programs to wake the reader at their next record. They take the wish back when they do. */

@@ -43,8 +43,9 @@ export function addressBytes(address: Address): Uint8Array {
   return Uint8Array.from(v6.toByteArray());
 }
 
-/** The address held in 16 bytes of network order (v4-mapped becomes IPv4). */
+/** The address held in 16 bytes of network order (v4-mapped becomes IPv4), or in 4. */
 export function addressFromBytes(bytes: Uint8Array): Address {
+  if (bytes.length === 4) return bytes.join('.');
   if (isMapped(bytes)) return `${bytes[12]}.${bytes[13]}.${bytes[14]}.${bytes[15]}`;
   return (ipaddr.fromByteArray([...bytes]) as ipaddr.IPv6).toRFC5952String();
 }

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { CreatedRun, Status, StreamMessage } from '../../src/daemon/answers.ts';
 import { Client } from '../../src/daemon/client.ts';
 import type { RunSummary } from '../../src/model/summary.ts';
-import { acyclic, openPlace, type Place, until } from '../cli/harness.ts';
+import { acyclic, openPlace, type Place, type Result, until } from '../cli/harness.ts';
 import { GROUP } from './harness.ts';
 
 const GUEST = fileURLToPath(new URL('guest-program.ts', import.meta.url));
@@ -32,6 +32,17 @@ export interface Told {
   readonly remedy?: string | null;
 }
 
+export interface User {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** `acyclic` that is under way. */
+export interface Begun {
+  readonly child: ChildProcess;
+  readonly ended: Promise<{ status: number | null; stdout: string; stderr: string }>;
+}
+
 /** A guest that is under way. */
 export interface Guest {
   readonly child: ChildProcess;
@@ -52,7 +63,11 @@ export interface Hosted {
   logged(): readonly string[];
   status(): Promise<Status>;
   /** A command through the daemon; of root, unless told otherwise. */
-  guest(command: readonly string[], asked?: object, as?: { uid: number; gid: number }): Guest;
+  guest(command: readonly string[], asked?: object, as?: User): Guest;
+  /** `acyclic ARGS` with this daemon, waited for; of root, unless told otherwise. */
+  acyclic(args: readonly string[], as?: User, input?: string): Result;
+  /** The same under way. */
+  begin(args: readonly string[], as?: User): Begun;
   start(): Promise<void>;
   /** Waits for its end. */
   kill(signal?: NodeJS.Signals): Promise<void>;
@@ -76,8 +91,7 @@ export async function openHost(policy: string = POLICY): Promise<Hosted> {
     logged: () => logged,
     status: () => client.request<Status>('GET', '/v1/status'),
     guest(command, asked = {}, as) {
-      const user = as ? ['setpriv', '--reuid', `${as.uid}`, '--regid', `${as.gid}`, '--clear-groups'] : [];
-      const argv = [...user, process.execPath, GUEST, socket, JSON.stringify(asked), ...command];
+      const argv = [...asUser(as), process.execPath, GUEST, socket, JSON.stringify(asked), ...command];
       const child = place.start(argv, { stdio: ['ignore', 'pipe', 'inherit'] });
       let [said, tell] = ['', (_: string) => {}];
       const created = new Promise<string>((resolve) => {
@@ -92,6 +106,26 @@ export async function openHost(policy: string = POLICY): Promise<Hosted> {
         child.once('close', () => resolve(JSON.parse(said.trimEnd().split('\n').at(-1) || '{}'))),
       );
       return { child, created, told };
+    },
+    acyclic: (args, as, input) =>
+      place.bare([...asUser(as), acyclic, ...args], input, { ...process.env, ACYCLIC_SOCKET: socket }),
+    begin(args, as) {
+      const env = { ...process.env, ACYCLIC_SOCKET: socket };
+      const child = place.start([...asUser(as), acyclic, ...args], {
+        env,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      let [stdout, stderr] = ['', ''];
+      child.stdout?.setEncoding('utf8').on('data', (data) => {
+        stdout += data;
+      });
+      child.stderr?.setEncoding('utf8').on('data', (data) => {
+        stderr += data;
+      });
+      const ended = new Promise<Awaited<Begun['ended']>>((resolve) =>
+        child.once('close', (status) => resolve({ status, stdout, stderr })),
+      );
+      return { child, ended };
     },
     async start() {
       const options = ['--policy', directory, '--state', state, '--socket', socket, '--group', GROUP.name];
@@ -120,6 +154,11 @@ export async function openHost(policy: string = POLICY): Promise<Hosted> {
   };
   await hosted.start();
   return hosted;
+}
+
+/** What makes a command an ordinary user's. */
+export function asUser(as?: User): string[] {
+  return as ? ['setpriv', '--reuid', `${as.uid}`, '--regid', `${as.gid}`, '--clear-groups'] : [];
 }
 
 /** Waits until a daemon has no run. */

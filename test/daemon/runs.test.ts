@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pastOfTrail } from '../../src/audit/past.ts';
 import type { AuditEvent } from '../../src/model/event.ts';
-import { remains, until } from '../cli/harness.ts';
+import { acyclic, remains, until } from '../cli/harness.ts';
 import { startEcho } from '../cli/residents.ts';
 import { MEMBER, STRANGER } from './harness.ts';
 import { type Hosted, openHost, untilIdle } from './host.ts';
@@ -87,6 +87,20 @@ describe('a run through the daemon', () => {
     expect(summary).toMatchObject({ denials: 1 });
     expect(JSON.stringify(messages)).not.toContain('secret.sh:1');
   });
+});
+
+test('a run in a run is refused, where root guards it by itself: both are in force, and no call is told twice', async () => {
+  const inner = ['bash', '-c', `(${DIAL('127.2.0.7')}) 2>/dev/null; (${DIAL('127.3.0.1')})`];
+  const run = [acyclic, 'run', '--socket', hosted.socket, '--quiet', '-d', 'mysql', '--', ...inner];
+  const outer = await hosted.guest(run).told;
+  expect(outer).toMatchObject({
+    status: 0,
+    output: 'reached\n',
+    summary: { calls: 2, denials: 1, lost: {} },
+  });
+  const asMember = await hosted.guest(run, {}, MEMBER).told;
+  expect(asMember).toMatchObject({ status: 125, output: '' });
+  expect(remains()).toEqual([]);
 });
 
 describe('a client that is killed', () => {

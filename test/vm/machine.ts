@@ -1,12 +1,15 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -36,6 +39,8 @@ const BUSYBOX_NAMES = [
   'tr',
 ];
 const BOOT_LIMIT_MS = 280_000;
+/** Characters of the console that a failure shows. */
+const TAIL = 4000;
 
 /** Debian's newest cloud kernel of a series; null where the package archive has none. */
 export function findKernel(series: string): string | null {
@@ -76,20 +81,42 @@ export function runInVm(kernel: string, script: string, files: Record<string, st
     for (const [path, text] of Object.entries(files)) put(tree, path, text);
     put(tree, 'init', `#!/bin/sh\n${PREPARE}\n${script}\npoweroff -f\n`);
     chmodSync(join(tree, 'init'), 0o755);
-    const image = join(directory, 'initrd');
-    pack(tree, image);
-    return execFileSync(
-      'qemu-system-x86_64',
-      [
-        ...['-cpu', 'max', '-m', '2048', '-smp', '2', '-nographic', '-no-reboot', '-nic', 'none'],
-        ...['-kernel', kernel, '-initrd', image],
-        ...['-append', 'console=ttyS0 quiet panic=-1 rdinit=/init'],
-      ],
-      { encoding: 'utf8', timeout: BOOT_LIMIT_MS, stdio: ['ignore', 'pipe', 'ignore'] },
-    );
+    return boot(kernel, tree, '/init');
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/**
+ * Boots a kernel on a tree that is its whole file system, and gives what the console said until it was powered off.
+ * Throws an Error with the end of that when it takes too long.
+ */
+export function boot(kernel: string, tree: string, init: string): string {
+  const [image, log] = [`${tree}.initrd`, `${tree}.console`];
+  try {
+    pack(tree, image);
+    const failure = runMachine(log, [
+      ...['-cpu', 'max', '-m', '2048', '-smp', '2', '-nographic', '-no-reboot', '-nic', 'none'],
+      ...['-kernel', kernel, '-initrd', image],
+      ...['-append', `console=ttyS0 quiet panic=-1 rdinit=${init}`],
+    ]);
+    const said = readFileSync(log, 'utf8');
+    if (failure === null) return said;
+    throw new Error(`${failure}; the end of the console:\n${said.slice(-TAIL)}`);
+  } finally {
+    for (const file of [image, log]) rmSync(file, { force: true });
+  }
+}
+
+/** Its console goes to a file, where it is to be read whatever becomes of the machine. Null: it was powered off. */
+function runMachine(log: string, args: readonly string[]): string | null {
+  const fd = openSync(log, 'w');
+  const { error, status } = spawnSync('qemu-system-x86_64', args, {
+    ...{ timeout: BOOT_LIMIT_MS, killSignal: 'SIGKILL' },
+    stdio: ['ignore', fd, fd],
+  });
+  closeSync(fd);
+  return error?.message ?? (status === 0 ? null : `qemu ended with ${status}`);
 }
 
 const PREPARE = `export PATH=/bin:/usr/bin:/acyclic/bin
