@@ -60,7 +60,7 @@ async function call(address: string): Promise<string> {
 }
 
 async function untilCall(address: string, said: string): Promise<void> {
-  for (let i = 0; i < 200; i++) if ((await call(address)) === said) return;
+  for (let i = 0; i < 1500; i++) if ((await call(address)) === said) return;
   throw new Error(`${address} was never ${said}`);
 }
 
