@@ -207,15 +207,15 @@ export class DaemonHost implements Host {
   }
 
   applyPolicy(peer: Peer, { files, reason }: ApplyPolicyBody): Promise<AppliedPolicy> {
-    return this.#keeper.apply(files, whoOf(peer), reason ?? null);
+    return this.#onRecord(this.#keeper.apply(files, whoOf(peer), reason ?? null));
   }
 
   reloadPolicy(peer: Peer): Promise<AppliedPolicy> {
-    return this.#keeper.reload(whoOf(peer));
+    return this.#onRecord(this.#keeper.reload(whoOf(peer)));
   }
 
   rollbackPolicy(peer: Peer, { to, reason }: RollbackPolicyBody): Promise<AppliedPolicy> {
-    return this.#keeper.rollback(to ?? null, whoOf(peer), reason ?? null);
+    return this.#onRecord(this.#keeper.rollback(to ?? null, whoOf(peer), reason ?? null));
   }
 
   policy(): PolicyAnswer {
@@ -227,7 +227,7 @@ export class DaemonHost implements Host {
   }
 
   createEntry(peer: Peer, body: CreateEntryBody): Promise<Entry> {
-    return this.#entries.create(body, whoOf(peer));
+    return this.#onRecord(this.#entries.create(body, whoOf(peer)));
   }
 
   entries(): readonly Entry[] {
@@ -235,7 +235,7 @@ export class DaemonHost implements Host {
   }
 
   removeEntry(peer: Peer, id: string): Promise<void> {
-    return this.#entries.remove(id, whoOf(peer));
+    return this.#onRecord(this.#entries.remove(id, whoOf(peer)));
   }
 
   createAttachment(peer: Peer, body: CreateAttachmentBody): Promise<Attachment> {
@@ -259,6 +259,13 @@ export class DaemonHost implements Host {
     deliver: (message: HostMessage) => void,
   ): () => void {
     return this.#hub.subscribe(which, deliver);
+  }
+
+  /** A change that is answered is in the audit trail, whatever becomes of this process then. */
+  async #onRecord<T>(change: Promise<T>): Promise<T> {
+    const made = await change;
+    await this.#options.trail.flushed();
+    return made;
   }
 
   /** One that was taken up again is guarded already. */

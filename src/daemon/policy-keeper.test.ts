@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { LoadedPolicy } from '../guard/policy-files.ts';
 import { createLog } from './log.ts';
 import type { Change } from './policy-event.ts';
@@ -242,6 +242,15 @@ describe('the watch', () => {
     await vi.waitUntil(() => swapped.length === 2, quiet);
     expect(keeper.history().versions.map(({ by }) => by)).toEqual(['files', 'apply', 'start']);
     expect(swapped[0]).toBe(id);
+  });
+
+  test('is not put off by what goes on beside the policy without end', async () => {
+    put(allowing('a.example'));
+    open().watch();
+    const noise = setInterval(() => writeFileSync(join(place, 'noise'), ''), 50);
+    onTestFinished(() => clearInterval(noise));
+    put(allowing('b.example'));
+    await vi.waitUntil(() => swapped.length === 1, quiet);
   });
 
   test('reload reads the directory, or says why not', async () => {

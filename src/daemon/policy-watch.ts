@@ -2,6 +2,8 @@ import { type FSWatcher, watch } from 'node:fs';
 
 /** An editor writes, renames and removes: what it was about is known when it has been quiet for so long. */
 const QUIET_MS = 300;
+/** What never is quiet, as a directory beside it where others write, puts that off no longer than this. */
+const LATEST_MS = 2_000;
 /** What no notice is given of, as by a file system that has none, is seen after so long. */
 const LOOK_EVERY_MS = 30_000;
 
@@ -12,14 +14,18 @@ const LOOK_EVERY_MS = 30_000;
 export function watchDirectories(directories: () => readonly string[], changed: () => void): () => void {
   let watchers: FSWatcher[] = [];
   let quiet: NodeJS.Timeout | null = null;
+  /** Of the first change that was not looked at yet. */
+  let since: number | null = null;
   const look = () => {
-    quiet = null;
+    [quiet, since] = [null, null];
     arm();
     changed();
   };
   const stir = () => {
     if (quiet) clearTimeout(quiet);
-    quiet = setTimeout(look, QUIET_MS).unref();
+    since ??= performance.now();
+    const left = since + LATEST_MS - performance.now();
+    quiet = setTimeout(look, Math.max(0, Math.min(QUIET_MS, left))).unref();
   };
   const disarm = () => {
     for (const watcher of watchers) watcher.close();
