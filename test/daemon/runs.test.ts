@@ -91,7 +91,7 @@ describe('a run through the daemon', () => {
 
 test('a run in a run is refused, where root guards it by itself: both are in force, and no call is told twice', async () => {
   const inner = ['bash', '-c', `(${DIAL('127.2.0.7')}) 2>/dev/null; (${DIAL('127.3.0.1')})`];
-  const run = [acyclic, 'run', '--socket', hosted.socket, '--quiet', '-d', 'mysql', '--', ...inner];
+  const run = [acyclic, 'run', '--socket', hosted.socket, '--quiet', '--', ...inner];
   const outer = await hosted.guest(run).told;
   expect(outer).toMatchObject({
     status: 0,
