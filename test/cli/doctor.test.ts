@@ -1,11 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { findCgroup2 } from '../../src/kernel/mounts.ts';
+import { pinDirectory } from '../../src/kernel/pins.ts';
 import { foreignProgram } from './foreign-program.ts';
 
 const acyclic = fileURLToPath(new URL('../../bin/acyclic', import.meta.url));
@@ -29,7 +30,7 @@ function examine(script = 'exec "$1" doctor --json') {
 }
 
 function traces(pid: number): string[] {
-  const pins = '/sys/fs/bpf/acyclic/v3';
+  const pins = dirname(pinDirectory('one'));
   return [...readdirSync(findCgroup2()), ...(existsSync(pins) ? readdirSync(pins) : [])].filter((name) =>
     name.endsWith(`probe-${pid}`),
   );
@@ -120,7 +121,7 @@ test('a run whose Acyclic was killed stays guarded, whoever looks from where cgr
   try {
     engine.kill('SIGKILL');
     await once(engine, 'exit');
-    const pins = () => readdirSync(`/sys/fs/bpf/acyclic/v3/${entry.id}`).length;
+    const pins = () => readdirSync(pinDirectory(entry.id)).length;
     const before = pins();
     expect(before).toBeGreaterThan(0);
     const { status } = examine('umount -a -t cgroup2; exec "$1" doctor --json');
@@ -130,6 +131,6 @@ test('a run whose Acyclic was killed stays guarded, whoever looks from where cgr
     await sleep(100);
     spawnSync(acyclic, ['doctor']);
   }
-  expect(existsSync(`/sys/fs/bpf/acyclic/v3/${entry.id}`)).toBe(false);
+  expect(existsSync(pinDirectory(entry.id))).toBe(false);
   expect(existsSync(entry.cgroup)).toBe(false);
 });

@@ -1,8 +1,9 @@
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { pinDirectory } from '../../src/kernel/pins.ts';
 import { readReport } from '../report.ts';
 
 export const acyclic = fileURLToPath(new URL('../../bin/acyclic', import.meta.url));
@@ -86,7 +87,7 @@ export function remains(): string[] {
   const list = (directory: string) => (existsSync(directory) ? readdirSync(directory) : []);
   const all = [
     ...stdout.split('\n'),
-    ...list('/sys/fs/bpf/acyclic/v3').map((name) => `pin ${name}`),
+    ...list(dirname(pinDirectory('one'))).map((name) => `pin ${name}`),
     ...list('/run/acyclic/runs').map((name) => `entry ${name}`),
   ];
   return all.filter((what) => {
