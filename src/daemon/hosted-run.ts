@@ -13,7 +13,7 @@ import { type RunPlan, sessionPlan } from '../guard/run-plan.ts';
 import { exitStatus, type Outcome, summarize } from '../guard/run-summary.ts';
 import { Tally } from '../guard/tally.ts';
 import { UndoList } from '../guard/undo.ts';
-import { type Cgroup, processesIn } from '../kernel/cgroup.ts';
+import { type Cgroup, isThere, processesIn } from '../kernel/cgroup.ts';
 import { findCgroup2 } from '../kernel/mounts.ts';
 import type { AuditEvent } from '../model/event.ts';
 import type { AttachedCgroup, RunSummary } from '../model/summary.ts';
@@ -146,7 +146,8 @@ export class HostedRun {
 
   /** Where it guards, and as what; nothing once it has ended. */
   get guard(): [place: string, Guard][] {
-    if (!this.#guard || this.#ending) return [];
+    // Another cgroup may be in its place by now.
+    if (!this.#guard || this.#ending || !isThere(this.#guard.cgroup)) return [];
     const { deployment, policy } = this.#plan;
     const place = this.#guard.cgroup.path.slice(findCgroup2().length);
     return [[place, { run: this.id, deployment, mode: policy.mode }]];

@@ -1,7 +1,6 @@
 import type { PlacedCgroup } from '../guard/cgroup-watch.ts';
 import { Matcher } from '../guard/matcher.ts';
-import { isThere } from '../kernel/cgroup.ts';
-import type { Matched } from '../policy/match.ts';
+import { isThere, isThere } from '../kernel/cgroup.ts';
 import type { Guarded } from './answers.ts';
 import { guardedAt } from './guarded.ts';
 import type { Log } from './log.ts';
@@ -102,7 +101,7 @@ export class MatchedCgroups {
 
   #guards(): (readonly [string, Pick<Guarded, 'run' | 'deployment' | 'mode'>])[] {
     return [...this.#held.values()].flatMap(({ cgroup, guard }) =>
-      guard
+      guard && isThere(cgroup)
         ? [[cgroup.place, { run: guard.id, deployment: guard.deployment, mode: guard.mode }] as const]
         : [],
     );
