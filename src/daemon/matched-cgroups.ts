@@ -1,6 +1,7 @@
 import type { PlacedCgroup } from '../guard/cgroup-watch.ts';
 import { Matcher } from '../guard/matcher.ts';
-import { isThere, isThere } from '../kernel/cgroup.ts';
+import { isThere } from '../kernel/cgroup.ts';
+import type { Matched } from '../policy/match.ts';
 import type { Guarded } from './answers.ts';
 import { guardedAt } from './guarded.ts';
 import type { Log } from './log.ts';
