@@ -44,7 +44,7 @@ async function eventsOf(run: string): Promise<AuditEvent[]> {
 /** A hundred take minutes: DEATHS=100. */
 const DEATHS = Number(process.env.DEATHS ?? 12);
 
-test(`a daemon that is killed ${DEATHS} times: not one verdict is wrong, and each call is on record once`, {
+test(`a daemon that is killed ${DEATHS} times: not one verdict is wrong, each denial is on record once, and nothing is twice`, {
   timeout: 60_000 + DEATHS * 15_000,
 }, async () => {
   const report = hosted.place.file('report.jsonl', '');
@@ -87,16 +87,14 @@ test(`a daemon that is killed ${DEATHS} times: not one verdict is wrong, and eac
     denials: number;
   })[];
   const summary = lines.at(-1);
-  const lost = Object.values(summary?.lost ?? {}).reduce((sum: number, count) => sum + Number(count), 0);
-  expect([(summary?.calls ?? 0) + lost, summary?.denials]).toEqual([calls, seen['127.2.0.7 EPERM']]);
   const events = await eventsOf(summary?.run ?? '');
   expect(new Set(events.map(({ id }) => id)).size).toBe(events.length);
   const count = (verdict: string) =>
     events.filter((event) => event.verdict === verdict).reduce((sum, event) => sum + event.count, 0);
-  expect([count('deny'), count('allow') + lost]).toEqual([
-    seen['127.2.0.7 EPERM'],
-    seen['127.3.0.1 connected'],
-  ]);
+  expect([summary?.denials, count('deny')]).toEqual([seen['127.2.0.7 EPERM'], seen['127.2.0.7 EPERM']]);
+  // A kill may cost an event of a call that was let through (docs/decisions/adoption.md).
+  expect(Math.abs((summary?.calls ?? 0) - calls)).toBeLessThanOrEqual(DEATHS);
+  expect(Math.abs(count('allow') - seen['127.3.0.1 connected'])).toBeLessThanOrEqual(DEATHS);
   const told = lines.slice(0, -1).map(({ id }) => id);
   expect(new Set(told).size).toBe(told.length);
   expect(remains()).toEqual([]);
