@@ -84,11 +84,10 @@ export class Attachments {
     try {
       const request: AskedRun = {
         ...{ deployment, mode: asked.mode, now: new Date(), allow: [], deny: [], default: null },
-        limits: NO_LIMITS,
+        ...{ limits: NO_LIMITS, live: this.#shared.live() },
       };
       if (loaded && deployment !== null) keepPolicy(loaded);
-      const live = this.#shared.live();
-      const plan = planRun(deployment === null ? null : loaded, { ...request, live }, () => {});
+      const plan = planRun(deployment === null ? null : loaded, request, () => {});
       const run = await HostedRun.begin(
         {
           asked: { ...request, mode: plan.policy.mode },
@@ -102,6 +101,7 @@ export class Attachments {
       const established = callsBefore(cgroup, plan.policy);
       const held = { run, cgroup, target, established };
       this.#held.set(run.id, held);
+      this.#shared.catchUp(run);
       return { ...describe(held), established: established.map(formatEstablished) };
     } finally {
       this.#coming.delete(cgroup.id);
@@ -110,7 +110,7 @@ export class Attachments {
 
   /** How an attachment of that id is on its cgroup. */
   onCgroup(id: string, cgroup: Cgroup, target: string) {
-    return { cgroup, target, service: null, onGone: () => void this.#end(id, 'gone') };
+    return { cgroup, target, service: null, onGone: () => void this.#endUnasked(id, 'gone') };
   }
 
   /** Has one among those there are. What was connected before it, an earlier daemon has listed. */
@@ -172,6 +172,18 @@ export class Attachments {
 
   #at(cgroup: bigint): Held | undefined {
     return [...this.#held.values()].find((held) => held.cgroup.id === cgroup);
+  }
+
+  /** Where nobody waits to be told what went wrong, the log is. */
+  async #endUnasked(id: string, ended: AttachedCgroup['ended']): Promise<void> {
+    try {
+      await this.#end(id, ended);
+    } catch (error) {
+      this.#shared.log.error(
+        { run: id, error: (error as Error).message },
+        'an attachment could not be ended',
+      );
+    }
   }
 
   async #end(id: string, ended: AttachedCgroup['ended']): Promise<void> {

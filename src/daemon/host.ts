@@ -37,7 +37,7 @@ import type {
 } from './contract.ts';
 import { Entries } from './entries.ts';
 import type { Act, Host, HostMessage, Measures, Peer } from './host-interface.ts';
-import type { Shared } from './hosted-run.ts';
+import type { HostedRun, Shared } from './hosted-run.ts';
 import { HostedRuns } from './hosted-runs.ts';
 import { Hub } from './hub.ts';
 import type { IdleMemory } from './idle-memory.ts';
@@ -46,6 +46,7 @@ import { Permissions } from './permissions.ts';
 import { type Change, changeEvent } from './policy-event.ts';
 import { PolicyKeeper } from './policy-keeper.ts';
 import { Refusal } from './refusal.ts';
+import { swapEach } from './swap.ts';
 import { takeOver } from './take-over.ts';
 import { Units } from './units.ts';
 import { whoOf } from './who.ts';
@@ -53,7 +54,7 @@ import { whoOf } from './who.ts';
 /** What the trail has of no run: of the daemon itself. */
 const OF_NO_RUN = { host: hostname(), run: ulid() };
 
-export interface HostOptions extends Omit<Shared, 'hub' | 'count' | 'live' | 'guards'> {
+export interface HostOptions extends Omit<Shared, 'hub' | 'count' | 'live' | 'guards' | 'catchUp'> {
   readonly memory: IdleMemory;
   /** The state directory. */
   readonly state: string;
@@ -96,7 +97,8 @@ export class DaemonHost implements Host {
     });
     const live = () => this.#entries.live();
     const guards = () => new Map([...this.#runs.guards, ...this.#attachments.guards]);
-    const shared = { engine, trail, log, count, live, guards, hub: this.#hub };
+    const catchUp = (run: HostedRun) => this.#catchUp(run);
+    const shared = { engine, trail, log, count, live, guards, catchUp, hub: this.#hub };
     this.#shared = shared;
     this.#runs = new HostedRuns(shared, state);
     this.#attachments = new Attachments(shared);
@@ -304,6 +306,14 @@ export class DaemonHost implements Host {
     );
     for (const told of this.#behind) this.#options.log.error({}, told);
     return results.reduce((sum, { swapped }) => sum + swapped, 0);
+  }
+
+  /** One that was planned by what is no longer in force is put on what is. */
+  #catchUp(run: HostedRun): void {
+    const { loaded } = this.#keeper;
+    if (!loaded || run.isPlannedBy(loaded.id, this.#entries.live())) return;
+    for (const { reason } of swapEach([run], loaded, this.#entries.live()).failed)
+      this.#options.log.error({ run: run.id, reason }, 'a run goes by the policy before');
   }
 
   #untils(): Measures['waivers'] {

@@ -34,6 +34,8 @@ export interface Shared {
   readonly trail: AuditTrail;
   readonly hub: Hub;
   readonly log: Log;
+  /** Puts what is in force now in force for a run that is held since: it may have changed while the run was set up. */
+  readonly catchUp: (run: HostedRun) => void;
   /** What is guarded now. */
   readonly guards: () => Guards;
   /** Live entries, as they are now. */
@@ -151,6 +153,12 @@ export class HostedRun {
     const { deployment, policy } = this.#plan;
     const place = this.#guard.cgroup.path.slice(findCgroup2().length);
     return [[place, { run: this.id, deployment, mode: policy.mode }]];
+  }
+
+  /** Whether it was planned by that policy, with those live entries. */
+  isPlannedBy(policy: string, live: readonly LiveEntry[]): boolean {
+    const ids = (entries: readonly LiveEntry[] = []) => entries.map(({ id }) => id).join();
+    return this.#plan.policyId === policy && ids(this.options.asked.live) === ids(live);
   }
 
   /** Events lost of it, by cause; what its engine lost is left out. */

@@ -85,7 +85,7 @@ export class HostedRuns {
     const client = identify(peer.pid);
     present();
     const warnings: string[] = [];
-    const asked = readAsked(body, new Date());
+    const asked = { ...readAsked(body, new Date()), live: this.#shared.live() };
     const plan = this.#plan(peer, body, asked, loaded, warnings);
     check(plan.deployment);
     const seen = body.failOn === 'new' ? await this.#seen(plan.deployment, warnings) : null;
@@ -103,6 +103,7 @@ export class HostedRuns {
         this.#shared,
       );
       this.hold(run);
+      this.#shared.catchUp(run);
       if (body.breakGlass !== null) await recordBrokenGlass(this.#shared, peer, plan, body);
       return {
         ...{ id: run.id, deployment: plan.deployment, mode: plan.policy.mode, policy: plan.policyId },
@@ -147,7 +148,7 @@ export class HostedRuns {
         `there is no policy, so no deployment '${body.deployment}'`,
         'have a policy installed, or leave -d out to observe',
       );
-    const plan = planRun(loaded, { ...asked, live: this.#shared.live() }, (text) => warnings.push(text));
+    const plan = planRun(loaded, asked, (text) => warnings.push(text));
     const bare = { ...BARE, deployment: plan.deployment, now: asked.now };
     refuseLoosening(peer, body, () => loaded && planRun(loaded, bare, () => {}));
     requireEnforce(body, plan);

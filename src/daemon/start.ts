@@ -80,8 +80,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     return {
       async reload() {
         notifier.reloading();
-        // What does not load is told by whoever keeps the policy, and changes nothing.
-        await host.reload().catch(() => {});
+        try {
+          await host.reload();
+        } catch (error) {
+          log.error(
+            { error: (error as Error).message },
+            'the policy was not read again: the one before stays',
+          );
+        }
         notifier.ready('guards and serves');
       },
       async stop() {
