@@ -43,7 +43,7 @@ demo: build
 	@bin/acyclic demo
 
 test: setup build
-	@$(node) packaging/suite.ts gates unit integration
+	@$(node) packaging/suite.ts gates unit machines integration
 
 check: build
 	@$(node) packaging/suite.ts gates unit

@@ -1,6 +1,7 @@
 /**
  * Runs every gate and every test, goes on after a failure, and ends with one line: `N passed, N failed, N skipped`.
- * A gate counts as one test. usage: suite.ts PART…, with the parts `gates`, `unit`, `integration`.
+ * A gate counts as one test. usage: suite.ts PART…, with the parts `gates`, `unit`,
+ * `machines`, `integration`.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
@@ -92,6 +93,7 @@ function readReport(file: string): Count {
 const PARTS: Readonly<Record<string, () => Count>> = {
   gates: runGates,
   unit: () => runTests('unit'),
+  machines: () => runTests('machines'),
   integration: () => runTests('integration'),
 };
 

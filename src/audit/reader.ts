@@ -28,6 +28,7 @@ export class TrailReader {
   readonly directory: string;
   readonly #db: DatabaseSync;
   readonly shared: SharedRows;
+  #place: StatementSync | null = null;
   #matches: (destination: EventDestination) => boolean = () => true;
 
   /** Opens the store of a state directory, which must have one. */
@@ -81,6 +82,13 @@ export class TrailReader {
     const [event] = this.#page(one, [id]).events;
     if (!event) throw noRecord(prefix, this.directory);
     return event;
+  }
+
+  /** The place of an event in the order of record; null: it is not there. */
+  placeOf(id: string): number | null {
+    this.#place ??= this.#reading(() => this.#db.prepare('SELECT seq FROM event WHERE id = ?'));
+    const row = this.#reading(() => this.#place?.get(id));
+    return row ? Number(row.seq) : null;
   }
 
   /** The one id that begins so. Throws AuditFailure `no-record` or `ambiguous-id`. */

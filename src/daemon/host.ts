@@ -35,6 +35,7 @@ import type {
   EndRunBody,
   RollbackPolicyBody,
 } from './contract.ts';
+import { EarlierRecords } from './earlier-records.ts';
 import { Entries } from './entries.ts';
 import type { Act, Host, HostMessage, Measures, Peer } from './host-interface.ts';
 import type { HostedRun, Shared } from './hosted-run.ts';
@@ -48,13 +49,15 @@ import { PolicyKeeper } from './policy-keeper.ts';
 import { Refusal } from './refusal.ts';
 import { swapEach } from './swap.ts';
 import { takeOver } from './take-over.ts';
+import { Tallies } from './tallies.ts';
 import { Units } from './units.ts';
 import { whoOf } from './who.ts';
 
 /** What the trail has of no run: of the daemon itself. */
 const OF_NO_RUN = { host: hostname(), run: ulid() };
 
-export interface HostOptions extends Omit<Shared, 'hub' | 'count' | 'live' | 'guards' | 'catchUp'> {
+export interface HostOptions
+  extends Omit<Shared, 'hub' | 'tallies' | 'count' | 'live' | 'guards' | 'catchUp'> {
   readonly memory: IdleMemory;
   /** The state directory. */
   readonly state: string;
@@ -78,6 +81,7 @@ export class DaemonHost implements Host {
   #features: Features | null = null;
   /** What is guarded and could not be taken over, for people. */
   #untaken: readonly string[] = [];
+  #earlier: EarlierRecords | null = null;
   /** Null: it is not begun yet. */
   #permissions: Permissions | null = null;
   /** What could not be put in force for runs in progress, for people. */
@@ -98,7 +102,8 @@ export class DaemonHost implements Host {
     const live = () => this.#entries.live();
     const guards = () => new Map([...this.#runs.guards, ...this.#attachments.guards]);
     const catchUp = (run: HostedRun) => this.#catchUp(run);
-    const shared = { engine, trail, log, count, live, guards, catchUp, hub: this.#hub };
+    const tallies = new Tallies(state, () => trail.flushed());
+    const shared = { engine, trail, tallies, log, count, live, guards, catchUp, hub: this.#hub };
     this.#shared = shared;
     this.#runs = new HostedRuns(shared, state);
     this.#attachments = new Attachments(shared);
@@ -123,18 +128,20 @@ export class DaemonHost implements Host {
 
   /** Takes over what a daemon before this one has left, and begins to guard. */
   async begin(): Promise<void> {
-    const { engine, state } = this.#options;
+    const { engine, state, log } = this.#options;
     const { loaded } = this.#keeper;
     const [runs, attachments] = [this.#runs, this.#attachments];
-    const { taken, failed } = await takeOver({ shared: this.#shared, runs, attachments, state, loaded });
+    this.#earlier = new EarlierRecords(state, log);
+    const taking = { shared: this.#shared, runs, attachments, state, loaded };
+    const failed = await takeOver(taking, this.#earlier);
     this.#untaken = [...failed.map(({ told }) => told), ...runsOfOtherLayouts().map(untaken)];
     try {
       await engine.resume(failed);
     } catch (error) {
-      this.#options.log.error({ error: (error as Error).message }, 'names of runs that were taken over fail');
+      log.error({ error: (error as Error).message }, 'names of runs that were taken over fail');
     }
     engine.start();
-    for (const run of taken) run.settled();
+    this.#earlier.settle();
     await this.#putInForce(loaded);
     this.#entries.start();
     this.#keeper.watch();
@@ -143,6 +150,7 @@ export class DaemonHost implements Host {
   /** Stops to look for what is to be guarded, and to change what is in force. What is guarded stays so. */
   async close(): Promise<void> {
     this.#units.close();
+    this.#earlier?.close();
     await Promise.all([this.#matched.close(), this.#keeper.close(), this.#entries.close()]);
   }
 

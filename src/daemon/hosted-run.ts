@@ -15,7 +15,6 @@ import { Tally } from '../guard/tally.ts';
 import { UndoList } from '../guard/undo.ts';
 import { type Cgroup, isThere, processesIn } from '../kernel/cgroup.ts';
 import { findCgroup2 } from '../kernel/mounts.ts';
-import type { AuditEvent } from '../model/event.ts';
 import type { AttachedCgroup, RunSummary } from '../model/summary.ts';
 import { formatTarget } from '../model/target.ts';
 import { presentTime } from '../model/time.ts';
@@ -27,6 +26,7 @@ import type { Log } from './log.ts';
 import type { Guards } from './nesting.ts';
 import { RunFile } from './run-file.ts';
 import { factsPath, type RunRecord } from './run-record.ts';
+import type { Tallies } from './tallies.ts';
 
 /** What all runs of a daemon share. */
 export interface Shared {
@@ -40,6 +40,7 @@ export interface Shared {
   readonly guards: () => Guards;
   /** Live entries, as they are now. */
   readonly live: () => readonly LiveEntry[];
+  readonly tallies: Tallies;
   /** Every event of every run. */
   readonly count: (recorded: Recorded) => void;
 }
@@ -49,8 +50,10 @@ export interface LeftRun {
   readonly record: RunRecord;
   readonly cgroup: Cgroup;
   readonly policies: readonly PastPolicy[];
-  /** What of it is on record. */
-  readonly events: readonly AuditEvent[];
+  /** What of it is on record, counted. */
+  readonly tally: Tally;
+  /** Whether an event is among that. */
+  readonly isRecorded: (id: string) => boolean;
 }
 
 /** As what a cgroup is guarded. */
@@ -77,8 +80,6 @@ export class HostedRun {
   readonly #tally: Tally;
   readonly #file: RunFile;
   readonly #left: LeftRun | null;
-  /** Events that are on record, while what is told again may be among them. */
-  #recorded: ReadonlySet<string> | null = null;
   /** As it is now: a change of policy changes it. */
   #plan: RunPlan;
   #guard: RunGuard | null = null;
@@ -91,15 +92,15 @@ export class HostedRun {
     this.#left = left;
     this.started = left?.record.started ?? presentTime();
     this.#file = new RunFile(left?.record ?? null);
-    this.#tally = new Tally({ staged: options.plan.staged?.id ?? null, seen: options.seen });
-    for (const event of left?.events ?? []) this.#tally.add(event, formatTarget(event));
-    if (left) this.#recorded = new Set(left.events.map(({ id }) => id));
+    this.#tally = left?.tally ?? new Tally({ staged: options.plan.staged?.id ?? null, seen: options.seen });
+    shared.tallies.add(this.id, this.#tally);
   }
 
   /** Guards a new run, all or nothing. Throws SetupFailure. */
   static async begin(options: HostedRunOptions, shared: Shared): Promise<HostedRun> {
     const run = new HostedRun(options, shared);
     const undo = new UndoList();
+    undo.add('tally', () => shared.tallies.remove(run.id));
     try {
       run.#guard = await run.#setUp(undo);
     } catch (error) {
@@ -120,11 +121,6 @@ export class HostedRun {
     run.#guard = await run.#setUp(new UndoList());
     run.#recordStart();
     return run;
-  }
-
-  /** All that was told before is told again: what comes now is new. */
-  settled(): void {
-    this.#recorded = null;
   }
 
   get id(): string {
@@ -195,7 +191,7 @@ export class HostedRun {
 
   async #setUp(undo: UndoList): Promise<RunGuard> {
     const { plan, starter, attach, given, leftover, syscalls } = this.options;
-    const { engine, trail, hub, count } = this.#shared;
+    const { engine, trail, tallies, hub, count } = this.#shared;
     const closed = await closedTo(plan.policy);
     const options = {
       ...sessionPlan(plan),
@@ -209,9 +205,10 @@ export class HostedRun {
         told: (ticket: number) => void setTimeout(() => engine.words.told(ticket), TELLING_MS),
       }),
       onEvent: (recorded: Recorded) => {
-        if (this.#recorded?.has(recorded.event.id)) return;
+        if (this.#left?.isRecorded(recorded.event.id)) return;
         trail.record(recorded.event);
         this.#tally.add(recorded.event, formatTarget(recorded.event));
+        tallies.recorded(recorded.event.id);
         count(recorded);
         this.#publish({ kind: 'event', ...told(recorded) });
       },
@@ -254,6 +251,7 @@ export class HostedRun {
     await trail.flushed();
     this.#publish({ kind: 'ended', summary });
     hub.forget(this.id);
+    this.#shared.tallies.remove(this.id);
     this.#file.remove();
     return summary;
   }

@@ -115,7 +115,8 @@ function recordPath(id: string): string {
   return join(HOSTED, `${id}.json`);
 }
 
-function writeWhole(path: string, text: string): void {
+/** Puts a file in place whole or not at all. */
+export function writeWhole(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   writeFileSync(`${path}.new`, text, { mode: 0o600 });
   renameSync(`${path}.new`, path);

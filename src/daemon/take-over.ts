@@ -9,16 +9,19 @@ import { summarize } from '../guard/run-summary.ts';
 import { Tally } from '../guard/tally.ts';
 import { type Cgroup, isThere } from '../kernel/cgroup.ts';
 import { removeLeftPins } from '../kernel/pins.ts';
-import type { AuditEvent } from '../model/event.ts';
-import type { PastQuery } from '../model/past.ts';
+import type { Past, PastQuery } from '../model/past.ts';
 import { formatTarget } from '../model/target.ts';
 import { parseDest } from '../policy/dest.ts';
 import type { LiveEntry } from '../policy/live.ts';
 import { isFault } from '../policy/problem.ts';
 import type { Attachments } from './attachments.ts';
+import type { EarlierRecords } from './earlier-records.ts';
 import { HostedRun, NOTHING_FINISHED, type Shared } from './hosted-run.ts';
 import type { HostedRuns } from './hosted-runs.ts';
+import type { Log } from './log.ts';
 import { policyPath, prunePolicies, type RunRecord, readRecords, removeRecord } from './run-record.ts';
+
+const UNCOUNTED = 'the audit trail cannot be read: summaries will count less than was recorded';
 
 /** Where what is taken over is held. */
 export interface Taking {
@@ -42,44 +45,59 @@ export interface Untaken {
  * Goes on with what a daemon before this one has left guarded: before records are read. One that cannot be taken over
  * stays as it is, guarded under its last policy, and is told. Gives those.
  */
-export async function takeOver(taking: Taking): Promise<{ taken: HostedRun[]; failed: Untaken[] }> {
+export async function takeOver(taking: Taking, earlier: EarlierRecords): Promise<Untaken[]> {
   const { log } = taking.shared;
-  const taken: HostedRun[] = [];
   const failed: Untaken[] = [];
   const records = readRecords((file, reason) =>
     log.error({ file, reason }, 'the record of a run cannot be read'),
   );
+  const restored = new Map<string, Tally>();
   for (const record of records) {
     try {
-      const run = await takeOne(record, taking);
-      if (run) taken.push(run);
+      await takeOne(record, taking, { earlier, restored });
     } catch (error) {
+      taking.shared.tallies.remove(record.id);
       const { message } = error as Error;
       const told = `run ${record.id} goes on under its last policy, without names: ${message}`;
       failed.push({ run: BigInt(record.cgroup.id), level: record.cgroup.level, told });
       log.error({ run: record.id, error: message }, 'a run cannot be taken over');
     }
   }
+  try {
+    taking.shared.tallies.catchUp(restored);
+  } catch (error) {
+    log.error({ error: (error as Error).message }, UNCOUNTED);
+  }
   prunePolicies();
-  return { taken, failed };
+  return failed;
 }
 
-async function takeOne(record: RunRecord, taking: Taking): Promise<HostedRun | null> {
+/** `restored`: tallies that are to catch up with the trail. */
+async function takeOne(
+  record: RunRecord,
+  taking: Taking,
+  { earlier, restored }: { earlier: EarlierRecords; restored: Map<string, Tally> },
+): Promise<void> {
   const { shared, runs, attachments, state } = taking;
   const cgroup = cgroupOf(record.cgroup);
   const past = pastOfTrail(state);
-  const events = await onRecord(past.events(queryOf(record)));
   const plans = plansOf(record, taking.loaded, shared.live());
   const plan = plans.at(-1)?.plan;
   if (!plan || !isThere(cgroup)) {
-    await conclude(record, plan ?? null, events, taking);
-    return null;
+    await conclude(record, plan ?? null, taking);
+    return;
   }
   const { deployment } = plan;
   const seen = record.failOn === 'new' ? await destinationsSeen(past, deployment, record.id) : null;
   const { owner, client, command, given, labels, failOn, leftover, syscalls, attached } = record;
   const starter = { pid: record.starter.pid, cgroup: cgroupOf(record.starter.cgroup) };
-  const left = { record, cgroup, events, policies: plans.map(({ past: policy }) => policy) };
+  const tally = new Tally({ staged: plan.staged?.id ?? null, seen });
+  if (shared.tallies.restore(record.id, tally)) restored.set(record.id, tally);
+  else await countRecorded(record, past, tally, shared.log);
+  const left = {
+    ...{ record, cgroup, tally, policies: plans.map(({ past: policy }) => policy) },
+    isRecorded: (id: string) => earlier.has(id),
+  };
   const attach = attached === null ? {} : { attach: attachments.onCgroup(record.id, cgroup, attached) };
   const options = {
     ...{ plan, asked: askedOf(record), owner, client, command, given, labels, failOn, leftover, syscalls },
@@ -89,7 +107,6 @@ async function takeOne(record: RunRecord, taking: Taking): Promise<HostedRun | n
   if (attached === null) runs.hold(run);
   else attachments.hold(run, cgroup, attached);
   shared.log.info({ run: record.id, policy: plan.policyId }, 'a run is taken over');
-  return run;
 }
 
 /** Its policies, by the numbers the kernel has them under. */
@@ -127,17 +144,14 @@ function askedOf({ asked }: RunRecord): AskedRun {
 }
 
 /** The run ended while nobody looked, or before anything was in force: what is known of it is told, and it is cleared. */
-async function conclude(
-  record: RunRecord,
-  plan: RunPlan | null,
-  events: readonly AuditEvent[],
-  { shared, state }: Taking,
-): Promise<void> {
+async function conclude(record: RunRecord, plan: RunPlan | null, { shared, state }: Taking): Promise<void> {
   const { trail, log } = shared;
-  const ended = await onRecord(pastOfTrail(state).runs(queryOf(record)));
-  if (ended.length === 0 && plan) {
+  const past = pastOfTrail(state);
+  let ended = false;
+  for await (const _ of onRecord(past.runs(queryOf(record)))) ended = true;
+  if (!ended && plan) {
     const tally = new Tally({ staged: plan.staged?.id ?? null, seen: null });
-    for (const event of events) tally.add(event, formatTarget(event));
+    await countRecorded(record, past, tally, log);
     const outcome = {
       ...{ mode: plan.policy.mode, labels: record.labels, finished: NOTHING_FINISHED },
       exit: { command: null, acyclic: 0 },
@@ -156,15 +170,21 @@ function queryOf({ id }: RunRecord): PastQuery {
   return { run: id, deployment: null, since: null };
 }
 
-/** What the trail has; nothing where it knows of no such run yet. */
-async function onRecord<T>(past: Iterable<T> | AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
+/** Counts what is on record of a run, an event at a time: there may be millions. What cannot be read is told. */
+async function countRecorded(record: RunRecord, past: Past, tally: Tally, log: Log): Promise<void> {
   try {
-    for await (const one of past) all.push(one);
-    return all;
+    for await (const event of onRecord(past.events(queryOf(record)))) tally.add(event, formatTarget(event));
   } catch (error) {
-    if (error instanceof AuditFailure && ['no-record', 'no-store'].includes(error.code)) return [];
-    throw error;
+    log.error({ run: record.id, error: (error as Error).message }, UNCOUNTED);
+  }
+}
+
+/** What the trail has; nothing where it knows of no such run yet. */
+async function* onRecord<T>(past: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* past;
+  } catch (error) {
+    if (!(error instanceof AuditFailure) || !['no-record', 'no-store'].includes(error.code)) throw error;
   }
 }
 

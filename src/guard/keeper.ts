@@ -1,5 +1,5 @@
 import type { BpfMap } from '../kernel/binding.ts';
-import { Journal } from '../kernel/journal.ts';
+import { Journal, type JournalEntry } from '../kernel/journal.ts';
 import type { Keeping } from '../kernel/stream.ts';
 
 /** How long a half of the journal that is full waits, so that most of what it holds has come to its end. */
@@ -23,7 +23,7 @@ export class Keeper implements Keeping {
   readonly #runs: () => Iterable<KeptRun>;
   readonly #flushed: () => Promise<boolean>;
   /** When the half that grows was begun. */
-  #turned = 0;
+  #turned: number;
   #releasing = false;
 
   constructor(options: {
@@ -37,12 +37,12 @@ export class Keeper implements Keeping {
     this.now = options.now;
     this.#runs = options.runs;
     this.#flushed = options.flushed;
+    this.#turned = this.journal.turned ?? this.now();
   }
 
   note(run: bigint, note: unknown): void {
     const bytes = noted(run, note);
-    if (bytes.length > MOST_NOTED || !this.journal.hasRoom(bytes.length)) return;
-    this.journal.append({ kind: 'note', time: this.now(), position: 0n, bytes }, this.onTurn);
+    if (bytes.length <= MOST_NOTED) this.journal.append([this.#entry(bytes)], this.onTurn);
   }
 
   readonly onTurn = (): void => {
@@ -52,7 +52,7 @@ export class Keeper implements Keeping {
       const bytes = noted(run.run, run.recollection());
       if (bytes.length > left) continue;
       left -= bytes.length + 64;
-      this.journal.append({ kind: 'note', time: this.now(), position: 0n, bytes }, () => {});
+      this.journal.append([this.#entry(bytes)], () => {});
     }
   };
 
@@ -60,6 +60,10 @@ export class Keeper implements Keeping {
 
   beat(): void {
     if (this.journal.waits && this.now() - this.#turned >= REST_MS) void this.#release();
+  }
+
+  #entry(bytes: Buffer): JournalEntry {
+    return { kind: 'note', time: this.now(), position: 0n, bytes };
   }
 
   /** What is still open of it is recorded as it is; then it is on disk, and need not be read again. */

@@ -15,6 +15,19 @@ interface Wait {
   last: number;
 }
 
+/** A tally as JSON can hold it; of what earlier runs called it has nothing. */
+export interface TallySnapshot {
+  readonly calls: number;
+  readonly denials: number;
+  readonly wouldDeny: number;
+  readonly destinations: readonly [target: string, calls: number][];
+  readonly cycles: readonly (readonly string[])[];
+  readonly waits: readonly [key: string, Wait][];
+  readonly traffic: readonly [target: string, { sent: number; received: number }][];
+  readonly staged: { differs: number; denied: number; allowed: number } | null;
+  readonly new: readonly [target: string, probe: boolean][];
+}
+
 /** What a run's events come to, counted as they pass. */
 export class Tally {
   calls = 0;
@@ -33,6 +46,37 @@ export class Tally {
   constructor({ staged, seen }: { staged: string | null; seen: SeenDestinations | null }) {
     this.#staged = staged === null ? null : { policy: staged, differs: 0, denied: 0, allowed: 0 };
     this.#seen = seen;
+  }
+
+  /** As it is now, for another process that goes on with it. */
+  snapshot(): TallySnapshot {
+    const { calls, denials, wouldDeny } = this;
+    return {
+      ...{ calls, denials, wouldDeny, destinations: [...this.#destinations], cycles: this.cycles },
+      ...{ waits: [...this.#waits], traffic: [...this.#traffic], new: [...this.#new] },
+      staged: this.#staged && { ...this.#staged },
+    };
+  }
+
+  /** Goes on where another one was. */
+  restore({
+    calls,
+    denials,
+    wouldDeny,
+    destinations,
+    cycles,
+    waits,
+    traffic,
+    staged,
+    new: found,
+  }: TallySnapshot) {
+    [this.calls, this.denials, this.wouldDeny] = [calls, denials, wouldDeny];
+    for (const [target, count] of destinations) this.#destinations.set(target, count);
+    for (const cycle of cycles) this.#cycles.set(cycle.join(' '), cycle);
+    for (const [key, wait] of waits) this.#waits.set(key, { ...wait });
+    for (const [target, carried] of traffic) this.#traffic.set(target, { ...carried });
+    for (const [target, probe] of found) this.#new.set(target, probe);
+    if (this.#staged && staged) Object.assign(this.#staged, staged);
   }
 
   /** `target` is the destination as messages have it. */

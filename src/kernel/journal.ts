@@ -44,31 +44,29 @@ export class Journal {
     this.#half = (memory.byteLength - HEADER) >> 1;
   }
 
-  /** Whether that many bytes can be put in now. False: the other half must be released first. */
-  hasRoom(bytes: number): boolean {
-    const [active, other] = this.#halves();
-    if (this.#padded(bytes) + RESERVED > this.#half)
-      throw new RangeError(`${bytes} bytes are too many at once`);
-    return this.#fits(active, bytes) || this.#lengthOf(other) === 0;
-  }
-
   /**
-   * Puts an entry in, for which there is room. `turn` is called before the first of a half: what it puts in comes before
-   * it, 2 MiB at most.
+   * Puts entries in, all into one half. `turn` is called before the first of a half: what it puts in comes before them,
+   * 2 MiB at most. False: there is no room, the other half must be released first.
    */
-  append(entry: JournalEntry, turn: () => void): void {
+  append(entries: readonly JournalEntry[], turn: () => void): boolean {
     const [active, other] = this.#halves();
-    if (this.#fits(active, entry.bytes.length)) {
-      this.#put(active, entry);
-      return;
+    const bytes = entries.reduce((sum, entry) => sum + this.#padded(entry.bytes.length), 0);
+    if (bytes + RESERVED > this.#half) throw new RangeError(`${bytes} bytes are too many at once`);
+    const turns = this.#lengthOf(active) + bytes > this.#half;
+    if (turns && this.#lengthOf(other) > 0) return false;
+    if (turns) {
+      this.#words[ACTIVE] = other;
+      turn();
     }
-    this.#words[ACTIVE] = other;
-    turn();
-    this.#put(other, entry);
+    for (const entry of entries) this.#put(turns ? other : active, entry);
+    return true;
   }
 
-  #fits(half: 0 | 1, bytes: number): boolean {
-    return this.#lengthOf(half) + this.#padded(bytes) <= this.#half;
+  /** When the first entry of the half that grows was taken in; null: there is none. */
+  get turned(): number | null {
+    const [active] = this.#halves();
+    if (this.#lengthOf(active) === 0) return null;
+    return this.#bytes.readDoubleLE(HEADER + active * this.#half + ENTRY.time);
   }
 
   #put(half: 0 | 1, { kind, time, position, bytes }: JournalEntry): void {

@@ -12,8 +12,6 @@ const DRAIN_INTERVAL_MS = 20;
 const BATCH_BYTES = 1 << 20;
 /** All that a ring can hold. */
 const RING_BYTES = 4 << 20;
-/** What two entries of the journal have beside their bytes. */
-const ENTRIES = 64;
 
 /** Where records are kept from when they are taken until what came of them is on disk. */
 export interface Keeping {
@@ -139,17 +137,17 @@ export class RecordStream {
     const { attempts, processes } = taken;
     if (this.#keeping) {
       const { journal, now, onTurn, onFull } = this.#keeping;
-      if (!journal.hasRoom(attempts.length + processes.length + ENTRIES)) {
+      const entry = (kind: 'events' | 'processes', ring: BpfRing, bytes: Buffer) =>
+        bytes.length > 0 ? [{ kind, time: now(), position: native().ringPosition(ring), bytes }] : [];
+      const entries = [
+        ...entry('processes', this.#processes, processes),
+        ...entry('events', this.#events, attempts),
+      ];
+      if (!journal.append(entries, onTurn)) {
         this.#waiting = taken;
         onFull();
         return false;
       }
-      const put = (kind: 'events' | 'processes', ring: BpfRing, bytes: Buffer) => {
-        if (bytes.length > 0)
-          journal.append({ kind, time: now(), position: native().ringPosition(ring), bytes }, onTurn);
-      };
-      put('processes', this.#processes, processes);
-      put('events', this.#events, attempts);
     }
     this.#waiting = null;
     if (processes.length > 0) native().ringCommit(this.#processes);

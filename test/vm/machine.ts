@@ -10,6 +10,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -53,10 +54,10 @@ export function findKernel(series: string): string | null {
 }
 
 function fetchKernel(name: string): string {
-  const unpacked = join(CACHE, name);
-  const boot = join(unpacked, 'boot');
+  const boot = join(CACHE, name, 'boot');
   if (!existsSync(boot)) {
-    mkdirSync(unpacked, { recursive: true });
+    mkdirSync(CACHE, { recursive: true });
+    const unpacked = mkdtempSync(join(CACHE, `${name}.`));
     execFileSync('apt-get', ['-o', 'APT::Sandbox::User=root', 'download', name], {
       cwd: unpacked,
       stdio: 'ignore',
@@ -66,10 +67,21 @@ function fetchKernel(name: string): string {
     execFileSync('dpkg', ['-x', archive, '.'], { cwd: unpacked });
     rmSync(join(unpacked, archive));
     rmSync(join(unpacked, 'lib'), { recursive: true, force: true });
+    keep(unpacked, join(CACHE, name));
   }
   const kernel = readdirSync(boot).find((file) => file.startsWith('vmlinuz-'));
   if (!kernel) throw new Error(`${name} holds no kernel`);
   return join(boot, kernel);
+}
+
+/** Another test may have unpacked the same meanwhile. */
+function keep(unpacked: string, at: string): void {
+  try {
+    renameSync(unpacked, at);
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    rmSync(unpacked, { recursive: true });
+  }
 }
 
 /** Boots a kernel under QEMU with Acyclic as built, runs a shell script as init, and gives what it printed. */
