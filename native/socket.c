@@ -130,7 +130,7 @@ static napi_value peer_pidfd(struct call *c)
 	return errno == ENOPROTOOPT ? null_value(c) : throw_errno(c, errno, "descriptor %d", fd);
 }
 
-static napi_value notify_systemd(struct call *c)
+static napi_value tell_systemd(struct call *c)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	char *path = NULL, *text = NULL;
@@ -179,7 +179,7 @@ const struct export socket_exports[] = {
 	{ "socketInfo", socket_info },
 	{ "peerCredentials", peer_credentials },
 	{ "peerPidfd", peer_pidfd },
-	{ "notifySystemd", notify_systemd },
+	{ "tellSystemd", tell_systemd },
 	{ "netnsCookie", netns_cookie },
 	{},
 };

@@ -42,6 +42,7 @@ import type { HostedRun, Shared } from './hosted-run.ts';
 import { HostedRuns } from './hosted-runs.ts';
 import { Hub } from './hub.ts';
 import type { IdleMemory } from './idle-memory.ts';
+import { DenialLog } from './journald.ts';
 import { MatchedCgroups } from './matched-cgroups.ts';
 import { Permissions } from './permissions.ts';
 import { type Change, changeEvent } from './policy-event.ts';
@@ -57,7 +58,7 @@ import { whoOf } from './who.ts';
 const OF_NO_RUN = { host: hostname(), run: ulid() };
 
 export interface HostOptions
-  extends Omit<Shared, 'hub' | 'tallies' | 'count' | 'live' | 'guards' | 'catchUp'> {
+  extends Omit<Shared, 'hub' | 'tallies' | 'denials' | 'count' | 'live' | 'guards' | 'catchUp'> {
   readonly memory: IdleMemory;
   /** The state directory. */
   readonly state: string;
@@ -103,7 +104,8 @@ export class DaemonHost implements Host {
     const guards = () => new Map([...this.#runs.guards, ...this.#attachments.guards]);
     const catchUp = (run: HostedRun) => this.#catchUp(run);
     const tallies = new Tallies(state, () => trail.flushed());
-    const shared = { engine, trail, tallies, log, count, live, guards, catchUp, hub: this.#hub };
+    const denials = new DenialLog(log);
+    const shared = { engine, trail, tallies, denials, log, count, live, guards, catchUp, hub: this.#hub };
     this.#shared = shared;
     this.#runs = new HostedRuns(shared, state);
     this.#attachments = new Attachments(shared);

@@ -22,6 +22,7 @@ import type { LiveEntry } from '../policy/live.ts';
 import type { Guarded, RunState, StreamMessage, Told } from './answers.ts';
 import type { HostedRunOptions } from './hosted-options.ts';
 import type { Hub } from './hub.ts';
+import type { DenialLog } from './journald.ts';
 import type { Log } from './log.ts';
 import type { Guards } from './nesting.ts';
 import { RunFile } from './run-file.ts';
@@ -41,6 +42,7 @@ export interface Shared {
   /** Live entries, as they are now. */
   readonly live: () => readonly LiveEntry[];
   readonly tallies: Tallies;
+  readonly denials: DenialLog;
   /** Every event of every run. */
   readonly count: (recorded: Recorded) => void;
 }
@@ -259,14 +261,8 @@ export class HostedRun {
   /** What nobody started has nobody to tell but the journal. */
   #tellDenied(recorded: Recorded): void {
     this.#publish({ kind: 'denied', ...told(recorded) });
-    if (this.options.owner !== null) return;
-    const { id, run, deployment, process, destination, rule } = recorded.event;
-    const { pid, comm } = process ?? {};
-    const who = { pid, comm, destination: formatTarget(recorded.event), address: destination?.address };
-    this.#shared.log.warn(
-      { event: id, run, deployment, ...who, rule: rule?.kind, source: rule?.source },
-      'denied',
-    );
+    const { attach } = this.options;
+    if (attach) this.#shared.denials.tell(recorded.event, attach.cgroup.path);
   }
 
   #recordStart(): void {

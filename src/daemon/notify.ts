@@ -27,7 +27,7 @@ export function createNotifier(options: {
   const say = (...lines: string[]) => {
     if (socket === null) return;
     try {
-      native().notifySystemd(socket, lines.join('\n'));
+      native().tellSystemd(socket, lines.join('\n'));
     } catch (error) {
       log.warn({ error: (error as Error).message }, 'systemd cannot be told');
     }

@@ -24,7 +24,7 @@ export class Keeper implements Keeping {
   readonly #flushed: () => Promise<boolean>;
   /** When the half that grows was begun. */
   #turned: number;
-  #releasing = false;
+  #releasing: Promise<void> | null = null;
 
   constructor(options: {
     map: BpfMap;
@@ -56,7 +56,7 @@ export class Keeper implements Keeping {
     }
   };
 
-  readonly onFull = (): void => void this.#release();
+  readonly onFull = (): Promise<void> => this.#release();
 
   beat(): void {
     if (this.journal.waits && this.now() - this.#turned >= REST_MS) void this.#release();
@@ -67,16 +67,17 @@ export class Keeper implements Keeping {
   }
 
   /** What is still open of it is recorded as it is; then it is on disk, and need not be read again. */
-  async #release(): Promise<void> {
-    if (this.#releasing || !this.journal.waits) return;
-    this.#releasing = true;
-    try {
-      const before = BigInt(Math.floor(this.#turned * 1e6));
-      for (const run of this.#runs()) run.settle(before);
-      if (await this.#flushed()) this.journal.release();
-    } finally {
-      this.#releasing = false;
-    }
+  #release(): Promise<void> {
+    this.#releasing ??= this.#settle().finally(() => {
+      this.#releasing = null;
+    });
+    return this.#releasing;
+  }
+
+  async #settle(): Promise<void> {
+    const before = BigInt(Math.floor(this.#turned * 1e6));
+    for (const run of this.#runs()) run.settle(before);
+    if (await this.#flushed()) this.journal.release();
   }
 }
 

@@ -264,8 +264,8 @@ export interface Binding {
   peerCredentials(fd: number): PeerCredentials;
   /** The caller's to close. Null before Linux 6.5. An error when the peer is gone. */
   peerPidfd(fd: number): number | null;
-  /** One datagram (sd_notify) to a path, or `@` and an abstract name; EAGAIN when nobody reads them. */
-  notifySystemd(socket: Text, text: Text): void;
+  /** One datagram (sd_notify, the journal's) to a path, or `@` and an abstract name; EAGAIN when nobody reads them. */
+  tellSystemd(socket: Text, text: Text): void;
   /** SOCK_DESTROY in this network namespace; false: no such socket. Never a TCP listener. */
   socketDestroy(socket: SocketKey): boolean;
   /** SO_NETNS_COOKIE of this network namespace. */

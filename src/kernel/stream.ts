@@ -20,8 +20,8 @@ export interface Keeping {
   now(): number;
   /** Called before the first entry of a half. */
   onTurn(): void;
-  /** There is no room: records wait in their rings until some is released. */
-  onFull(): void;
+  /** There is no room: records wait in their rings until some is released, which this resolves after. */
+  onFull(): Promise<void>;
 }
 
 /** Taken from both rings, and not told yet. */
@@ -124,6 +124,7 @@ export class RecordStream {
   }
 
   close(): void {
+    this.#begun = false;
     if (this.#timer) clearInterval(this.#timer);
     this.#timer = null;
     for (const ring of [this.#events, this.#processes]) {
@@ -145,7 +146,7 @@ export class RecordStream {
       ];
       if (!journal.append(entries, onTurn)) {
         this.#waiting = taken;
-        onFull();
+        void onFull().then(() => this.#woken());
         return false;
       }
     }
@@ -163,6 +164,7 @@ export class RecordStream {
   }
 
   #woken(): void {
+    if (!this.#begun) return;
     this.drain();
     this.#timer ??= setInterval(() => this.#tick(), DRAIN_INTERVAL_MS);
   }

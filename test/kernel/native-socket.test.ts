@@ -162,12 +162,12 @@ test.each(['path', 'abstract name'])(
     const said: string[] = [];
     reader.stdout.on('data', (data) => said.push(`${data}`));
     await new Promise((resolve) => reader.stdout.once('data', resolve));
-    native.notifySystemd(address, 'READY=1\nSTATUS=guarding');
+    native.tellSystemd(address, 'READY=1\nSTATUS=guarding');
     await new Promise((resolve) => reader.once('close', resolve));
     expect(said.join('')).toBe('bound\nREADY=1\nSTATUS=guarding');
-    expect(thrownBy(() => native.notifySystemd(address, 'x')).code).toBe('ECONNREFUSED');
-    expect(thrownBy(() => native.notifySystemd(join(directory, 'none'), 'x')).code).toBe('ENOENT');
-    expect(thrownBy(() => native.notifySystemd('relative', 'x')).code).toBe('EINVAL');
+    expect(thrownBy(() => native.tellSystemd(address, 'x')).code).toBe('ECONNREFUSED');
+    expect(thrownBy(() => native.tellSystemd(join(directory, 'none'), 'x')).code).toBe('ENOENT');
+    expect(thrownBy(() => native.tellSystemd('relative', 'x')).code).toBe('EINVAL');
   },
 );
 

@@ -120,6 +120,15 @@ describe.skipIf(kernel === null)(`under systemd${unless}`, () => {
     expect(attached).toMatchObject({ deployment: 'mysql', mode: 'enforce' });
   });
 
+  test('its denial is in the journal of that unit, with fields', () => {
+    const entry = JSON.parse(of('matched').trim().split('\n').at(-2) ?? '');
+    expect(entry).toMatchObject({
+      ...{ OBJECT_SYSTEMD_UNIT: 'matched.service', _SYSTEMD_UNIT: 'acyclic.service', PRIORITY: '4' },
+      ...{ ACYCLIC_DESTINATION: '192.0.2.7:443/tcp', ACYCLIC_COMM: 'bash' },
+    });
+    expect(entry.MESSAGE).toMatch(/^denied bash\[\d+\] → 192\.0\.2\.7:443\/tcp \(/);
+  });
+
   test('systemctl reload reads the policy again; of a broken one the last stays', () => {
     const policies = (name: string) => JSON.parse(of(name).trim().split('\n')[0] ?? '').policies[0];
     const [before, after] = [policies('asked'), policies('reloaded')];
