@@ -1,22 +1,14 @@
-import type { ChildProcess } from 'node:child_process';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Attachment } from '../../src/daemon/answers.ts';
 import { findCgroup2 } from '../../src/kernel/mounts.ts';
-import { remains, until } from '../cli/harness.ts';
-import { type Resident, startEcho, startResident } from '../cli/residents.ts';
+import { until } from '../cli/harness.ts';
+import { type Resident, startResident } from '../cli/residents.ts';
 import { ask, MEMBER } from './harness.ts';
-import { type Hosted, openHost } from './host.ts';
+import { type Hosted, hostForAll } from './host.ts';
 
 let hosted: Hosted;
-let echo: ChildProcess;
-beforeAll(async () => {
-  hosted = await openHost();
-  echo = await startEcho(hosted.place);
-});
-afterAll(async () => {
-  echo.kill();
-  await hosted.close();
-  expect(remains()).toEqual([]);
+hostForAll((one) => {
+  hosted = one;
 });
 
 const attach = (resident: Resident, more: object = {}) => {

@@ -1,22 +1,14 @@
-import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { pastOfTrail } from '../../src/audit/past.ts';
 import type { AuditEvent } from '../../src/model/event.ts';
 import { acyclic, remains, until } from '../cli/harness.ts';
-import { startEcho, startResident } from '../cli/residents.ts';
-import { type Hosted, openHost, untilIdle } from './host.ts';
+import { startResident } from '../cli/residents.ts';
+import { type Hosted, hostForAll, untilIdle } from './host.ts';
 
 let hosted: Hosted;
-let echo: ChildProcess;
-beforeAll(async () => {
-  hosted = await openHost();
-  echo = await startEcho(hosted.place);
-});
-afterAll(async () => {
-  echo.kill();
-  await hosted.close();
-  expect(remains()).toEqual([]);
+hostForAll((one) => {
+  hosted = one;
 });
 
 /**

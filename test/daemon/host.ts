@@ -3,10 +3,12 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect } from 'vitest';
 import type { CreatedRun, Status, StreamMessage } from '../../src/daemon/answers.ts';
 import { Client } from '../../src/daemon/client.ts';
 import type { RunSummary } from '../../src/model/summary.ts';
-import { acyclic, openPlace, type Place, type Result, until } from '../cli/harness.ts';
+import { acyclic, openPlace, type Place, type Result, remains, until } from '../cli/harness.ts';
+import { startEcho } from '../cli/residents.ts';
 import { GROUP } from './harness.ts';
 
 const GUEST = fileURLToPath(new URL('guest-program.ts', import.meta.url));
@@ -84,6 +86,7 @@ export async function openHost(policy: string = POLICY): Promise<Hosted> {
   const state = join(place.directory, 'state');
   const client = new Client(socket);
   const logged: string[] = [];
+  const env = { ...process.env, ACYCLIC_SOCKET: socket, ACYCLIC_STATE: state };
   let daemon: ChildProcess | null = null;
   const hosted: Hosted = {
     ...{ place, socket, state, policy: directory, client },
@@ -107,10 +110,8 @@ export async function openHost(policy: string = POLICY): Promise<Hosted> {
       );
       return { child, created, told };
     },
-    acyclic: (args, as, input) =>
-      place.bare([...asUser(as), acyclic, ...args], input, { ...process.env, ACYCLIC_SOCKET: socket }),
+    acyclic: (args, as, input) => place.bare([...asUser(as), acyclic, ...args], input, env),
     begin(args, as) {
-      const env = { ...process.env, ACYCLIC_SOCKET: socket };
       const child = place.start([...asUser(as), acyclic, ...args], {
         env,
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -154,6 +155,22 @@ export async function openHost(policy: string = POLICY): Promise<Hosted> {
   };
   await hosted.start();
   return hosted;
+}
+
+/** A daemon for all tests of a file, given before the first, with something that listens; after the last nothing is left. */
+export function hostForAll(give: (hosted: Hosted) => void, policy?: string): void {
+  const undo: (() => void | Promise<void>)[] = [];
+  beforeAll(async () => {
+    const hosted = await openHost(policy);
+    undo.push(() => hosted.close());
+    const echo = await startEcho(hosted.place);
+    undo.push(() => void echo.kill());
+    give(hosted);
+  });
+  afterAll(async () => {
+    for (const step of undo.reverse()) await step();
+    expect(remains()).toEqual([]);
+  });
 }
 
 /** What makes a command an ordinary user's. */

@@ -1,8 +1,7 @@
-import type { ChildProcess } from 'node:child_process';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { acyclic, remains, until } from '../cli/harness.ts';
-import { startEcho, startResident } from '../cli/residents.ts';
-import { type Hosted, openHost } from './host.ts';
+import { expect, test } from 'vitest';
+import { acyclic, until } from '../cli/harness.ts';
+import { startResident } from '../cli/residents.ts';
+import { type Hosted, hostForAll } from './host.ts';
 
 const NAME = `acyclic-test-${process.pid}-matched`;
 const MATCHED = `version: 1
@@ -14,16 +13,9 @@ deployments:
 `;
 
 let hosted: Hosted;
-let echo: ChildProcess;
-beforeAll(async () => {
-  hosted = await openHost(MATCHED);
-  echo = await startEcho(hosted.place);
-});
-afterAll(async () => {
-  echo.kill();
-  await hosted.close();
-  expect(remains()).toEqual([]);
-});
+hostForAll((one) => {
+  hosted = one;
+}, MATCHED);
 
 const required = (place: string) =>
   hosted.place.run(['require', '--socket', hosted.socket, place], '', { ...process.env, LANG: 'C' });

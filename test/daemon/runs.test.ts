@@ -1,23 +1,14 @@
-import type { ChildProcess } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { pastOfTrail } from '../../src/audit/past.ts';
 import type { AuditEvent } from '../../src/model/event.ts';
 import { acyclic, remains, until } from '../cli/harness.ts';
-import { startEcho } from '../cli/residents.ts';
 import { MEMBER, STRANGER } from './harness.ts';
-import { type Hosted, openHost, untilIdle } from './host.ts';
+import { type Hosted, hostForAll, untilIdle } from './host.ts';
 
 let hosted: Hosted;
-let echo: ChildProcess;
-beforeAll(async () => {
-  hosted = await openHost();
-  echo = await startEcho(hosted.place);
-});
-afterAll(async () => {
-  echo.kill();
-  await hosted.close();
-  expect(remains()).toEqual([]);
+hostForAll((one) => {
+  hosted = one;
 });
 
 const DIAL = (address: string) => `exec 3<>/dev/tcp/${address}/9 && echo reached`;
