@@ -1,5 +1,6 @@
 import type { RunSummary } from '../model/summary.ts';
 import { formatTime } from '../model/time.ts';
+import { AuditFailure } from './failure.ts';
 import { Conditions, whereLabels } from './filter.ts';
 import { isAlive } from './liveness.ts';
 import type { TrailReader } from './reader.ts';
@@ -42,10 +43,14 @@ const SELECT = `SELECT run.ulid, run.host, run.deployment, run.policy, run.mode,
   run.would_deny, event.id AS summary
   FROM run LEFT JOIN event ON event.seq = run.summary`;
 
+/** What a daemon changed lies under an id of its own, under which no run was ever begun. */
+const IS_RUN = `(run.mode IS NOT NULL OR NOT EXISTS (SELECT 1 FROM event AS last
+  WHERE last.seq = run.last_seq AND last.run = run.id AND last.rest ->> '$.change' IS NOT NULL))`;
+
 /** Runs by their beginning; `newest` of them only, when given. */
 export function listRuns(reader: TrailReader, filter: RunFilter, newest = -1): RunRecord[] {
   const { deployment, labels = {}, since, until } = filter;
-  const where = new Conditions();
+  const where = new Conditions().add(IS_RUN);
   if (deployment !== undefined) where.add('run.deployment = ?', deployment);
   if (since !== undefined) where.add('run.started >= ?', since);
   if (until !== undefined) where.add('run.started < ?', until);
@@ -63,8 +68,19 @@ export function listRuns(reader: TrailReader, filter: RunFilter, newest = -1): R
 /** The run whose id begins so. Throws AuditFailure `no-record` or `ambiguous-id`. */
 export function findRun(reader: TrailReader, prefix: string): RunRecord {
   const id = reader.uniqueId('run', prefix);
-  const [row] = reader.all(`${SELECT} WHERE run.ulid = ?`, [id]);
-  return recordOf(reader, row ?? {});
+  const run = runOf(reader, id);
+  if (run) return run;
+  throw new AuditFailure(
+    'no-record',
+    `\`${id}\` is no run: a daemon recorded what it changed under it`,
+    `try: acyclic audit list --run ${id}`,
+  );
+}
+
+/** The run of an event, by its whole id; null: it is of none, but a change of the daemon. */
+export function runOf(reader: TrailReader, id: string): RunRecord | null {
+  const [row] = reader.all(`${SELECT} WHERE run.ulid = ? AND ${IS_RUN}`, [id]);
+  return row ? recordOf(reader, row) : null;
 }
 
 function recordOf(reader: TrailReader, row: Record<string, unknown>): RunRecord {

@@ -135,8 +135,15 @@ function cellsOf(event: Told): string[] {
   }
   const who = event.process === null ? '-' : processLabel(event.process);
   const times = event.count > 1 ? ` ×${event.count}` : '';
-  const what = event.destination === null ? (event.rule?.reason ?? '-') : formatTarget(event) + times;
+  const what = event.destination === null ? withoutDestination(event) : formatTarget(event) + times;
   return [event.verdict ?? event.kind, who, what];
+}
+
+function withoutDestination({ rule, change, policy }: AuditEvent): string {
+  if (!change) return rule?.reason ?? '-';
+  const [first] = change.changes;
+  const what = change.before === policy && first !== undefined ? first : `policy ${policy ?? 'none'}`;
+  return `${change.what}: ${what}${change.reason === null ? '' : `, ${change.reason}`}`;
 }
 
 function styleOf(event: Told): Style | undefined {

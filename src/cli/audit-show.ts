@@ -1,19 +1,21 @@
 import { Command } from 'commander';
 import { AuditFailure } from '../audit/failure.ts';
 import type { TrailReader } from '../audit/reader.ts';
-import { findRun, type RunRecord } from '../audit/runs.ts';
-import type { AuditEvent } from '../model/event.ts';
+import { type RunRecord, runOf } from '../audit/runs.ts';
+import type { AuditEvent, EventChange } from '../model/event.ts';
 import type { ProcessImage } from '../model/process.ts';
 import type { RunSummary } from '../model/summary.ts';
 import { formatTarget } from '../model/target.ts';
 import { addPlaceOptions, type PlaceOptions, withTrail } from './audit-options.ts';
+import { formatAsker } from './live-text.ts';
 import { formatDependency, processLabel, shellQuote } from './message.ts';
 import { harmless } from './output.ts';
 import { createPrinter } from './print.ts';
 import { detail, formatRun, humanTime } from './run-text.ts';
 
 const EXAMPLES = `
-With --json it is the event as docs/events.md has it, and its run as \`run_record\`.
+With --json it is the event as docs/events.md has it, and its run as \`run_record\`: null where it is of none, as a change
+of policy.
 
 Examples:
   sudo acyclic audit show 01KAR2S0RW2C6P6F9ZJ5RAW8QE
@@ -29,7 +31,7 @@ export function showCommand(): Command {
     .action((id: string, options: PlaceOptions) =>
       withTrail(options, (reader) => {
         const event = findEvent(reader, id);
-        const run = findRun(reader, event.run);
+        const run = runOf(reader, event.run);
         createPrinter().print(
           options.json
             ? [JSON.stringify({ ...event, run_record: run })]
@@ -57,10 +59,26 @@ function isRun(reader: TrailReader, id: string): boolean {
   }
 }
 
-function formatEvent(event: AuditEvent | RunSummary, run: RunRecord): string[] {
+function formatEvent(event: AuditEvent | RunSummary, run: RunRecord | null): string[] {
   const head = [`event ${event.id}`, detail('time', `${humanTime(event.time)} on ${event.host}`)];
-  if ('calls' in event) return [...head, detail('kind', 'the summary of its run'), ...formatRun(run)];
-  return [...head, ...formatCall(event), ...formatProcesses(event), ...formatRun(run)];
+  const ofRun = run === null ? [] : formatRun(run);
+  if ('calls' in event) return [...head, detail('kind', 'the summary of its run'), ...ofRun];
+  if (event.change) return [...head, ...formatChange(event, event.change)];
+  return [...head, ...formatCall(event), ...formatProcesses(event), ...ofRun];
+}
+
+/** Who changed what, and why, and what it means. */
+function formatChange({ process, policy, deployment }: AuditEvent, change: EventChange): string[] {
+  const { what, by, reason, before, changes } = change;
+  const was = before === policy ? '' : `, before it was ${before ?? 'none'}`;
+  return [
+    detail('kind', `policy: ${what}`),
+    detail('by', by === null ? 'nobody: by itself' : formatAsker({ uid: by, comm: process?.comm ?? null })),
+    detail('reason', reason ?? 'none given'),
+    ...(deployment === null ? [] : [detail('deployment', deployment)]),
+    detail('policy', (policy ?? 'none') + was),
+    ...changes.map((line, i) => detail(i === 0 ? 'changes' : '', line)),
+  ];
 }
 
 function formatCall(event: AuditEvent): string[] {

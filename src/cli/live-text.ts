@@ -23,7 +23,7 @@ export function formatSpan(ms: number): string {
 }
 
 /** `root (acyclic)`, `uid 1000`. */
-export function formatAsker({ uid, comm }: Who): string {
+export function formatAsker({ uid, comm }: Pick<Who, 'uid' | 'comm'>): string {
   const name = uid === 0 ? 'root' : `uid ${uid}`;
   return comm === null ? name : `${name} (${comm})`;
 }

@@ -1,14 +1,17 @@
 import { Command } from 'commander';
+import { AuditFailure } from '../audit/failure.ts';
 import type { TrailReader } from '../audit/reader.ts';
-import { findRun, listRuns, type RunRecord } from '../audit/runs.ts';
+import { findRun, listRuns, type RunFilter, type RunRecord, runOf } from '../audit/runs.ts';
 import { countDestinations } from '../audit/stats.ts';
 import { formatDestination } from '../model/target.ts';
 import { addPlaceOptions, type PlaceOptions, readCount, withTrail } from './audit-options.ts';
 import { shellQuote } from './message.ts';
-import { harmless } from './output.ts';
+import { createOutput, harmless } from './output.ts';
 import { createPrinter } from './print.ts';
 import { append, readLabels } from './run-options.ts';
 import { detail, formatRun, formatState, humanTime } from './run-text.ts';
+import { asItIsNow, type InProgress, isMeant, runsInProgress } from './runs-in-progress.ts';
+import { SOCKET_OPTION } from './socket-option.ts';
 import { formatDuration, formatLimits } from './summary.ts';
 import { type Column, Table } from './table.ts';
 import { readWhen } from './when.ts';
@@ -17,6 +20,8 @@ import { readWhen } from './when.ts';
 const MOST_DESTINATIONS = 10;
 
 const EXAMPLES = `
+Runs in progress are as the daemon has them, where there is one; members of its group, who may not read the audit trail,
+see only those. With --state it is not asked.
 Exit status: 0 the question was answered, if only with nothing; 2 it could not be.
 
 Examples:
@@ -25,6 +30,7 @@ Examples:
   sudo acyclic runs --json | jq 'select(.denials > 0) | .run'`;
 
 interface RunsOptions extends PlaceOptions {
+  readonly socket?: string;
   readonly deployment?: string;
   readonly label?: string[];
   readonly since?: string;
@@ -43,30 +49,42 @@ export function runsCommand(): Command {
     .option('--until <time>', 'begun before then')
     .option('-n, --limit <number>', 'the newest so many only');
   return addPlaceOptions(command, 'JSON Lines; of one run, one object')
+    .addOption(SOCKET_OPTION)
     .addHelpText('after', EXAMPLES)
-    .action((id: string | undefined, options: RunsOptions) =>
-      withTrail(options, (reader) => {
-        const lines = id === undefined ? tellRuns(reader, options) : tellRun(reader, id, options);
-        createPrinter().print(lines);
-      }),
-    );
+    .action(async (id: string | undefined, options: RunsOptions) => {
+      const output = createOutput({ quiet: false, json: options.json ?? false });
+      const { state, socket = null } = options;
+      const live = state === undefined ? await runsInProgress(socket, output) : null;
+      const tell = (reader: TrailReader | null) =>
+        createPrinter().print(
+          id === undefined ? tellRuns(reader, live, options) : tellRun(reader, live, id, options),
+        );
+      try {
+        await withTrail(options, tell);
+      } catch (error) {
+        if (!live || !(error instanceof AuditFailure) || !NO_TRAIL.has(error.code)) throw error;
+        if (error.code !== 'no-store') output.say('warning', [`acyclic: ${ONLY_PROGRESS}: ${error.message}`]);
+        tell(null);
+      }
+    });
 }
+
+/** Without what is on record, what goes on is known all the same. */
+const NO_TRAIL: ReadonlySet<AuditFailure['code']> = new Set(['no-store', 'store-unreadable']);
+const ONLY_PROGRESS = 'only runs in progress are told of';
 
 /** Below this, a terminal has no room for the year. */
 const WIDE = 100;
 
-function tellRuns(reader: TrailReader, options: RunsOptions): string[] {
+function tellRuns(reader: TrailReader | null, live: InProgress | null, options: RunsOptions): string[] {
   const { deployment, label, since, until, limit, json } = options;
-  const runs = listRuns(
-    reader,
-    {
-      deployment,
-      labels: label === undefined ? undefined : readLabels(label),
-      since: since === undefined ? undefined : readWhen('--since', since),
-      until: until === undefined ? undefined : readWhen('--until', until),
-    },
-    readCount('--limit', limit),
-  );
+  const filter: RunFilter = {
+    deployment,
+    labels: label === undefined ? undefined : readLabels(label),
+    since: since === undefined ? undefined : readWhen('--since', since),
+    until: until === undefined ? undefined : readWhen('--until', until),
+  };
+  const runs = runsMeant(reader, live, filter, readCount('--limit', limit));
   if (json) return runs.map((run) => JSON.stringify(run));
   const printer = createPrinter();
   const wide = printer.width === null || printer.width >= WIDE;
@@ -96,8 +114,46 @@ function cellsOf(run: RunRecord, wide: boolean): string[] {
   return [run.run, begun, run.deployment ?? '-', ...counts, formatState(run), command];
 }
 
-function tellRun(reader: TrailReader, id: string, { json }: RunsOptions): string[] {
-  const run = findRun(reader, id);
+/** Runs by their beginning, those on record and those that are not yet; `newest` of them only, when given. */
+function runsMeant(
+  reader: TrailReader | null,
+  live: InProgress | null,
+  filter: RunFilter,
+  newest?: number,
+): RunRecord[] {
+  const known = reader ? listRuns(reader, filter, newest).map((run) => asItIsNow(run, live)) : [];
+  const others = [...(live?.values() ?? [])].filter(
+    (run) => isMeant(run, filter) && !isOnRecord(reader, run.run),
+  );
+  if (others.length === 0) return known;
+  const all = [...known, ...others].sort((a, b) => (a.started < b.started ? -1 : 1));
+  return newest === undefined ? all : all.slice(Math.max(0, all.length - newest));
+}
+
+function isOnRecord(reader: TrailReader | null, id: string): boolean {
+  return reader !== null && runOf(reader, id) !== null;
+}
+
+/** The one whose id begins so: on record, or in progress. */
+function runMeant(reader: TrailReader | null, live: InProgress | null, prefix: string): RunRecord {
+  const [one, other] = [...(live?.values() ?? [])].filter(({ run }) => run.startsWith(prefix.toUpperCase()));
+  if (one && !other && !isOnRecord(reader, one.run)) return one;
+  if (!reader)
+    throw new AuditFailure(
+      'no-record',
+      `no run in progress is \`${harmless(prefix)}\``,
+      'see `acyclic runs`; those that are over are in the audit trail, which is root’s to read',
+    );
+  return asItIsNow(findRun(reader, prefix), live);
+}
+
+function tellRun(
+  reader: TrailReader | null,
+  live: InProgress | null,
+  id: string,
+  { json }: RunsOptions,
+): string[] {
+  const run = runMeant(reader, live, id);
   if (json) return [JSON.stringify(run)];
   const { summary } = run;
   const lines = formatRun(run).slice(1);
@@ -111,11 +167,11 @@ function tellRun(reader: TrailReader, id: string, { json }: RunsOptions): string
     for (const left of summary.leftover) lines.push(detail('left', `${left.comm ?? 'process'}[${left.pid}]`));
   }
   lines.push(detail('calls', `${run.calls}, ${run.denials} denied, ${run.would_deny} would be denied`));
-  const counts = countDestinations(reader, { run: run.run }, formatDestination);
+  const counts = reader ? countDestinations(reader, { run: run.run }, formatDestination) : [];
   for (const { destination, calls, denied } of counts.slice(0, MOST_DESTINATIONS))
     lines.push(detail('', `${destination} ×${calls}${denied > 0 ? `, ${denied} denied` : ''}`));
   if (counts.length > MOST_DESTINATIONS)
     lines.push(detail('', `and ${counts.length - MOST_DESTINATIONS} more destinations`));
-  lines.push(detail('more', `acyclic audit list --run ${run.run}`));
+  if (reader) lines.push(detail('more', `acyclic audit list --run ${run.run}`));
   return lines.map(harmless);
 }

@@ -157,6 +157,7 @@ export interface Attachment {
   readonly established: readonly string[];
   readonly calls: number;
   readonly denials: number;
+  readonly would_deny: number;
 }
 
 /** `GET /v1/guarded`: whether a cgroup is guarded, by a guard of its own or of one it is in. */

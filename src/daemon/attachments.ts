@@ -215,9 +215,9 @@ function textOf(target: CreateAttachmentBody['target']): string {
 }
 
 function describe({ run, cgroup, target }: Held): Attachment {
-  const { id, deployment, policy, calls, denials, started } = run.state;
+  const { id, deployment, policy, calls, denials, would_deny, started } = run.state;
   return {
     ...{ id, target, cgroup: cgroup.path, deployment, policy, mode: run.plan.policy.mode, since: started },
-    ...{ established: [], calls, denials },
+    ...{ established: [], calls, denials, would_deny },
   };
 }

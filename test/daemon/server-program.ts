@@ -171,7 +171,7 @@ if (stub)
       const one: Attachment = {
         ...{ id: ulid(), target: `${kind}:${Object.values(named)[0]}`, cgroup: '/stub', deployment },
         ...{ policy: '3f9c2a1', mode: mode ?? 'enforce', since: presentTime() },
-        ...{ established: ['curl[7] → 192.0.2.7:443/tcp'], calls: 3, denials: 1 },
+        ...{ established: ['curl[7] → 192.0.2.7:443/tcp'], calls: 3, denials: 1, would_deny: 0 },
       };
       attached.push(one);
       return one;
