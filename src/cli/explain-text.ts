@@ -1,5 +1,6 @@
 import type { Candidate, ExplainedIdentity, ExplainedTier, Explanation } from '../policy/explain.ts';
 import type { ExplainedCall, ExplainedPart } from '../policy/explain-dest.ts';
+import type { LiveEntry } from '../policy/live.ts';
 import { formatPieces } from '../policy/pieces.ts';
 import { formatOutcome, formatOwnedRule } from '../policy/rule-text.ts';
 import type { Clause } from '../policy/tier.ts';
@@ -11,6 +12,12 @@ export interface About {
   readonly deployment: string | null;
   readonly mode: string;
   readonly policy: string;
+  /** The file or directory of the policy. */
+  readonly source: string;
+  /** That are about the deployment; null: they were not looked at. */
+  readonly live: readonly LiveEntry[] | null;
+  /** Why not. */
+  readonly why: string | null;
 }
 
 const MOST_CANDIDATES = 12;
@@ -29,7 +36,14 @@ const TIERS = {
 export function formatParts(parts: readonly ExplainedPart[], about: About): string[] {
   const whose = about.deployment === null ? '' : ` for deployment ${about.deployment}`;
   const head = `${about.dest}${whose}, ${about.mode}, policy ${about.policy}`;
-  return [head, ...parts.flatMap(formatPart)];
+  return [head, `  policy of ${about.source}, ${formatLive(about)}`, ...parts.flatMap(formatPart)];
+}
+
+function formatLive({ live, why }: About): string {
+  if (live === null) return `without live entries: ${why}`;
+  return live.length === 0
+    ? 'with no live entry above it'
+    : `with ${live.length} live ${live.length === 1 ? 'entry' : 'entries'} above it`;
 }
 
 function formatPart(part: ExplainedPart): string[] {

@@ -1,10 +1,13 @@
 import { Command } from 'commander';
+import { type LiveEntry, liveOf } from '../policy/live.ts';
 import { Failure, harmless, printResult } from './output.ts';
 import { DEPLOYMENT_OPTION, JSON_OPTION, POLICY_OPTION } from './policy-options.ts';
+import { SOCKET_OPTION } from './socket-option.ts';
 
 const EXAMPLES = `
 DEST is github.com, *.github.com:443/tcp, 10.0.0.0/8:3306, [2001:db8::1]:443 or service:mirror. What it leaves
-open stands for every destination no rule names more closely.
+open stands for every destination no rule names more closely. Without -p it is the policy in force that is meant, with
+the live entries above it, as the daemon has them; where there is no daemon, the installed one.
 Exit status: 0 explained, 2 it cannot be.
 
 Examples:
@@ -17,6 +20,7 @@ interface Options {
   readonly deployment?: string;
   readonly address?: string;
   readonly name: readonly string[];
+  readonly socket?: string;
   readonly json?: true;
 }
 
@@ -34,18 +38,21 @@ export function policyExplainCommand(): Command {
       (name: string, before: string[]) => [...before, name],
       [] as string[],
     )
+    .addOption(SOCKET_OPTION)
     .addOption(JSON_OPTION)
     .addHelpText('after', EXAMPLES)
     .action(async (text: string, options: Options) => {
-      const [{ requirePolicy, compileHere }, { formatParts, partsAsJson }, { explainDest }, words] =
+      const [{ policyInForce }, { compileHere }, { formatParts, partsAsJson }, { explainDest }, words] =
         await Promise.all([
+          import('./policy-in-force.ts'),
           import('./policy-loading.ts'),
           import('./explain-text.ts'),
           import('../policy/explain-dest.ts'),
           import('./policy-words.ts'),
         ]);
-      const loaded = requirePolicy(options.policy);
-      const policy = compileHere(loaded.policy, options.deployment ?? null);
+      const loaded = await policyInForce(options.policy, options.socket);
+      const { source, why } = loaded;
+      const policy = compileHere(loaded.policy, options.deployment ?? null, { live: loaded.live ?? [] });
       const services = words.servicesOf(loaded.policy);
       const dest = words.readDest(text, services);
       const address = options.address === undefined ? null : words.readAddressOption(options.address);
@@ -53,8 +60,22 @@ export function policyExplainCommand(): Command {
         throw new Failure('contradiction', '--address is for a host', 'leave it out, or give a host');
       const names = options.name.map(words.readNameOption);
       const parts = explainDest(policy, dest, services, { address, names });
-      const about = { deployment: policy.deployment, mode: policy.mode, policy: loaded.id, dest: text };
-      if (options.json) printResult(JSON.stringify({ v: 1, ...about, parts: partsAsJson(parts) }));
-      else printResult(formatParts(parts, about).map(harmless).join('\n'));
+      const live = loaded.live && liveOf(loaded.live, policy.deployment, services);
+      const { deployment, mode } = policy;
+      const about = { deployment, mode, policy: loaded.id, dest: text, source };
+      if (options.json)
+        printResult(
+          JSON.stringify({ v: 1, ...about, live: live?.map(entryAsJson) ?? null, parts: partsAsJson(parts) }),
+        );
+      else
+        printResult(
+          formatParts(parts, { ...about, live, why })
+            .map(harmless)
+            .join('\n'),
+        );
     });
+}
+
+function entryAsJson({ dest, ...entry }: LiveEntry): object {
+  return { ...entry, destination: dest.text };
 }

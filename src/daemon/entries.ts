@@ -10,6 +10,7 @@ import type { Policy } from '../policy/policy.ts';
 import { isFault } from '../policy/problem.ts';
 import type { Entry, Who } from './answers.ts';
 import { type CreateEntryBody, createEntryBody } from './contract.ts';
+import { liveEntryOf } from './entry.ts';
 import { DaemonFailure } from './failure.ts';
 import type { Log } from './log.ts';
 import type { Change } from './policy-event.ts';
@@ -108,9 +109,7 @@ export class Entries {
 
   /** In force, for the compiler. */
   live(): readonly LiveEntry[] {
-    return this.#held.map(({ entry: { id, verdict, deployment, reason, until, who }, dest }) => ({
-      ...{ id, verdict, dest, deployment, reason, owner: formatWho(who), until },
-    }));
+    return this.#held.map(({ entry, dest }) => liveEntryOf(entry, dest));
   }
 
   /** What is wrong, for people. */

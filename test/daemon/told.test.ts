@@ -137,3 +137,35 @@ test('a change of policy is no run; audit finds it, and tells who changed what a
   const { status, stderr } = hosted.acyclic(['runs', applied?.run ?? '']);
   expect({ status, stderr }).toMatchObject({ status: 2, stderr: expect.stringContaining('is no run') });
 });
+
+test('policy explain goes by the policy in force and the live entries above it, and says so; one that is given stands alone', () => {
+  const inForce = (dest: string, ...args: string[]) => say('policy', 'explain', dest, ...args);
+  const source = hosted.policy;
+  const { policies } = JSON.parse(say('status', '--json'));
+  expect(inForce('127.2.0.7:443/tcp')).toMatch(
+    new RegExp(
+      `^127.2.0.7:443/tcp for deployment mysql, enforce, policy ${policies[0].id}\n  policy of ${source}, with no live entry above it\n(.*\n)*.*443/tcp: deny by circular`,
+    ),
+  );
+  say('allow', 'service:github', '--for', '1h', '--reason', 'OPS-7');
+  const opened = inForce('127.2.0.7:443/tcp');
+  expect(opened).toContain('with 1 live entry above it\n');
+  expect(opened).toMatch(
+    /443\/tcp: allow by live \(allow service:github until .*\)(.*\n)* {4}live {5}allow: decides\n/,
+  );
+  expect(JSON.parse(inForce('127.2.0.7:443/tcp', '--json'))).toMatchObject({
+    ...{
+      source,
+      live: [{ verdict: 'allow', destination: 'service:github', reason: 'OPS-7', deployment: null }],
+    },
+    parts: [{ calls: [{ answer: 'allow', rule: { kind: 'live' } }] }],
+  });
+  const file = join(source, 'acyclic.yaml');
+  expect(inForce('127.2.0.7:443/tcp', '-p', file)).toMatch(
+    new RegExp(`\n  policy of ${file}, without live entries: .*\n(.*\n)*.*443/tcp: deny by circular`),
+  );
+  expect(JSON.parse(inForce('127.2.0.7', '-p', file, '--json')).live).toBeNull();
+  const beside = hosted.acyclic(['policy', 'explain', '127.2.0.7', '-p', file, '--socket', hosted.socket]);
+  expect(beside).toMatchObject({ status: 2, stderr: expect.stringContaining('leave one of them out') });
+  say('allow', '--remove', 'service:github');
+});
