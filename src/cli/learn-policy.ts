@@ -1,3 +1,4 @@
+import { namedDelegateAt } from '../guard/delegates.ts';
 import { type LoadedPolicy, loadInstalledPolicy, loadPolicy } from '../guard/policy-files.ts';
 import type { AuditEvent } from '../model/event.ts';
 import type { Past, PastQuery } from '../model/past.ts';
@@ -49,6 +50,7 @@ export async function learnPolicy(options: LearnOptions, output: Output): Promis
     services: policy?.services ?? new Map(),
     caller: callerOf,
     target: formatTarget,
+    delegateAt: namedDelegateAt,
   });
   for await (const event of past.events(query)) if (ofDeployment(event, deployment)) suggester.add(event);
   const suggestion = suggester.result();

@@ -42,12 +42,14 @@ export function policyReplayCommand(): Command {
         { openPast, readSince },
         { breaks, Replayer },
         { formatTarget },
+        { namedDelegateAt },
         text,
       ] = await Promise.all([
         import('./policy-loading.ts'),
         import('./past.ts'),
         import('../policy/replay.ts'),
         import('../model/target.ts'),
+        import('../guard/delegates.ts'),
         import('./replay-text.ts'),
       ]);
       const { json = false, deployment = null } = options;
@@ -64,7 +66,7 @@ export function policyReplayCommand(): Command {
       };
       const past = openPast(options, createOutput({ quiet: false, json }));
       const since = options.since === undefined ? null : readSince(options.since);
-      const replayer = new Replayer({ policyFor, target: formatTarget });
+      const replayer = new Replayer({ policyFor, target: formatTarget, delegateAt: namedDelegateAt });
       for await (const event of past.events({ run: null, deployment: null, since }))
         if (deployment === null || event.deployment === null || event.deployment === deployment)
           if (event.attached === undefined)

@@ -8,6 +8,7 @@ import type { Opening } from '../model/opening.ts';
 import type { Answer, RuleReference, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { type Decision, evaluateLookup } from '../policy/evaluate.ts';
+import { judgeWork } from '../policy/handed-on.ts';
 import type { LookupCache } from '../policy/lookup-cache.ts';
 import {
   type Call,
@@ -272,6 +273,7 @@ export class Recorder {
       comm: record.comm,
       uid: record.uid,
       count: 1,
+      ...(delegate ? stagedWork(this.#era, delegate) : {}),
     });
   }
 
@@ -291,6 +293,7 @@ export class Recorder {
       comm: record.comm,
       uid: record.uid,
       count: 1,
+      ...stagedWork(this.#era, delegate),
     });
   }
 
@@ -417,6 +420,10 @@ function stagedWord({ staged }: Era, judge: (staged: StagedRun) => Decision): Pi
   if (!staged) return {};
   const { verdict, rule } = judge(staged);
   return { staged: { policy: staged.id, verdict, rule: eventRule(rule) } };
+}
+
+function stagedWork(era: Era, { name }: Pick<Delegate, 'name'>): Pick<AuditEvent, 'staged'> {
+  return isNamed(name) ? stagedWord(era, ({ policy }) => judgeWork(policy, name)) : {};
 }
 
 function inNamespace({ elsewhere }: AttemptRecord, placed: Placed): CompiledPolicy {

@@ -144,10 +144,10 @@ export class Tally {
     return this.#seen && [...this.#new].flatMap(([target, probe]) => (called(target, probe) ? [target] : []));
   }
 
-  #compare({ staged, rule, count }: AuditEvent, verdict: Verdict): void {
+  #compare({ staged, rule, count, kind }: AuditEvent, verdict: Verdict): void {
     if (!this.#staged || !staged) return;
-    const live = answerOf(verdict, rule?.kind ?? null);
-    const tried = answerOf(staged.verdict, staged.rule.kind);
+    const live = answerOf(verdict, rule?.kind ?? null, kind);
+    const tried = answerOf(staged.verdict, staged.rule.kind, kind);
     if (live === tried) return;
     this.#staged.differs += count;
     if (tried === 'deny') this.#staged.denied += count;

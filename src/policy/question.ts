@@ -1,6 +1,6 @@
 import { parseAddress } from '../model/address.ts';
 import type { Destination, Transport } from '../model/destination.ts';
-import type { AuditEvent } from '../model/event.ts';
+import type { AuditEvent, EventKind } from '../model/event.ts';
 import type { Name } from '../model/name.ts';
 import type { Answer, RuleKind, Verdict } from '../model/verdict.ts';
 import type { CompiledPolicy } from './compile.ts';
@@ -71,8 +71,11 @@ export function isExempt({ verdict, rule }: AuditEvent): boolean {
   return verdict === 'allow' && rule?.kind === 'default' && rule.reason !== null;
 }
 
-/** What the rules said, whatever the mode, of what was recorded with this verdict by a rule of this kind. */
-export function answerOf(verdict: Verdict, kind: RuleKind | null): Answer {
+/**
+ * What the rules said, whatever the mode, of what was recorded with this verdict by a rule of this kind. Work handed on
+ * is not denied by default.
+ */
+export function answerOf(verdict: Verdict, rule: RuleKind | null, kind: EventKind): Answer {
   if (verdict !== 'would-deny') return verdict;
-  return kind === 'audit' ? 'audit' : 'deny';
+  return rule === 'audit' || (rule === 'default' && kind === 'exec-outside') ? 'audit' : 'deny';
 }

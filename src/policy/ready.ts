@@ -1,9 +1,9 @@
-import type { DelegateName } from '../model/delegate.ts';
 import type { AuditEvent } from '../model/event.ts';
 import type { PastRun } from '../model/past.ts';
 import type { CompiledPolicy } from './compile.ts';
 import { type Counted, foldEchoes } from './echo.ts';
 import type { Decision } from './evaluate.ts';
+import { type DelegateAt, judgeWork, takerOf } from './handed-on.ts';
 import { isExempt, judgeQuestion, questionOf } from './question.ts';
 
 /** Whether a deployment can go from audit to enforce. */
@@ -33,7 +33,7 @@ export class ReadinessCheck {
   readonly #policy: CompiledPolicy;
   readonly #target: (event: AuditEvent) => string;
   readonly #wanted: number;
-  readonly #delegateAt: (path: string) => DelegateName | null;
+  readonly #delegateAt: DelegateAt;
   readonly #runs = new Set<string>();
   readonly #incomplete: string[] = [];
   readonly #calls = new Map<string, { first: DecidedCalls; count: number; runs: Set<string> }>();
@@ -45,7 +45,7 @@ export class ReadinessCheck {
     target: (event: AuditEvent) => string;
     wanted: number;
     /** Who takes work at a UNIX socket. */
-    delegateAt: (path: string) => DelegateName | null;
+    delegateAt: DelegateAt;
   }) {
     this.#policy = options.policy;
     this.#target = options.target;
@@ -77,12 +77,10 @@ export class ReadinessCheck {
   #judge(event: AuditEvent): Decision | null {
     const question = questionOf(event);
     if (question) return judgeQuestion(this.#policy, question);
-    const path = event.kind === 'exec-outside' ? event.destination?.names[0] : undefined;
-    const delegate = path === undefined ? null : this.#delegateAt(path);
-    const said = delegate === null ? undefined : this.#policy.delegates.get(delegate);
-    return said?.answer === 'deny'
-      ? { verdict: 'deny', answer: 'deny', rule: said.rule, service: null, cycle: null }
-      : null;
+    const taker = takerOf(event, this.#delegateAt);
+    // What no rule denies goes through, whether or not anybody decided on it.
+    const decision = taker && judgeWork(this.#policy, taker);
+    return decision?.answer === 'deny' ? decision : null;
   }
 
   result(): Readiness {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { compiled, destination, options, written } from '../../test/kernel/harness-cases.ts';
 import { recorded } from '../../test/recorded.ts';
 import type { AuditEvent } from '../model/event.ts';
+import type { RuleKind, Verdict } from '../model/verdict.ts';
 import { type CompiledPolicy, compile } from './compile.ts';
 import { evaluate } from './evaluate.ts';
 import { parsePolicy } from './parse.ts';
@@ -11,6 +12,8 @@ import { breaks, isBreaking, Replayer } from './replay.ts';
 const target = ({ kind, destination: to }: AuditEvent) =>
   `${to?.names[0] ?? to?.address}${kind === 'dns' ? ' (dns)' : `:${to?.port}/${to?.protocol}`}`;
 
+const delegateAt = (path: string) => (path === '/run/docker.sock' ? ('docker' as const) : null);
+
 function policyOf(text: string, mode: 'audit' | 'enforce' | null = null): CompiledPolicy {
   const { policy } = parsePolicy([{ path: 'p.yaml', text: `version: 1\n${text}` }]);
   const none = { allow: [], deny: [], default: null, ownAddresses: [], now: new Date(0) };
@@ -18,7 +21,7 @@ function policyOf(text: string, mode: 'audit' | 'enforce' | null = null): Compil
 }
 
 function replay(policy: CompiledPolicy | null, events: readonly AuditEvent[]) {
-  const replayer = new Replayer({ policyFor: () => policy, target });
+  const replayer = new Replayer({ policyFor: () => policy, target, delegateAt });
   for (const event of events) replayer.add(event);
   return replayer.result();
 }
@@ -149,5 +152,38 @@ describe('replay', () => {
     expect(replay(policyOf(text), [cause, dns, { ...fault, kind: 'escape', verdict: null }])).toMatchObject({
       calls: 0,
     });
+  });
+
+  test('judges work handed on by what the policy says of who took it, and no other socket', () => {
+    const work = (path: string, verdict: Verdict, rule: RuleKind): AuditEvent => ({
+      ...recorded({ kind: 'exec-outside', address: null, port: null, names: [path], verdict, rule }),
+    });
+    const events = [
+      work('/run/docker.sock', 'would-deny', 'default'),
+      work('/run/docker.sock', 'deny', 'deny'),
+      work('/run/nscd/socket', 'allow', 'default'),
+    ];
+    const unsaid = replay(policyOf('deployments: { d: {} }'), events);
+    expect(unsaid).toMatchObject({
+      calls: 2,
+      same: 1,
+      differences: [{ before: 'deny', after: { answer: 'audit' } }],
+    });
+    expect(breaks(unsaid)).toBe(false);
+    const denied = replay(policyOf('deployments: { d: { delegate: { docker: deny } } }'), events);
+    expect(denied).toMatchObject({
+      ...{ calls: 2, same: 1 },
+      differences: [
+        {
+          before: 'audit',
+          after: { answer: 'deny', verdict: 'deny', rule: { kind: 'deny', source: 'p.yaml:2' } },
+        },
+      ],
+    });
+    expect(breaks(denied)).toBe(true);
+    const watched = replay(policyOf('deployments: { d: { delegate: { docker: deny } } }', 'audit'), [
+      work('/run/docker.sock', 'would-deny', 'deny'),
+    ]);
+    expect(watched).toMatchObject({ same: 1, differences: [], unenforced: 0 });
   });
 });

@@ -3,6 +3,7 @@ import type { Answer } from '../model/verdict.ts';
 import type { CompiledPolicy } from './compile.ts';
 import { type Counted, foldEchoes } from './echo.ts';
 import type { Decision } from './evaluate.ts';
+import { type DelegateAt, judgeWork, takerOf } from './handed-on.ts';
 import { answerOf, isExempt, judgeQuestion, questionOf } from './question.ts';
 
 /** What a policy makes of recorded calls, repeats counted. */
@@ -32,6 +33,7 @@ export interface ReplayOptions {
   readonly policyFor: (deployment: string | null) => CompiledPolicy | null;
   /** A destination as messages have it. */
   readonly target: (event: AuditEvent) => string;
+  readonly delegateAt: DelegateAt;
 }
 
 function wayOf({ deployment, before, after }: Difference): string {
@@ -63,9 +65,14 @@ export class Replayer {
   }
 
   add(event: AuditEvent): void {
+    const { deployment, count, verdict } = event;
     const question = questionOf(event);
-    if (!question || event.verdict === null) return;
-    const { deployment, count } = event;
+    const taker = takerOf(event, this.#options.delegateAt);
+    if (verdict === null) return;
+    const judge = question
+      ? (policy: CompiledPolicy) => judgeQuestion(policy, question)
+      : taker && ((policy: CompiledPolicy) => judgeWork(policy, taker));
+    if (!judge) return;
     this.#runs.add(event.run);
     this.#calls += count;
     const policy = this.#options.policyFor(deployment);
@@ -74,13 +81,13 @@ export class Replayer {
       this.#unknown.set(name, (this.#unknown.get(name) ?? 0) + count);
       return;
     }
-    const before = answerOf(event.verdict, event.rule?.kind ?? null);
-    const after = judgeQuestion(policy, question);
+    const before = answerOf(verdict, event.rule?.kind ?? null, event.kind);
+    const after = judge(policy);
     const exempt = after.rule.kind === 'default' && isExempt(event);
     if (before !== after.answer && !exempt) this.#differ(event, before, after);
     else {
       this.#same += count;
-      if (event.verdict === 'would-deny' && after.verdict === 'deny') this.#unenforced += count;
+      if (verdict === 'would-deny' && after.verdict === 'deny') this.#unenforced += count;
     }
   }
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { written } from '../../test/kernel/harness-cases.ts';
 import { recorded, recordedRun } from '../../test/recorded.ts';
 import type { AuditEvent } from '../model/event.ts';
+import type { RuleKind, Verdict } from '../model/verdict.ts';
 import { amend, type PolicyText } from './amend.ts';
 import { type CompiledPolicy, compile } from './compile.ts';
 import { diffPolicies } from './diff.ts';
@@ -16,6 +17,8 @@ import { policyText, ruleLines } from './suggest-text.ts';
 import type { Suggestion } from './suggestion.ts';
 
 const NOW = new Date('2026-11-23T12:00:00Z');
+
+const delegateAt = (path: string) => (path === '/run/docker.sock' ? ('docker' as const) : null);
 
 function compiled(policy: Policy | null, defaultTo: 'deny' | null): CompiledPolicy {
   return compile(policy, {
@@ -40,6 +43,7 @@ function suggested(events: readonly AuditEvent[], before: Policy | null = null):
     services: before?.services ?? new Map(),
     caller: ({ process }) => process?.comm ?? '?',
     target,
+    delegateAt,
   });
   for (const event of events) suggester.add(event);
   return suggester.result();
@@ -342,6 +346,27 @@ describe('names become a wildcard', () => {
     expect(hosts(numbered(zone), [recorded({ names: [`x.${zone}`], port: 22 })])).toHaveLength(4);
     expect(hosts(numbered(zone), [lookup(`x.y.${zone}`)])).toHaveLength(4);
   });
+});
+
+test('work handed on needs no rule; what was denied of it, or is by the policy there is, is left out and listed', () => {
+  const work = (verdict: Verdict, rule: RuleKind): AuditEvent =>
+    recorded({ kind: 'exec-outside', address: null, port: null, names: ['/run/docker.sock'], verdict, rule });
+  const leftOut = ({ leftOut: left }: Suggestion) => left.map(({ why, count }) => `${why} ×${count}`);
+  const through = suggested([work('would-deny', 'default')]);
+  expect(through).toMatchObject({ calls: 1, runs: 1, rules: [], leftOut: [] });
+  const denied = suggested([work('deny', 'deny'), work('deny', 'deny')]);
+  expect(leftOut(denied)).toEqual(['was denied: deny (acyclic.yaml:4); see `delegate` ×2']);
+  const saying = (answer: string) =>
+    parsed([
+      {
+        name: 'p',
+        text: `version: 1\nservices: { d: {} }\ndeployments: { d: { delegate: { docker: ${answer} } } }\n`,
+      },
+    ]);
+  expect(leftOut(suggested([work('would-deny', 'default')], saying('deny')))).toEqual([
+    'the policy denies it: deny (p:3) ×1',
+  ]);
+  expect(suggested([work('deny', 'deny')], saying('allow')).leftOut).toEqual([]);
 });
 
 /** Names with ports they were never seen with, and a name nobody saw. */

@@ -1,7 +1,9 @@
+import type { DelegateName } from '../model/delegate.ts';
 import type { AuditEvent } from '../model/event.ts';
 import type { Name } from '../model/name.ts';
 import { AskedNames } from './asked.ts';
 import { foldEchoes } from './echo.ts';
+import { judgeWork, takerOf } from './handed-on.ts';
 import { readHost } from './pattern.ts';
 import type { PortSpec } from './ports.ts';
 import { isFault } from './problem.ts';
@@ -28,11 +30,17 @@ export class Suggester {
 
   add(event: AuditEvent): void {
     const question = questionOf(event);
-    if (!question) return;
+    const taker = takerOf(event, this.#options.delegateAt);
+    if (!question && !taker) return;
     this.#runs.add(event.run);
     this.#calls += event.count;
     if (this.#first === null || event.time < this.#first) this.#first = event.time;
     if (this.#last === null || event.time > this.#last) this.#last = event.time;
+    if (question) this.#learn(event, question);
+    else if (taker) this.#handedOn(event, taker);
+  }
+
+  #learn(event: AuditEvent, question: Question): void {
     if (question.kind === 'lookup') this.#asked.remember(event, question.names[0] ?? '');
     const targets = this.#targetsOf(event, question);
     const refused = this.#refusal(event);
@@ -65,6 +73,15 @@ export class Suggester {
       first: this.#first,
       last: this.#last,
     };
+  }
+
+  /** Work that nobody denies goes through without a rule; of what was denied it is said why, and by whom. */
+  #handedOn(event: AuditEvent, taker: DelegateName): void {
+    const { answer, rule } = judgeWork(this.#options.policy, taker);
+    const refused = this.#refusal(event);
+    if (rule.source !== null && answer === 'deny')
+      this.#leaveOut(event, `the policy denies it: ${rule.kind} (${rule.source})`, null);
+    else if (rule.source === null && refused) this.#leaveOut(event, `${refused.why}; see \`delegate\``, null);
   }
 
   /** Why a call is not to be allowed by what was recorded of it: it was denied, or would have been by a rule. */

@@ -1,6 +1,7 @@
 import type { AuditEvent } from '../model/event.ts';
 import type { CompiledPolicy } from './compile.ts';
 import type { Counted } from './echo.ts';
+import type { DelegateAt } from './handed-on.ts';
 import type { Service } from './policy.ts';
 import type { PortSpec } from './ports.ts';
 
@@ -79,4 +80,5 @@ export interface SuggestOptions {
   readonly caller: (event: AuditEvent) => string;
   /** A destination as messages have it. */
   readonly target: (event: AuditEvent) => string;
+  readonly delegateAt: DelegateAt;
 }

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { AuditEvent } from '../../src/model/event.ts';
 import { readReport } from '../report.ts';
 import { acyclic } from './harness.ts';
 
@@ -53,8 +54,8 @@ interface Ran {
   /** What the listeners were called by, in order, the run's and then one's from outside. */
   readonly seen: string[];
   readonly stderr: string;
-  // biome-ignore lint/suspicious/noExplicitAny: events are read as their schema has them
-  readonly events: any[];
+  /** The summary last. */
+  readonly events: readonly AuditEvent[];
 }
 
 /**
@@ -111,7 +112,7 @@ deployments:
 function handed({ events }: Ran): string[] {
   return events
     .filter(({ kind }) => kind === 'exec-outside')
-    .map(({ destination, verdict, rule }) => `${destination.names[0]} ${verdict} ${rule.kind}`);
+    .map(({ destination, verdict, rule }) => `${destination?.names[0]} ${verdict} ${rule?.kind}`);
 }
 
 describe('a denied delegate is closed to the run', () => {
@@ -255,5 +256,22 @@ describe('work that is not denied', () => {
     const ran = handOn(policyOf('{ docker: deny }'), ['/run/docker.sock'], ['/run/docker.sock'], ['--audit']);
     expect(ran.calls).toEqual(['/run/docker.sock open']);
     expect(handed(ran)).toEqual(['/run/docker.sock would-deny deny']);
+  });
+
+  test('has the staged policy’s word beside it, which is never enforced', () => {
+    const next = join(directory, 'next.yaml');
+    writeFileSync(next, policyOf('{ docker: deny, crio: allow }'));
+    const ran = handOn(policyOf(delegate, `staged: ${next}`), places);
+    expect(ran.calls).toEqual(places.map((path) => `${path} open`));
+    const words = ran.events
+      .filter(({ kind }) => kind === 'exec-outside')
+      .map(({ verdict, staged }) => [verdict, staged?.verdict, staged?.rule.kind]);
+    expect(words).toEqual([
+      ['allow', 'deny', 'deny'],
+      ['would-deny', 'would-deny', 'default'],
+      ['would-deny', 'allow', 'allow'],
+    ]);
+    // podman is marked by a rule before and by default after: it is let through alike.
+    expect(ran.events.at(-1)).toMatchObject({ staged: { differs: 2, denied: 1, allowed: 0 } });
   });
 });
