@@ -116,11 +116,17 @@ export class HostedRun {
 
   /**
    * Goes on with a run that another daemon has left guarded. Throws SetupFailure, and RangeError where the tables have
-   * no room: then it is as it was, guarded under its last policy.
+   * no room: then it is as it was, guarded under its last policy, and not among this daemon's.
    */
   static async takeOver(left: LeftRun, options: HostedRunOptions, shared: Shared): Promise<HostedRun> {
     const run = new HostedRun(options, shared, left);
-    run.#guard = await run.#setUp(new UndoList());
+    const undo = new UndoList();
+    try {
+      run.#guard = await run.#setUp(undo);
+    } catch (error) {
+      await undo.letGo();
+      throw error;
+    }
     run.#recordStart();
     return run;
   }

@@ -126,7 +126,7 @@ export class Engine {
   /** CLOCK_MONOTONIC, milliseconds; while records are told again, when they were first. */
   readonly now = (): number => this.#then ?? Number(process.hrtime.bigint()) / 1e6;
 
-  /** Takes a run out that another process is to take over: in the kernel it goes on. */
+  /** Takes a run out that could not be taken over: in the kernel it goes on. Before `resume`, which is told of it. */
   leave(run: EngineRun): void {
     this.#runs.delete(run.run);
   }

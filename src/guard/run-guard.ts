@@ -105,12 +105,14 @@ export interface Finished {
   readonly failures: readonly string[];
 }
 
+const NOTHING = () => {};
+
 /** How often it is looked whether the guard is still in place. */
 const LOOK_MS = 500;
 
 /**
  * Guards one run in an engine, which `engineFor` gives once the run is on file: all or nothing, what was done is in
- * `undo`. Throws SetupFailure.
+ * `undo`. A run that was guarded before stays so if all of that is let go. Throws SetupFailure.
  */
 export async function guardRun(
   options: RunGuardOptions,
@@ -146,18 +148,21 @@ export async function guardRun(
   const engine = await engineFor();
   const processes = new ProcessTable(engine.clock, mask);
   const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
-  undo.add('dependencies', () => dependencies.close());
+  const close = () => dependencies.close();
+  undo.add('dependencies', close, close);
   // In a run that is taken over, who began while nobody looked.
   const residents = attach || options.left ? new Residents(cgroup, processes, dependencies) : null;
   const adoptAll = () => residents?.adoptAll(cgroup.path);
   const sockets = new ClosedSockets(engine.programs.map('closed_sockets'), cgroup.id, closed);
   undo.add('closed sockets', () => sockets.clear());
   const { host, deployment, policyId, policyElsewhere, staged, leases = LEASE_SETTINGS } = options;
+  const outliving = options.outliving?.(cgroup, adoptAll);
+  undo.add('facts on file', NOTHING, () => outliving?.facts.close());
   const run = new GuardedRun(engine, {
     ...{ cgroup, policy, policyElsewhere, policyId, staged, processes, dependencies, mask, leases },
     sockets,
     common: { host, run: id, deployment, ...(attach?.service == null ? {} : { attached: attach.service }) },
-    ...(options.outliving && { outliving: options.outliving(cgroup, adoptAll) }),
+    ...(outliving && { outliving }),
     admit: (record) => (attach ? (residents?.admit(record) ?? true) : true),
     syscalls: options.syscalls,
     onDenied: options.onDenied,
@@ -165,14 +170,26 @@ export async function guardRun(
     onEvent: options.onEvent,
     onCarried: options.onCarried ?? (() => {}),
   });
-  undo.add('run', () => run.close());
+  undo.add(
+    'run',
+    () => run.close(),
+    () => run.close(),
+  );
   engine.add(run);
-  undo.add('run in the engine', () => engine.remove(run));
+  undo.add(
+    'run in the engine',
+    () => engine.remove(run),
+    () => engine.leave(run),
+  );
   if (policy.mode === 'enforce') await engine.startDns(policy.dns.servers);
   // A policy that is put in force later may close sockets, too.
   const needs = { modes: [policy.mode], closes: policy.mode === 'enforce' && engine.programs.closes };
   const attachment = engine.programs.attach(cgroup, id, needs);
-  undo.add('programs', () => attachment.detach());
+  undo.add(
+    'programs',
+    () => attachment.detach(),
+    () => attachment.leave(),
+  );
   if (!options.left) adoptAll();
   const watch = watchGuard({
     intact: () => attachment.intact() && engine.programs.intact(),
@@ -180,17 +197,19 @@ export async function guardRun(
     gone: () => attach !== undefined && !isThere(cgroup),
     onGone: () => attach?.onGone(),
   });
-  undo.add('watch over the guard', () => watch.close());
+  undo.add('watch over the guard', watch.close, watch.close);
   const losses = () => ({ ...engine.lostOf(run), ...run.lost });
   const { counts } = options;
   if (counts) entry.follow(counts, losses);
-  undo.add('counts on file', () => entry.unfollow());
+  const unfollow = () => entry.unfollow();
+  undo.add('counts on file', unfollow, unfollow);
   if (options.syscalls) {
     if (!engine.watchSyscalls(id))
       options.onUnwatched(
         'how system calls return, and UNIX, packet and vsock sockets: tracefs cannot be mounted',
       );
-    undo.add('watch over system calls', () => engine.unwatchSyscalls(id));
+    const unwatch = () => engine.unwatchSyscalls(id);
+    undo.add('watch over system calls', unwatch, unwatch);
   }
   await dependencies.ready();
 

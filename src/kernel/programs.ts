@@ -95,9 +95,6 @@ export interface AttachedPrograms {
   intact(): boolean;
   /** Takes the programs off the cgroup, and their pins away. Twice is no error. */
   detach(): void;
-}
-
-interface PinnedPrograms extends AttachedPrograms {
   /** Lets them go on without this process. */
   leave(): void;
 }
@@ -132,7 +129,7 @@ export async function loadPrograms(
   const links: BpfLink[] = [];
   const onSyscalls: BpfLink[] = [];
   const onSyscallsPinned: string[] = [];
-  const attachments = new Set<PinnedPrograms>();
+  const attachments = new Set<AttachedPrograms>();
   try {
     pins?.keep(openMap);
     if (reads) attachMessage(object, openMap(MESSAGE_PROGRAM.map));
@@ -187,6 +184,10 @@ export async function loadPrograms(
           attachments.delete(attached);
           attached.detach();
         },
+        leave() {
+          attachments.delete(attached);
+          attached.leave();
+        },
       };
     },
     settle: () => pins?.settle(),
@@ -214,7 +215,7 @@ function attachPinned(
   object: BpfObject,
   cgroup: Cgroup,
   { pinName, names, adopts }: { pinName: string; names: readonly string[]; adopts: boolean },
-): PinnedPrograms {
+): AttachedPrograms {
   const pins = makePinDirectory(pinDirectory(pinName));
   const links: BpfLink[] = [];
   const detach = () => {
@@ -222,6 +223,10 @@ function attachPinned(
     // The last attached first: packets are let go before calls, so that none is judged by half a guard.
     for (const link of links.splice(0).reverse()) native().linkClose(link);
   };
+  const leave = () => {
+    for (const link of links.splice(0)) native().linkClose(link);
+  };
+  const adopted = adopts && names.some((name) => existsSync(join(pins, name)));
   try {
     for (const name of names) {
       const pin = join(pins, name);
@@ -236,12 +241,11 @@ function attachPinned(
       native().linkPin(link, pin);
     }
   } catch (error) {
-    detach();
+    // What an earlier engine attached goes on guarding, whatever becomes of this one.
+    if (adopted) leave();
+    else detach();
     throw error;
   }
-  const leave = () => {
-    for (const link of links.splice(0)) native().linkClose(link);
-  };
   return { intact: () => links.every((link) => native().linkAttached(link)), detach, leave };
 }
 
