@@ -44,8 +44,8 @@ export interface AskedAttachment {
 export class Attachments {
   readonly #shared: Shared;
   readonly #held = new Map<string, Held>();
-  /** Cgroups that are being attached to. */
-  readonly #coming = new Set<bigint>();
+  /** Cgroups that are being attached to, and the policy each is to be under. */
+  readonly #coming = new Map<bigint, string | null>();
 
   constructor(shared: Shared) {
     this.#shared = shared;
@@ -58,6 +58,11 @@ export class Attachments {
   /** As HostedRuns.guards. */
   get guards(): [string, Guard][] {
     return [...this.#held.values()].flatMap(({ run }) => run.guard);
+  }
+
+  /** As HostedRuns.policies. */
+  get policies(): readonly (string | null)[] {
+    return [...this.#coming.values(), ...[...this.#held.values()].flatMap(({ run }) => run.keptPolicies)];
   }
 
   /** Events lost, by cause, of each alone. */
@@ -80,7 +85,7 @@ export class Attachments {
   async attach(asked: AskedAttachment, loaded: LoadedPolicy | null): Promise<Attachment> {
     const { cgroup, target, deployment } = asked;
     this.#refuse(asked, loaded);
-    this.#coming.add(cgroup.id);
+    this.#coming.set(cgroup.id, loaded?.id ?? null);
     try {
       const request: AskedRun = {
         ...{ deployment, mode: asked.mode, now: new Date(), allow: [], deny: [], default: null },

@@ -26,6 +26,7 @@ import type {
   RunState,
   Status,
 } from './answers.ts';
+import { prunePolicies } from './run-record.ts';
 import { Attachments } from './attachments.ts';
 import type {
   ApplyPolicyBody,
@@ -62,6 +63,7 @@ export interface HostOptions
   readonly memory: IdleMemory;
   /** The state directory. */
   readonly state: string;
+  #untakenPolicies: readonly (string | null)[] = [];
   /** The policy directory, or a policy file. */
   readonly policy: string;
 }
@@ -115,6 +117,8 @@ export class DaemonHost implements Host {
       guard: (cgroup, by) => this.#guardMatched(cgroup, by),
       release: (id) => this.#attachments.remove(id),
       others: guards,
+    this.#untakenPolicies = failed.flatMap(({ policies }) => policies);
+    this.#forgetPolicies();
     });
     this.#units = new Units(this.#attachments, log);
   }
@@ -295,7 +299,13 @@ export class DaemonHost implements Host {
       'refused',
       `user ${peer.uid} may not ${what} ${deployment ?? ''}`.trim(),
       'see `roles` in the policy',
+    this.#forgetPolicies();
     );
+  }
+
+  /** What a daemon that is killed is to find again is what something goes by. */
+  #forgetPolicies(): void {
+    prunePolicies(new Set([...this.#runs.policies, ...this.#attachments.policies, ...this.#untakenPolicies]));
   }
 
   /** Gives how many runs go by it. */

@@ -159,6 +159,11 @@ export class HostedRun {
     return [[place, { run: this.id, deployment, mode: policy.mode }]];
   }
 
+  /** Policies that its record names. */
+  get keptPolicies(): readonly (string | null)[] {
+    return this.#file.policies;
+  }
+
   /** Whether it was planned by that policy, with those live entries. */
   isPlannedBy(policy: string, live: readonly LiveEntry[]): boolean {
     const ids = (entries: readonly LiveEntry[] = []) => entries.map(({ id }) => id).join();

@@ -27,12 +27,17 @@ const MOST_OF_USER = 400;
 const LOOK_MS = 500;
 
 /** The runs of a daemon, from who asks for one to its end. */
+interface Coming {
+  readonly owner: number;
+  readonly policy: string | null;
+}
+
 export class HostedRuns {
   readonly #shared: Shared;
   readonly #state: string;
   readonly #runs = new Map<string, HostedRun>();
   /** Runs that are being set up. */
-  #coming = 0;
+  readonly #coming = new Set<Coming>();
   #timer: NodeJS.Timeout | null = null;
 
   /** `state`: the state directory. */
@@ -55,6 +60,12 @@ export class HostedRuns {
   }
 
   /** Events lost of runs in progress, by cause, each run's alone. */
+  /** Policies that runs go by, or records of theirs may still mean; those of runs that are being set up, too. */
+  get policies(): readonly (string | null)[] {
+    const held = [...this.#runs.values()].flatMap((run) => run.keptPolicies);
+    return [...held, ...[...this.#coming].map(({ policy }) => policy)];
+  }
+
   get lost(): readonly Readonly<Record<string, number>>[] {
     return [...this.#runs.values()].map(({ lost }) => lost);
   }
@@ -89,10 +100,11 @@ export class HostedRuns {
     const plan = this.#plan(peer, body, asked, loaded, warnings);
     check(plan.deployment);
     const seen = body.failOn === 'new' ? await this.#seen(plan.deployment, warnings) : null;
-    this.#coming += 1;
-    if (loaded) keepPolicy(loaded);
+    const coming = { owner: peer.uid, policy: plan.policyId };
+    this.#coming.add(coming);
     try {
       const run = await HostedRun.begin(
+      if (loaded) keepPolicy(loaded);
         {
           asked: { ...asked, deployment: plan.deployment, mode: plan.policy.mode },
           ...{ plan, client, starter, seen, owner: peer.uid, command: plan.mask.argv(body.command) },
@@ -110,7 +122,7 @@ export class HostedRuns {
         ...{ staged: plan.staged?.id ?? null, warnings, unwatched: run.unwatched },
       };
     } finally {
-      this.#coming -= 1;
+      this.#coming.delete(coming);
     }
   }
 
@@ -157,9 +169,9 @@ export class HostedRuns {
   }
 
   #refuseMore(uid: number): void {
-    const runs = [...this.#runs.values()].filter(({ options }) => options.owner === uid).length;
-    if (this.#runs.size + this.#coming < MOST_RUNS && (uid === 0 || runs + this.#coming < MOST_OF_USER))
-      return;
+    const all = [...this.#coming, ...[...this.#runs.values()].map(({ options }) => options)];
+    const own = all.filter(({ owner }) => owner === uid);
+    if (all.length < MOST_RUNS && (uid === 0 || own.length < MOST_OF_USER)) return;
     throw new Refusal(
       'conflict',
       'too many runs are in progress, and no more are taken',

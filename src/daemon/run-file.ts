@@ -1,7 +1,7 @@
 import type { Cgroup } from '../kernel/cgroup.ts';
 import { native } from '../kernel/native.ts';
 import type { HostedRunOptions } from './hosted-options.ts';
-import { MOST_GENERATIONS, type RunRecord, removeRecord, writeRecord } from './run-record.ts';
+import { MOST_GENERATIONS, policiesOf, type RunRecord, removeRecord, writeRecord } from './run-record.ts';
 
 /** The record of a run of this daemon, as it changes. */
 export class RunFile {
@@ -10,6 +10,10 @@ export class RunFile {
   /** `record`: that of a daemon before this one. */
   constructor(record: RunRecord | null) {
     this.#record = record;
+  }
+
+  get policies(): readonly (string | null)[] {
+    return this.#record ? policiesOf(this.#record) : [];
   }
 
   /** What there is to say of a run, once its cgroup is there; the record of an earlier daemon stands. */

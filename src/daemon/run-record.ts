@@ -102,11 +102,13 @@ export function policyPath(id: string): string {
   return join(POLICIES, id);
 }
 
-/** Forgets policies that no run on file goes by. */
-export function prunePolicies(): void {
-  const used = new Set(
-    readRecords(() => {}).flatMap(({ generations }) => generations.map(({ policy }) => policy)),
-  );
+/** Policies that a record names. */
+export function policiesOf({ generations }: RunRecord): (string | null)[] {
+  return generations.map(({ policy }) => policy);
+}
+
+/** Forgets policies but these. */
+export function prunePolicies(used: ReadonlySet<string | null>): void {
   for (const id of namesIn(POLICIES))
     if (!used.has(id)) rmSync(join(POLICIES, id), { recursive: true, force: true });
 }

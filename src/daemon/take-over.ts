@@ -19,7 +19,7 @@ import type { EarlierRecords } from './earlier-records.ts';
 import { HostedRun, NOTHING_FINISHED, type Shared } from './hosted-run.ts';
 import type { HostedRuns } from './hosted-runs.ts';
 import type { Log } from './log.ts';
-import { policyPath, prunePolicies, type RunRecord, readRecords, removeRecord } from './run-record.ts';
+import { policiesOf, policyPath, type RunRecord, readRecords, removeRecord } from './run-record.ts';
 
 const UNCOUNTED = 'the audit trail cannot be read: summaries will count less than was recorded';
 
@@ -39,6 +39,8 @@ export interface Untaken {
   readonly run: bigint;
   readonly level: number;
   readonly told: string;
+  /** Policies that its record names. */
+  readonly policies: readonly (string | null)[];
 }
 
 /**
@@ -59,7 +61,8 @@ export async function takeOver(taking: Taking, earlier: EarlierRecords): Promise
       taking.shared.tallies.remove(record.id);
       const { message } = error as Error;
       const told = `run ${record.id} goes on under its last policy, without names: ${message}`;
-      failed.push({ run: BigInt(record.cgroup.id), level: record.cgroup.level, told });
+      const { id, level } = record.cgroup;
+      failed.push({ run: BigInt(id), level, told, policies: policiesOf(record) });
       log.error({ run: record.id, error: message }, 'a run cannot be taken over');
     }
   }
@@ -68,7 +71,6 @@ export async function takeOver(taking: Taking, earlier: EarlierRecords): Promise
   } catch (error) {
     log.error({ error: (error as Error).message }, UNCOUNTED);
   }
-  prunePolicies();
   return failed;
 }
 
