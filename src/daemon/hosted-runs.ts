@@ -15,23 +15,21 @@ import { recordBrokenGlass } from './break-glass.ts';
 import type { CreateRunBody, EndRunBody } from './contract.ts';
 import type { Peer } from './host-interface.ts';
 import { type Guard, HostedRun, type Shared } from './hosted-run.ts';
+import { refuseMore } from './most-runs.ts';
 import { refuseInner } from './nesting.ts';
 import { Refusal } from './refusal.ts';
 import { keepPolicy } from './run-record.ts';
 import { type SwapResult, swapEach } from './swap.ts';
 
-/** Runs in progress at once: of all, and of one user who is not root. */
-const MOST_RUNS = 1000;
-const MOST_OF_USER = 400;
 /** How often it is looked for runs whose client died. */
 const LOOK_MS = 500;
 
-/** The runs of a daemon, from who asks for one to its end. */
 interface Coming {
   readonly owner: number;
   readonly policy: string | null;
 }
 
+/** The runs of a daemon, from who asks for one to its end. */
 export class HostedRuns {
   readonly #shared: Shared;
   readonly #state: string;
@@ -59,13 +57,13 @@ export class HostedRuns {
     return this.#runs.size;
   }
 
-  /** Events lost of runs in progress, by cause, each run's alone. */
   /** Policies that runs go by, or records of theirs may still mean; those of runs that are being set up, too. */
   get policies(): readonly (string | null)[] {
     const held = [...this.#runs.values()].flatMap((run) => run.keptPolicies);
     return [...held, ...[...this.#coming].map(({ policy }) => policy)];
   }
 
+  /** Events lost of runs in progress, by cause, each run's alone. */
   get lost(): readonly Readonly<Record<string, number>>[] {
     return [...this.#runs.values()].map(({ lost }) => lost);
   }
@@ -89,7 +87,11 @@ export class HostedRuns {
     loaded: LoadedPolicy | null,
     { present, check }: { present: () => void; check: (deployment: string | null) => void },
   ): Promise<CreatedRun> {
-    this.#refuseMore(peer.uid);
+    const known = [...this.#coming, ...[...this.#runs.values()].map(({ options }) => options)];
+    refuseMore(
+      peer.uid,
+      known.map(({ owner }) => owner),
+    );
     const place = cgroupOf(peer.pid);
     const starter = { pid: peer.pid, cgroup: cgroupAt(findCgroup2(), place) };
     refuseInner(place, this.#shared.guards());
@@ -102,9 +104,10 @@ export class HostedRuns {
     const seen = body.failOn === 'new' ? await this.#seen(plan.deployment, warnings) : null;
     const coming = { owner: peer.uid, policy: plan.policyId };
     this.#coming.add(coming);
+    let run: HostedRun;
     try {
-      const run = await HostedRun.begin(
       if (loaded) keepPolicy(loaded);
+      run = await HostedRun.begin(
         {
           asked: { ...asked, deployment: plan.deployment, mode: plan.policy.mode },
           ...{ plan, client, starter, seen, owner: peer.uid, command: plan.mask.argv(body.command) },
@@ -115,15 +118,15 @@ export class HostedRuns {
         this.#shared,
       );
       this.hold(run);
-      this.#shared.catchUp(run);
-      if (body.breakGlass !== null) await recordBrokenGlass(this.#shared, peer, plan, body);
-      return {
-        ...{ id: run.id, deployment: plan.deployment, mode: plan.policy.mode, policy: plan.policyId },
-        ...{ staged: plan.staged?.id ?? null, warnings, unwatched: run.unwatched },
-      };
     } finally {
       this.#coming.delete(coming);
     }
+    this.#shared.catchUp(run);
+    if (body.breakGlass !== null) await recordBrokenGlass(this.#shared, peer, plan, body);
+    return {
+      ...{ id: run.id, deployment: plan.deployment, mode: plan.policy.mode, policy: plan.policyId },
+      ...{ staged: plan.staged?.id ?? null, warnings, unwatched: run.unwatched },
+    };
   }
 
   /** Has a run among those in progress. */
@@ -166,17 +169,6 @@ export class HostedRuns {
     requireEnforce(body, plan);
     for (const problem of loaded?.problems ?? []) warnings.push(formatProblem(problem));
     return plan;
-  }
-
-  #refuseMore(uid: number): void {
-    const all = [...this.#coming, ...[...this.#runs.values()].map(({ options }) => options)];
-    const own = all.filter(({ owner }) => owner === uid);
-    if (all.length < MOST_RUNS && (uid === 0 || own.length < MOST_OF_USER)) return;
-    throw new Refusal(
-      'conflict',
-      'too many runs are in progress, and no more are taken',
-      'see acyclic status',
-    );
   }
 
   async #seen(deployment: string | null, warnings: string[]): Promise<SeenDestinations | null> {

@@ -10,15 +10,7 @@ export type Guards = ReadonlyMap<string, Pick<Guarded, 'run'>>;
  * tell, and count, each call of the inner one twice.
  */
 export function refuseNested(place: string, guards: Guards): void {
-  const over = [place, ...placesAbove(place)]
-    .map((one) => guards.get(one))
-    .find((guard) => guard !== undefined);
-  if (over)
-    throw new Refusal(
-      'nested',
-      `${place} is guarded already, as run ${over.run}`,
-      'start the command by itself: it is guarded as that run is',
-    );
+  refuseInner(place, guards);
   const below = [...guards].find(([one]) => one.startsWith(`${place}/`));
   if (below)
     throw new Refusal(
@@ -28,7 +20,15 @@ export function refuseNested(place: string, guards: Guards): void {
     );
 }
 
-/** Throws Refusal `nested` where a run started from a place would be in one that is guarded. */
+/** Throws Refusal `nested` where a run started from a place would be in one that is guarded; others beside it may be. */
 export function refuseInner(place: string, guards: Guards): void {
-  refuseNested(`${place === '/' ? '' : place}/new`, guards);
+  const over = [place, ...placesAbove(place)]
+    .map((one) => guards.get(one))
+    .find((guard) => guard !== undefined);
+  if (over)
+    throw new Refusal(
+      'nested',
+      `${place} is guarded already, as run ${over.run}`,
+      'start the command by itself: it is guarded as that run is',
+    );
 }
