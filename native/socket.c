@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -52,14 +53,11 @@ static napi_value end_of(struct call *c, int fd, int (*get)(int, struct sockaddr
 	return from_address(c, &storage);
 }
 
-static napi_value socket_info(struct call *c)
+static napi_value info_of(struct call *c, int fd)
 {
 	napi_value result;
-	int fd, domain;
+	int domain = option(fd, SO_DOMAIN);
 
-	if (!arg_fd(c, c->arg[0], "descriptor", &fd))
-		return NULL;
-	domain = option(fd, SO_DOMAIN);
 	if (domain < 0)
 		return null_value(c);
 	result = new_object(c);
@@ -71,6 +69,36 @@ static napi_value socket_info(struct call *c)
 	    set_property(c, result, "peer", end_of(c, fd, getpeername)))
 		return result;
 	return NULL;
+}
+
+static napi_value socket_info(struct call *c)
+{
+	int fd;
+
+	return arg_fd(c, c->arg[0], "descriptor", &fd) ? info_of(c, fd) : NULL;
+}
+
+/** Of another process's descriptor; null where it is closed by then, or the process has ended. */
+static napi_value socket_info_in(struct call *c)
+{
+	napi_value result;
+	int64_t pid;
+	int fd, pidfd, copy = -1, err;
+
+	if (!arg_integer(c, c->arg[0], "pid", 1, INT32_MAX, &pid) || !arg_fd(c, c->arg[1], "descriptor", &fd))
+		return NULL;
+	pidfd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+	if (pidfd >= 0)
+		copy = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	err = errno;
+	if (pidfd >= 0)
+		close(pidfd);
+	if (copy < 0)
+		return err == ESRCH || err == EBADF ? null_value(c)
+						    : throw_errno(c, err, "descriptor %d of process %d", fd, (int)pid);
+	result = info_of(c, copy);
+	close(copy);
+	return result;
 }
 
 /** Supplementary groups of the peer, an array of numbers. */
@@ -177,6 +205,7 @@ static napi_value netns_cookie(struct call *c)
 
 const struct export socket_exports[] = {
 	{ "socketInfo", socket_info },
+	{ "socketInfoIn", socket_info_in },
 	{ "peerCredentials", peer_credentials },
 	{ "peerPidfd", peer_pidfd },
 	{ "tellSystemd", tell_systemd },

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type CommandSpec, variableOf } from '../guard/command.ts';
-import { inheritedSockets } from '../guard/inherited.ts';
+import { inheritedSocket, inheritedSockets } from '../guard/inherited.ts';
 import type { GivenCommand } from '../guard/naming.ts';
-import { SetupFailure } from '../kernel/failure.ts';
 import type { Mode } from '../model/verdict.ts';
 import { commandEnvironment, exactArguments, launchState } from './launch.ts';
 import type { Output } from './output.ts';
@@ -33,11 +32,6 @@ export function checkInherited(options: RunOptions, mode: Mode, spec: CommandSpe
   const sockets = inheritedSockets(spec.fds);
   const outbound = sockets.filter((socket) => socket.outbound);
   const listed = sockets.map(({ description }) => description);
-  if (mode === 'enforce' && outbound.length > 0 && !options.allowInherited)
-    throw new SetupFailure(
-      'inherited-socket',
-      `the command would inherit a socket that cannot be guarded: ${outbound.map(({ description }) => description).join('; ')}`,
-      'close it before, or accept it with --allow-inherited',
-    );
+  if (mode === 'enforce' && outbound.length > 0 && !options.allowInherited) throw inheritedSocket(outbound);
   if (listed.length > 0) output.say('info', ['acyclic: the command inherits sockets', ...listed]);
 }

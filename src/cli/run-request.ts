@@ -14,6 +14,7 @@ const LONGEST_PATH = 4096;
 /** What is asked of the daemon: `file` is the program the command was found to be. */
 export function runRequest(options: RunOptions, spec: CommandSpec, file: string): CreateRunBody {
   const { deployment, mode, requireEnforce, allow, deny, labels, failOn, leftover, limits } = options;
+  const { syscalls, breakGlass, allowInherited } = options;
   const { cwd, path, home } = givenCommand(spec, file);
   return {
     deployment,
@@ -23,8 +24,8 @@ export function runRequest(options: RunOptions, spec: CommandSpec, file: string)
     path: path.slice(0, LONGEST_PATH_VARIABLE),
     home: home === null || home.length > LONGEST_PATH ? null : home,
     ...{ labels, requireEnforce, allow: [...allow], deny: [...deny], default: options.default },
-    mode: options.breakGlass === null ? mode : 'audit',
-    ...{ failOn, leftover, limits, syscalls: options.syscalls, breakGlass: options.breakGlass },
+    mode: breakGlass === null ? mode : 'audit',
+    ...{ failOn, leftover, limits, syscalls, breakGlass, allowInherited },
   };
 }
 

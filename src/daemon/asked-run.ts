@@ -31,6 +31,8 @@ export function refuseLoosening(peer: Peer, body: CreateRunBody, planBare: () =>
   if (body.allow.length > 0) throw loosens(`--allow ${body.allow[0]} would open what the policy does not`);
   if (body.mode === 'audit' && policy.mode === 'enforce' && body.breakGlass === null)
     throw loosens('--audit would deny nothing, and the policy has this deployment in enforce');
+  if (body.allowInherited && policy.mode === 'enforce' && body.breakGlass === null)
+    throw loosens('--allow-inherited would let through sockets of which the policy decides nothing');
   if (body.default === 'allow' && policy.fallback.answer === 'deny')
     throw loosens('--default allow would open what the policy denies by default');
   const wider = widerLimit(body.limits, policy.limits);
@@ -38,9 +40,9 @@ export function refuseLoosening(peer: Peer, body: CreateRunBody, planBare: () =>
 }
 
 /** What most runs are: spares them to compile the policy twice. */
-function asksNothing({ allow, mode, default: fallback, limits }: CreateRunBody): boolean {
+function asksNothing({ allow, mode, default: fallback, limits, allowInherited }: CreateRunBody): boolean {
   const limited = Object.values(limits).some((limit) => limit !== null);
-  return allow.length === 0 && mode !== 'audit' && fallback !== 'allow' && !limited;
+  return !allowInherited && allow.length === 0 && mode !== 'audit' && fallback !== 'allow' && !limited;
 }
 
 /** The first limit that is asked to be wider than the policy's. */

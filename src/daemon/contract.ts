@@ -62,6 +62,8 @@ export const createRunBody = z.strictObject({
   /** Whether to watch how system calls return. */
   syscalls: z.boolean(),
   breakGlass: reason.nullable(),
+  /** Whether the command may keep outbound sockets it is started with. */
+  allowInherited: z.boolean().default(false),
 });
 export type CreateRunBody = z.infer<typeof createRunBody>;
 

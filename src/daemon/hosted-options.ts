@@ -26,6 +26,8 @@ export interface HostedRunOptions {
   readonly failOn: FailOn;
   readonly leftover: 'release' | 'kill';
   readonly syscalls: boolean;
+  /** Of a run that is taken over it is not known any more, and so is not so. */
+  readonly allowInherited?: boolean;
   /** What earlier runs called, where that is asked for. */
   readonly seen: SeenDestinations | null;
 }

@@ -1,5 +1,6 @@
 import { pastOfTrail } from '../audit/past.ts';
 import { destinationsSeen, noEarlierRun } from '../guard/earlier.ts';
+import { heldSockets, type InheritedSocket, inheritedSocket } from '../guard/inherited.ts';
 import type { LoadedPolicy } from '../guard/policy-files.ts';
 import { identify } from '../guard/registry.ts';
 import { type AskedRun, planRun, type RunPlan } from '../guard/run-plan.ts';
@@ -114,6 +115,7 @@ export class HostedRuns {
           // The files it names are read only for who could read them anyway.
           given: peer.uid === 0 ? givenCommand(body) : null,
           ...{ labels: body.labels, failOn: body.failOn, leftover: body.leftover, syscalls: body.syscalls },
+          allowInherited: body.allowInherited,
         },
         this.#shared,
       );
@@ -135,10 +137,20 @@ export class HostedRuns {
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS);
   }
 
-  /** Moves a process in, as the run's command. Throws Refusal when it is gone. */
+  /** Moves a process in, as the run's command. Throws Refusal when it is gone, SetupFailure `inherited-socket`. */
   move(id: string, pid: number, stillSame: () => boolean): void {
-    if (!this.#held(id).moveIn(pid, stillSame))
-      throw new Refusal('conflict', `process ${pid} is gone, or run ${id} has ended`);
+    const run = this.#held(id);
+    const guards = run.plan.policy.mode === 'enforce' && !run.options.allowInherited;
+    let outbound: readonly InheritedSocket[] = [];
+    // Looked at once it is in: what it opens from then on is the run's.
+    const mayStay = () => {
+      if (!stillSame()) return false;
+      outbound = guards ? heldSockets(pid).filter((socket) => socket.outbound) : [];
+      return outbound.length === 0;
+    };
+    if (run.moveIn(pid, mayStay)) return;
+    if (outbound.length > 0) throw inheritedSocket(outbound);
+    throw new Refusal('conflict', `process ${pid} is gone, or run ${id} has ended`);
   }
 
   async end(id: string, { status, timedOut }: EndRunBody): Promise<RunSummary> {

@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { opendirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { SocketInfo } from '../kernel/binding.ts';
-import { processes } from '../kernel/native.ts';
+import { SetupFailure } from '../kernel/failure.ts';
+import { native, processes } from '../kernel/native.ts';
 
 /** A socket the command is started with, which no hook of the run will see. */
 export interface InheritedSocket {
@@ -10,6 +11,9 @@ export interface InheritedSocket {
   readonly description: string;
 }
 
+const MOST_NAMED = 10;
+/** Who asks must not hold up others by what it has open. */
+const MOST_DESCRIPTORS = 16_384;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const AF_PACKET = 17;
@@ -17,11 +21,60 @@ const SOCK_STREAM = 1;
 
 /** The network sockets among descriptors to be inherited. Listening and accepted ones are not outbound. */
 export function inheritedSockets(fds: readonly number[]): InheritedSocket[] {
-  return fds.flatMap((fd) => {
-    const info = processes().socketInfo(fd);
-    if (!info || ![AF_INET, AF_INET6, AF_PACKET].includes(info.domain)) return [];
-    return [{ fd, outbound: isOutbound(info), description: describe(fd, info) }];
-  });
+  return fds.flatMap((fd) => networkSocket(fd, processes().socketInfo(fd)));
+}
+
+/** The network sockets that another process has open, by the kernel's word; none of one that has ended. */
+export function heldSockets(pid: number): InheritedSocket[] {
+  const descriptors = descriptorsOf(pid);
+  const sockets = descriptors.filter((fd) => isSocket(`/proc/${pid}/fd/${fd}`));
+  const known = sockets.flatMap((fd) => networkSocket(fd, native().socketInfoIn(pid, fd)));
+  if (descriptors.length < MOST_DESCRIPTORS) return known;
+  const description = `what is beyond the ${MOST_DESCRIPTORS} descriptors that are looked at`;
+  return [...known, { fd: MOST_DESCRIPTORS, outbound: true, description }];
+}
+
+/** Why a command with these sockets is not guarded in enforce mode. */
+export function inheritedSocket(outbound: readonly InheritedSocket[]): SetupFailure {
+  const all = outbound.slice(0, MOST_NAMED).map(({ description }) => description);
+  const more = outbound.length > all.length ? [`and ${outbound.length - all.length} more`] : [];
+  return new SetupFailure(
+    'inherited-socket',
+    `the command would inherit a socket that cannot be guarded: ${[...all, ...more].join('; ')}`,
+    'close it before, or accept it with --allow-inherited',
+  );
+}
+
+function networkSocket(fd: number, info: SocketInfo | null): InheritedSocket[] {
+  if (!info || ![AF_INET, AF_INET6, AF_PACKET].includes(info.domain)) return [];
+  return [{ fd, outbound: isOutbound(info), description: describe(fd, info) }];
+}
+
+function descriptorsOf(pid: number): number[] {
+  const found: number[] = [];
+  try {
+    const directory = opendirSync(`/proc/${pid}/fd`);
+    try {
+      while (found.length < MOST_DESCRIPTORS) {
+        const entry = directory.readSync();
+        if (!entry) break;
+        found.push(Number(entry.name));
+      }
+    } finally {
+      directory.closeSync();
+    }
+  } catch {
+    // It ended meanwhile.
+  }
+  return found;
+}
+
+function isSocket(path: string): boolean {
+  try {
+    return readlinkSync(path).startsWith('socket:');
+  } catch {
+    return false;
+  }
 }
 
 function isOutbound(info: SocketInfo): boolean {

@@ -260,6 +260,8 @@ export interface Binding {
 
   /** Null: not a socket, or not open. */
   socketInfo(fd: number): SocketInfo | null;
+  /** Of another process's descriptor (pidfd_getfd); null: it is no socket, or not there any more. */
+  socketInfoIn(pid: number, fd: number): SocketInfo | null;
   /** Of a connected UNIX socket, as it was when the peer connected; ENOTCONN for others. */
   peerCredentials(fd: number): PeerCredentials;
   /** The caller's to close. Null before Linux 6.5. An error when the peer is gone. */

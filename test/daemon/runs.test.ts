@@ -64,6 +64,22 @@ describe('a run through the daemon', () => {
     expect(told.summary).toMatchObject({ calls: 1, denials: 1 });
   });
 
+  test('a socket the command was given is found by the daemon, whatever the client says of it', async () => {
+    const inherit = '127.3.0.1';
+    const lied = await hosted.guest(['bash', '-c', 'echo out >&3'], { inherit }, MEMBER).told;
+    expect(lied).toMatchObject({
+      code: 'inherited-socket',
+      message: expect.stringContaining('descriptor 3: IPv4 TCP socket, connected to port 9'),
+    });
+    await untilIdle(hosted);
+    const asked = { inherit, allowInherited: true };
+    expect(await hosted.guest(['true'], asked, MEMBER).told).toMatchObject({
+      code: 'loosens',
+      message: expect.stringContaining('--allow-inherited'),
+    });
+    expect(await hosted.guest(['bash', '-c', 'echo out >&3'], asked).told).toMatchObject({ status: 0 });
+  });
+
   test('who is not in the group is refused', async () => {
     expect(await hosted.guest(['true'], {}, STRANGER).told).toMatchObject({
       code: expect.stringMatching(/refused/),
