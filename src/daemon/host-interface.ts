@@ -1,25 +1,6 @@
 import type { Act } from '../policy/may.ts';
-import type {
-  AppliedPolicy,
-  Attachment,
-  CreatedRun,
-  EndedRun,
-  Entry,
-  Guarded,
-  PolicyAnswer,
-  PolicyHistory,
-  RunState,
-  Status,
-  StreamMessage,
-} from './answers.ts';
-import type {
-  ApplyPolicyBody,
-  CreateAttachmentBody,
-  CreateEntryBody,
-  CreateRunBody,
-  EndRunBody,
-  RollbackPolicyBody,
-} from './contract.ts';
+import type * as answers from './answers.ts';
+import type * as bodies from './contract.ts';
 
 export type { Act };
 
@@ -38,7 +19,7 @@ export interface HostMessage {
   readonly id: string | null;
   /** Who started the run; null where that is nobody, so that only root sees it whole. */
   readonly owner: number | null;
-  readonly message: StreamMessage;
+  readonly message: answers.StreamMessage;
 }
 
 /** Numbers for `/metrics`, as they are now. */
@@ -73,34 +54,34 @@ export interface Host {
   /** The uid that started a run that is known; null: nobody did. Undefined: there is no such run. */
   ownerOf(run: string): number | null | undefined;
 
-  status(): Answer<Status>;
+  status(): Answer<answers.Status>;
   measures(): Measures;
 
-  runs(): Answer<readonly RunState[]>;
+  runs(): Answer<readonly answers.RunState[]>;
   /** `present` throws when the peer is no longer there, so that its pid may be another's. */
-  createRun(peer: Peer, body: CreateRunBody, present: () => void): Answer<CreatedRun>;
+  createRun(peer: Peer, body: bodies.CreateRunBody, present: () => void): Answer<answers.CreatedRun>;
   /**
    * Moves a process into a run's cgroup. `stillSame` reads again whether the pid is still the process that was
    * checked to be the peer's own: to be asked after the move, which goes by pid.
    */
   moveCommand(peer: Peer, run: string, pid: number, stillSame: () => boolean): Answer<void>;
-  endRun(peer: Peer, run: string, body: EndRunBody): Answer<EndedRun>;
+  endRun(peer: Peer, run: string, body: bodies.EndRunBody): Answer<answers.EndedRun>;
 
-  applyPolicy(peer: Peer, body: ApplyPolicyBody): Answer<AppliedPolicy>;
-  reloadPolicy(peer: Peer): Answer<AppliedPolicy>;
-  rollbackPolicy(peer: Peer, body: RollbackPolicyBody): Answer<AppliedPolicy>;
-  policy(): Answer<PolicyAnswer>;
-  policyHistory(): Answer<PolicyHistory>;
+  applyPolicy(peer: Peer, body: bodies.ApplyPolicyBody): Answer<answers.AppliedPolicy>;
+  reloadPolicy(peer: Peer): Answer<answers.AppliedPolicy>;
+  rollbackPolicy(peer: Peer, body: bodies.RollbackPolicyBody): Answer<answers.AppliedPolicy>;
+  policy(): Answer<answers.PolicyAnswer>;
+  policyHistory(): Answer<answers.PolicyHistory>;
 
-  createEntry(peer: Peer, body: CreateEntryBody): Answer<Entry>;
-  entries(): Answer<readonly Entry[]>;
+  createEntry(peer: Peer, body: bodies.CreateEntryBody): Answer<answers.Entry>;
+  entries(): Answer<readonly answers.Entry[]>;
   removeEntry(peer: Peer, id: string): Answer<void>;
 
   /** Whether a cgroup is guarded, by its place: its path from the root of the cgroup tree. */
-  guarded(place: string): Answer<Guarded>;
+  guarded(place: string): Answer<answers.Guarded>;
 
-  createAttachment(peer: Peer, body: CreateAttachmentBody): Answer<Attachment>;
-  attachments(): Answer<readonly Attachment[]>;
+  createAttachment(peer: Peer, body: bodies.CreateAttachmentBody): Answer<answers.Attachment>;
+  attachments(): Answer<readonly answers.Attachment[]>;
   removeAttachment(peer: Peer, id: string): Answer<void>;
 
   /**

@@ -12,30 +12,9 @@ import { findCgroup2 } from '../kernel/mounts.ts';
 import { runsOfOtherLayouts } from '../kernel/pins.ts';
 import { presentTime } from '../model/time.ts';
 import { type Matched, patternsIn } from '../policy/match.ts';
-import type {
-  AppliedPolicy,
-  Attachment,
-  CreatedRun,
-  EndedRun,
-  Entry,
-  Guarded,
-  LapsingWaiver,
-  PolicyAnswer,
-  PolicyHistory,
-  PolicyInForce,
-  RunState,
-  Status,
-} from './answers.ts';
-import { prunePolicies } from './run-record.ts';
+import type * as answers from './answers.ts';
 import { Attachments } from './attachments.ts';
-import type {
-  ApplyPolicyBody,
-  CreateAttachmentBody,
-  CreateEntryBody,
-  CreateRunBody,
-  EndRunBody,
-  RollbackPolicyBody,
-} from './contract.ts';
+import type * as bodies from './contract.ts';
 import { EarlierRecords } from './earlier-records.ts';
 import { Entries } from './entries.ts';
 import type { Act, Host, HostMessage, Measures, Peer } from './host-interface.ts';
@@ -49,6 +28,7 @@ import { Permissions } from './permissions.ts';
 import { type Change, changeEvent } from './policy-event.ts';
 import { PolicyKeeper } from './policy-keeper.ts';
 import { Refusal } from './refusal.ts';
+import { prunePolicies } from './run-record.ts';
 import { swapEach } from './swap.ts';
 import { takeOver } from './take-over.ts';
 import { Tallies } from './tallies.ts';
@@ -63,7 +43,6 @@ export interface HostOptions
   readonly memory: IdleMemory;
   /** The state directory. */
   readonly state: string;
-  #untakenPolicies: readonly (string | null)[] = [];
   /** The policy directory, or a policy file. */
   readonly policy: string;
 }
@@ -82,8 +61,9 @@ export class DaemonHost implements Host {
   readonly #entries: Entries;
   readonly #calls = { allow: 0, deny: 0, 'would-deny': 0 };
   #features: Features | null = null;
-  /** What is guarded and could not be taken over, for people. */
+  /** What is guarded and could not be taken over, for people, and the policies it is under. */
   #untaken: readonly string[] = [];
+  #untakenPolicies: readonly (string | null)[] = [];
   #earlier: EarlierRecords | null = null;
   /** Null: it is not begun yet. */
   #permissions: Permissions | null = null;
@@ -117,8 +97,6 @@ export class DaemonHost implements Host {
       guard: (cgroup, by) => this.#guardMatched(cgroup, by),
       release: (id) => this.#attachments.remove(id),
       others: guards,
-    this.#untakenPolicies = failed.flatMap(({ policies }) => policies);
-    this.#forgetPolicies();
     });
     this.#units = new Units(this.#attachments, log);
   }
@@ -141,6 +119,8 @@ export class DaemonHost implements Host {
     const taking = { shared: this.#shared, runs, attachments, state, loaded };
     const failed = await takeOver(taking, this.#earlier);
     this.#untaken = [...failed.map(({ told }) => told), ...runsOfOtherLayouts().map(untaken)];
+    this.#untakenPolicies = failed.flatMap(({ policies }) => policies);
+    this.#forgetPolicies();
     try {
       await engine.resume(failed);
     } catch (error) {
@@ -178,7 +158,7 @@ export class DaemonHost implements Host {
     return this.#runs.ownerOf(run);
   }
 
-  async status(): Promise<Status> {
+  async status(): Promise<answers.Status> {
     this.#features ??= await readFeatures();
     return {
       ...{ version: manifest.version, mode: 'daemon', pid: process.pid, started: this.#started },
@@ -202,11 +182,11 @@ export class DaemonHost implements Host {
     };
   }
 
-  runs(): readonly RunState[] {
+  runs(): readonly answers.RunState[] {
     return this.#runs.states;
   }
 
-  createRun(peer: Peer, body: CreateRunBody, present: () => void): Promise<CreatedRun> {
+  createRun(peer: Peer, body: bodies.CreateRunBody, present: () => void): Promise<answers.CreatedRun> {
     const check = (deployment: string | null) => this.#checkRun(peer, body, deployment);
     return this.#runs.create(peer, body, this.#keeper.loaded, { present, check });
   }
@@ -215,38 +195,38 @@ export class DaemonHost implements Host {
     this.#runs.move(run, pid, stillSame);
   }
 
-  async endRun(_peer: Peer, run: string, body: EndRunBody): Promise<EndedRun> {
+  async endRun(_peer: Peer, run: string, body: bodies.EndRunBody): Promise<answers.EndedRun> {
     this.#options.memory.used();
     const summary = await this.#runs.end(run, body);
     await this.#units.ended(run);
     return { summary };
   }
 
-  applyPolicy(peer: Peer, { files, reason }: ApplyPolicyBody): Promise<AppliedPolicy> {
+  applyPolicy(peer: Peer, { files, reason }: bodies.ApplyPolicyBody): Promise<answers.AppliedPolicy> {
     return this.#onRecord(this.#keeper.apply(files, whoOf(peer), reason ?? null));
   }
 
-  reloadPolicy(peer: Peer): Promise<AppliedPolicy> {
+  reloadPolicy(peer: Peer): Promise<answers.AppliedPolicy> {
     return this.#onRecord(this.#keeper.reload(whoOf(peer)));
   }
 
-  rollbackPolicy(peer: Peer, { to, reason }: RollbackPolicyBody): Promise<AppliedPolicy> {
+  rollbackPolicy(peer: Peer, { to, reason }: bodies.RollbackPolicyBody): Promise<answers.AppliedPolicy> {
     return this.#onRecord(this.#keeper.rollback(to ?? null, whoOf(peer), reason ?? null));
   }
 
-  policy(): PolicyAnswer {
+  policy(): answers.PolicyAnswer {
     return { ...this.#keeper.answer(), inForce: this.#inForce() };
   }
 
-  policyHistory(): PolicyHistory {
+  policyHistory(): answers.PolicyHistory {
     return this.#keeper.history();
   }
 
-  createEntry(peer: Peer, body: CreateEntryBody): Promise<Entry> {
+  createEntry(peer: Peer, body: bodies.CreateEntryBody): Promise<answers.Entry> {
     return this.#onRecord(this.#entries.create(body, whoOf(peer)));
   }
 
-  entries(): readonly Entry[] {
+  entries(): readonly answers.Entry[] {
     return this.#entries.list();
   }
 
@@ -254,11 +234,11 @@ export class DaemonHost implements Host {
     return this.#onRecord(this.#entries.remove(id, whoOf(peer)));
   }
 
-  createAttachment(peer: Peer, body: CreateAttachmentBody): Promise<Attachment> {
+  createAttachment(peer: Peer, body: bodies.CreateAttachmentBody): Promise<answers.Attachment> {
     return this.#attachments.create(peer.uid, body, this.#keeper.loaded);
   }
 
-  attachments(): readonly Attachment[] {
+  attachments(): readonly answers.Attachment[] {
     return this.#attachments.all;
   }
 
@@ -266,7 +246,7 @@ export class DaemonHost implements Host {
     return this.#attachments.remove(id);
   }
 
-  guarded(place: string): Guarded {
+  guarded(place: string): answers.Guarded {
     return this.#matched.guarded(place);
   }
 
@@ -292,20 +272,14 @@ export class DaemonHost implements Host {
   }
 
   /** Of a request that names no deployment it is known only now which one is meant. */
-  #checkRun(peer: Peer, { breakGlass }: CreateRunBody, deployment: string | null): void {
+  #checkRun(peer: Peer, { breakGlass }: bodies.CreateRunBody, deployment: string | null): void {
     const what = breakGlass === null ? 'run' : 'break-glass';
     if (peer.uid === 0 || this.may(peer, { what, deployment })) return;
     throw new Refusal(
       'refused',
       `user ${peer.uid} may not ${what} ${deployment ?? ''}`.trim(),
       'see `roles` in the policy',
-    this.#forgetPolicies();
     );
-  }
-
-  /** What a daemon that is killed is to find again is what something goes by. */
-  #forgetPolicies(): void {
-    prunePolicies(new Set([...this.#runs.policies, ...this.#attachments.policies, ...this.#untakenPolicies]));
   }
 
   /** Gives how many runs go by it. */
@@ -325,7 +299,13 @@ export class DaemonHost implements Host {
       failed.map(({ id, reason }) => `run ${id} goes by the policy before: ${reason}`),
     );
     for (const told of this.#behind) this.#options.log.error({}, told);
+    this.#forgetPolicies();
     return results.reduce((sum, { swapped }) => sum + swapped, 0);
+  }
+
+  /** What a daemon that is killed is to find again is what something goes by. */
+  #forgetPolicies(): void {
+    prunePolicies(new Set([...this.#runs.policies, ...this.#attachments.policies, ...this.#untakenPolicies]));
   }
 
   /** One that was planned by what is no longer in force is put on what is. */
@@ -350,7 +330,7 @@ export class DaemonHost implements Host {
     return trail.lost > 0 ? { ...sum, 'store full': trail.lost } : sum;
   }
 
-  #inForce(): PolicyInForce[] {
+  #inForce(): answers.PolicyInForce[] {
     const { loaded, source } = this.#keeper;
     const applied = this.#keeper.applied ?? this.#started;
     return [...(loaded?.policy.deployments.values() ?? [])].map(({ name, mode }) => ({
@@ -358,7 +338,7 @@ export class DaemonHost implements Host {
     }));
   }
 
-  #waivers(): LapsingWaiver[] {
+  #waivers(): answers.LapsingWaiver[] {
     const { loaded } = this.#keeper;
     return loaded ? waiversOf(loaded.policy, new Date()) : [];
   }
