@@ -77,6 +77,20 @@ test('a socket tells what it is, and both its ends', async () => {
   expect(native.socketInfo(999_999)).toBeNull();
 });
 
+test('a socket of another process tells the same; what is none, or gone, nothing', async () => {
+  const { near } = await pair({ host: '127.0.0.1', port: 0 });
+  const child = spawn('sleep', ['60'], { stdio: ['ignore', near, 'ignore'] });
+  undo.push(() => child.kill('SIGKILL'));
+  const pid = child.pid ?? 0;
+  expect(native.socketInfoIn(pid, 1)).toEqual(native.socketInfo(descriptor(near)));
+  expect(native.socketInfoIn(pid, 0)).toBeNull();
+  expect(native.socketInfoIn(pid, 999)).toBeNull();
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGKILL');
+  await ended;
+  expect(native.socketInfoIn(pid, 1)).toBeNull();
+});
+
 test('an IPv6 socket has addresses of 16 bytes', async () => {
   const { near } = await pair({ host: '::1', port: 0 });
   const address = Buffer.from([...Array<number>(15).fill(0), 1]);
