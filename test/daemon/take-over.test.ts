@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { HOSTED } from '../../src/daemon/run-record.ts';
 import { pinDirectory } from '../../src/kernel/pins.ts';
 import { until } from '../cli/harness.ts';
@@ -9,6 +9,11 @@ import { type Hosted, hostForAll, untilIdle } from './host.ts';
 let hosted: Hosted;
 hostForAll((one) => {
   hosted = one;
+});
+
+// Also of a test that fails: no command goes on.
+afterEach(() => {
+  for (const name of ['stop', 'done']) hosted.place.file(name, '');
 });
 
 /** Calls what is denied whenever a file `callN` is there, and says in `saidN` how that went. */
@@ -63,6 +68,7 @@ test('a run that cannot be taken over is guarded as it was, is none of the daemo
 
 test('of policies that were applied, those that runs go by are kept for who takes them over, and no others', async () => {
   const kept = () => readdirSync(join(HOSTED, 'policies'));
+  rmSync(join(hosted.place.directory, 'done'));
   const guest = hosted.guest([
     'bash',
     '-c',
