@@ -80,7 +80,7 @@ const COLUMNS: readonly (readonly [name: string, of: (event: AuditEvent) => Cell
   ['ancestry', ({ process }) => process?.ancestry.map(commandLine).join(' | ')],
   ['rule_kind', ({ rule }) => rule?.kind],
   ['rule_source', ({ rule }) => rule?.source],
-  ['reason', ({ rule }) => rule?.reason],
+  ['reason', ({ rule, change }) => rule?.reason ?? change?.reason],
   ['owner', ({ rule }) => rule?.owner],
   ['dependency', ({ dependency }) => dependency?.kind],
   ['evidence', ({ dependency }) => dependency?.evidence],
@@ -91,6 +91,8 @@ const COLUMNS: readonly (readonly [name: string, of: (event: AuditEvent) => Cell
   ['result', ({ outcome }) => outcome?.result],
   ['bytes_sent', ({ outcome }) => outcome?.bytes_sent],
   ['bytes_received', ({ outcome }) => outcome?.bytes_received],
+  ['change', ({ change }) => change?.what],
+  ['changes', ({ change }) => change?.changes.map((line) => line.trim()).join(' | ')],
 ];
 
 function commandLine({ argv, comm }: ProcessImage): string {

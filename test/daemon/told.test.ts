@@ -138,6 +138,9 @@ test('a change of policy is no run; audit finds it, and tells who changed what a
   );
   const shown = JSON.parse(say('audit', 'show', applied?.id ?? '', '--json'));
   expect(shown).toMatchObject({ change: { by: 0 }, run_record: null });
+  expect(say('audit', 'export', '--format', 'csv', '--kind', 'policy')).toMatch(
+    /,change,changes\n(.*\n)*.*,OPS-5,.*,apply,"?deployment mysql \| /,
+  );
   const { status, stderr } = hosted.acyclic(['runs', applied?.run ?? '']);
   expect({ status, stderr }).toMatchObject({ status: 2, stderr: expect.stringContaining('is no run') });
 });
