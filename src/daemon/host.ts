@@ -6,10 +6,11 @@ import type { PlacedCgroup } from '../guard/cgroup-watch.ts';
 import { waiversOf } from '../guard/installed-status.ts';
 import type { LoadedPolicy } from '../guard/policy-files.ts';
 import type { Recorded } from '../guard/recorder.ts';
+import { sweep } from '../guard/sweep.ts';
 import { ownCgroup } from '../kernel/cgroup.ts';
 import { type Features, readFeatures } from '../kernel/features.ts';
 import { findCgroup2 } from '../kernel/mounts.ts';
-import { runsOfOtherLayouts } from '../kernel/pins.ts';
+import { isPinned, runsOfOtherLayouts } from '../kernel/pins.ts';
 import { presentTime } from '../model/time.ts';
 import { type Matched, patternsIn } from '../policy/match.ts';
 import type * as answers from './answers.ts';
@@ -34,6 +35,9 @@ import { takeOver } from './take-over.ts';
 import { Tallies } from './tallies.ts';
 import { Units } from './units.ts';
 import { whoOf } from './who.ts';
+
+/** How often it is looked for runs that were not taken over and have ended. */
+const SWEEP_MS = 5000;
 
 /** What the trail has of no run: of the daemon itself. */
 const OF_NO_RUN = { host: hostname(), run: ulid() };
@@ -61,9 +65,11 @@ export class DaemonHost implements Host {
   readonly #entries: Entries;
   readonly #calls = { allow: 0, deny: 0, 'would-deny': 0 };
   #features: Features | null = null;
-  /** What is guarded and could not be taken over, for people, and the policies it is under. */
-  #untaken: readonly string[] = [];
+  /** What is guarded and could not be taken over: the id of the run, and what it is told as. */
+  #untaken: ReadonlyMap<string, string> = new Map();
+  /** The policies it is under. */
   #untakenPolicies: readonly (string | null)[] = [];
+  #sweeping: NodeJS.Timeout | null = null;
   #earlier: EarlierRecords | null = null;
   /** Null: it is not begun yet. */
   #permissions: Permissions | null = null;
@@ -107,7 +113,7 @@ export class DaemonHost implements Host {
 
   /** Whether nothing is guarded. */
   get isIdle(): boolean {
-    return this.#runs.size === 0 && this.#attachments.all.length === 0 && this.#untaken.length === 0;
+    return this.#runs.size === 0 && this.#attachments.all.length === 0 && this.#guardedUntaken.length === 0;
   }
 
   /** Takes over what a daemon before this one has left, and begins to guard. */
@@ -117,10 +123,20 @@ export class DaemonHost implements Host {
     const [runs, attachments] = [this.#runs, this.#attachments];
     this.#earlier = new EarlierRecords(state, log);
     const taking = { shared: this.#shared, runs, attachments, state, loaded };
+    const ofOthers = runsOfOtherLayouts();
     const failed = await takeOver(taking, this.#earlier);
-    this.#untaken = [...failed.map(({ told }) => told), ...runsOfOtherLayouts().map(untaken)];
+    const own = new Set([...runs.states, ...attachments.all].map(({ id }) => id));
+    const others = ofOthers.filter((id) => !own.has(id));
+    for (const run of ofOthers.filter((id) => own.has(id)))
+      log.warn({ run }, 'of another version: what it had not yet recorded of the run is lost');
+    this.#untaken = new Map([
+      ...others.map((id) => [id, untaken(id)] as const),
+      ...failed.map(({ id, told }) => [id, told] as const),
+    ]);
     this.#untakenPolicies = failed.flatMap(({ policies }) => policies);
     this.#forgetPolicies();
+    for (const told of this.#guardedUntaken) log.warn({}, told);
+    if (this.#untaken.size > 0) this.#sweeping = setInterval(() => void this.#sweepUntaken(), SWEEP_MS);
     try {
       await engine.resume(failed);
     } catch (error) {
@@ -135,6 +151,7 @@ export class DaemonHost implements Host {
 
   /** Stops to look for what is to be guarded, and to change what is in force. What is guarded stays so. */
   async close(): Promise<void> {
+    if (this.#sweeping) clearInterval(this.#sweeping);
     this.#units.close();
     this.#earlier?.close();
     await Promise.all([this.#matched.close(), this.#keeper.close(), this.#entries.close()]);
@@ -347,7 +364,7 @@ export class DaemonHost implements Host {
     const lost = Object.values(this.#lost()).reduce((sum, count) => sum + count, 0);
     const { files, bytes } = waitingIn(spoolDirectories(this.#options.state));
     return [
-      ...this.#untaken,
+      ...this.#guardedUntaken,
       ...this.#behind,
       ...this.#keeper.degraded,
       ...this.#entries.degraded,
@@ -360,6 +377,21 @@ export class DaemonHost implements Host {
       ...(bytes > 0 ? [`${Math.ceil(bytes / 1024)} KiB of records wait in ${files[0]}`] : []),
       ...(this.#options.engine.programs.intact() ? [] : ['programs on tracepoints were taken off']),
     ];
+  }
+
+  get #guardedUntaken(): string[] {
+    return [...this.#untaken].flatMap(([id, told]) => (isPinned(id) ? [told] : []));
+  }
+
+  /** Those that have ended are cleared: nobody else looks. */
+  async #sweepUntaken(): Promise<void> {
+    const { log } = this.#options;
+    try {
+      for (const swept of await sweep('ended', new Set(this.#untaken.keys())))
+        if (swept.state !== 'guarded') log.info({ ...swept }, 'a run that was not taken over has ended');
+    } catch (error) {
+      log.error({ error: (error as Error).message }, 'what has ended cannot be cleared');
+    }
   }
 
   #count({ event }: Recorded): void {

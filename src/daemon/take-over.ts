@@ -1,6 +1,7 @@
 import { AuditFailure } from '../audit/failure.ts';
 import { pastOfTrail } from '../audit/past.ts';
 import { destinationsSeen } from '../guard/earlier.ts';
+import { type FactChange, readFacts } from '../guard/fact-file.ts';
 import type { PastPolicy } from '../guard/guarded-run.ts';
 import { type LoadedPolicy, loadPolicy } from '../guard/policy-files.ts';
 import { removeEntry } from '../guard/registry.ts';
@@ -19,7 +20,14 @@ import type { EarlierRecords } from './earlier-records.ts';
 import { HostedRun, NOTHING_FINISHED, type Shared } from './hosted-run.ts';
 import type { HostedRuns } from './hosted-runs.ts';
 import type { Log } from './log.ts';
-import { policiesOf, policyPath, type RunRecord, readRecords, removeRecord } from './run-record.ts';
+import {
+  factsPath,
+  policiesOf,
+  policyPath,
+  type RunRecord,
+  readRecords,
+  removeRecord,
+} from './run-record.ts';
 
 const UNCOUNTED = 'the audit trail cannot be read: summaries will count less than was recorded';
 
@@ -38,6 +46,7 @@ export interface Taking {
 export interface Untaken {
   readonly run: bigint;
   readonly level: number;
+  readonly id: string;
   readonly told: string;
   /** Policies that its record names. */
   readonly policies: readonly (string | null)[];
@@ -54,6 +63,7 @@ export async function takeOver(taking: Taking, earlier: EarlierRecords): Promise
     log.error({ file, reason }, 'the record of a run cannot be read'),
   );
   const restored = new Map<string, Tally>();
+  passOverNumbers(records, taking.shared);
   for (const record of records) {
     try {
       await takeOne(record, taking, { earlier, restored });
@@ -61,8 +71,8 @@ export async function takeOver(taking: Taking, earlier: EarlierRecords): Promise
       taking.shared.tallies.remove(record.id);
       const { message } = error as Error;
       const told = `run ${record.id} goes on under its last policy, without names: ${message}`;
-      const { id, level } = record.cgroup;
-      failed.push({ run: BigInt(id), level, told, policies: policiesOf(record) });
+      const { id: run, level } = record.cgroup;
+      failed.push({ run: BigInt(run), level, id: record.id, told, policies: policiesOf(record) });
       log.error({ run: record.id, error: message }, 'a run cannot be taken over');
     }
   }
@@ -72,6 +82,27 @@ export async function takeOver(taking: Taking, earlier: EarlierRecords): Promise
     log.error({ error: (error as Error).message }, UNCOUNTED);
   }
   return failed;
+}
+
+/** Of what an engine with other tables has given out: where it is this one's tables, it knows. */
+function passOverNumbers(records: readonly RunRecord[], { engine }: Shared): void {
+  if (engine.programs.adopted) return;
+  for (const { id, generations } of records) {
+    const facts = factsOf(id).map(({ fact }) => fact);
+    engine.passOver({
+      generations: Math.max(0, ...generations.map(({ generation }) => generation)),
+      facts: facts.reduce((most, fact) => Math.max(most, fact), 0),
+    });
+  }
+}
+
+/** One that cannot be read is told when its run is taken over. */
+function factsOf(id: string): FactChange[] {
+  try {
+    return readFacts(factsPath(id));
+  } catch {
+    return [];
+  }
 }
 
 /** `restored`: tallies that are to catch up with the trail. */

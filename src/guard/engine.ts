@@ -172,16 +172,23 @@ export class Engine {
     this.#runs.get(BigInt(run))?.recall(note);
   }
 
+  /** Of a run that has ended there may be more: what it left open ends, or its records are told again. */
   #take(record: KernelRecord, run: bigint): void {
     const of = this.#runs.get(run);
     if (of) of.take(record, run);
-    else if (this.#keeper) this.#unclaimed += 1;
+    else if (this.#others.some((other) => other.run === run)) this.#unclaimed += 1;
   }
 
   /** What nothing reads any more: programs that had looked a policy up have long returned. */
   #collect(): void {
     const others = new Set(this.#others.map(({ run }) => run));
     clearLeft(this.programs, this.#before, { own: new Set(this.#runs.keys()), others });
+  }
+
+  /** What is on file of runs that are still to be added has these numbers, and so has nothing else. */
+  passOver(on: { readonly generations: number; readonly facts: number }): void {
+    this.words.passOver('generations', on.generations);
+    this.words.passOver('facts', on.facts);
   }
 
   /** A number that no fact of any run has. */

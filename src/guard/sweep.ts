@@ -23,13 +23,17 @@ export interface Swept {
  * Clears what killed engines left: cgroup, pins, entry. A run whose command lives is left as it is, guarded
  * by its pinned programs, and what a daemon guarded is left to the next daemon, unless all guards are to be taken off
  * (`all`); once the command has ended, what remains is released or killed as the run asked. Runs whose cgroups cannot be
- * seen from here are left alone: nobody can tell whether they are empty. Throws SetupFailure `no-cgroup2`.
+ * seen from here are left alone: nobody can tell whether they are empty. `untaken`: of a daemon's, those that the next one
+ * could not take over. Throws SetupFailure `no-cgroup2`.
  */
-export async function sweep(which: 'ended' | 'all' = 'ended'): Promise<Swept[]> {
+export async function sweep(
+  which: 'ended' | 'all' = 'ended',
+  untaken: ReadonlySet<string> = new Set(),
+): Promise<Swept[]> {
   const visible = `${findCgroup2()}/`;
   const swept: Swept[] = [];
   for (const entry of readEntries()) {
-    if (entry.hosted && which === 'ended') continue;
+    if (entry.hosted && which === 'ended' && !untaken.has(entry.id)) continue;
     if (entry.cgroup.startsWith(visible) && !isAlive(entry.engine))
       swept.push(await clear(entry, which === 'all'));
   }

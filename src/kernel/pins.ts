@@ -13,8 +13,10 @@ const LAYOUT_VERSION = 4;
 const PIN_ROOT = join(BPFFS, 'acyclic');
 const PIN_DIRECTORY = join(PIN_ROOT, `v${LAYOUT_VERSION}`);
 /** Of the daemon's engine. No run is called that. */
-const ENGINE = join(PIN_DIRECTORY, 'engine');
-const ENGINE_MAPS = join(ENGINE, 'maps');
+const ENGINE_NAME = 'engine';
+const MAPS_NAME = 'maps';
+const ENGINE = join(PIN_DIRECTORY, ENGINE_NAME);
+const ENGINE_MAPS = join(ENGINE, MAPS_NAME);
 
 /** All of bpf/maps.bpf.h. */
 const MAPS = [
@@ -65,9 +67,13 @@ function removeEmpty(...directories: readonly string[]): void {
   }
 }
 
-/** Removes what a run left pinned, whichever version of Acyclic it ran under. */
+/** Removes what a run left pinned, whichever version of Acyclic it ran under, and what nothing needs without it. */
 export function removeLeftPins(pinName: string): void {
-  for (const version of namesIn(PIN_ROOT)) removePins(join(PIN_ROOT, version, pinName));
+  removePins(pinDirectory(pinName));
+  for (const layout of otherLayouts()) {
+    removePins(join(layout, pinName));
+    removeUnusedEngine(layout);
+  }
 }
 
 /** Removes all that is pinned, whichever version of Acyclic pinned it, but what is of the runs `kept`. */
@@ -79,10 +85,49 @@ export function clearPins(kept: ReadonlySet<string>): void {
   }
 }
 
-/** Runs pinned under the layouts of other versions: they go on under their last policy, and nobody here reaches them. */
+/** Runs that are pinned under the layouts of other versions, those that were taken over among them. */
 export function runsOfOtherLayouts(): string[] {
-  const others = namesIn(PIN_ROOT).filter((version) => join(PIN_ROOT, version) !== PIN_DIRECTORY);
-  return others.flatMap((version) => namesIn(join(PIN_ROOT, version)).filter((name) => name !== 'engine'));
+  return otherLayouts().flatMap((layout) => namesIn(layout).filter((name) => name !== ENGINE_NAME));
+}
+
+/** Whether a run has anything pinned, whichever version of Acyclic pinned it. */
+export function isPinned(pinName: string): boolean {
+  return [PIN_DIRECTORY, ...otherLayouts()].some((layout) => existsSync(join(layout, pinName)));
+}
+
+/** Puts what a run has pinned by that name under the layout of another version among its pins here. False: it has none. */
+export function bringPin(pinName: string, name: string): boolean {
+  for (const layout of otherLayouts()) {
+    const pins = join(layout, pinName);
+    if (!existsSync(join(pins, name))) continue;
+    renameSync(join(pins, name), join(makePinDirectory(pinDirectory(pinName)), name));
+    removeEmpty(pins, layout);
+    return true;
+  }
+  return false;
+}
+
+/**
+ * Takes off what engines of other layouts have on tracepoints: nobody reads what that tells. Their maps go once no run
+ * has a program that reads them.
+ */
+export function removeOlderEngines(): void {
+  for (const layout of otherLayouts()) {
+    for (const name of namesIn(join(layout, ENGINE_NAME)))
+      if (name !== MAPS_NAME) removeTree(join(layout, ENGINE_NAME, name));
+    removeUnusedEngine(layout);
+  }
+}
+
+function removeUnusedEngine(layout: string): void {
+  if (namesIn(layout).some((name) => name !== ENGINE_NAME)) return;
+  removeTree(join(layout, ENGINE_NAME));
+  removeEmpty(layout);
+}
+
+function otherLayouts(): string[] {
+  const layouts = namesIn(PIN_ROOT).map((version) => join(PIN_ROOT, version));
+  return layouts.filter((layout) => layout !== PIN_DIRECTORY);
 }
 
 /** What the daemon's engine has pinned, beside the links of runs: its maps, and links that are on no cgroup. */
@@ -111,8 +156,8 @@ export class EnginePins {
     if (this.adopted) return;
     const made = join(PIN_DIRECTORY, 'engine-new');
     removeTree(made);
-    makePinDirectory(join(made, 'maps'));
-    for (const name of MAPS) native().mapPin(mapOf(name), join(made, 'maps', name));
+    makePinDirectory(join(made, MAPS_NAME));
+    for (const name of MAPS) native().mapPin(mapOf(name), join(made, MAPS_NAME, name));
     mkdirSync(join(made, this.#mark));
     renameSync(made, ENGINE);
   }

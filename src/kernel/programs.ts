@@ -8,7 +8,16 @@ import { SetupFailure } from './failure.ts';
 import { describeForeign, type ForeignProgram, foreignPrograms } from './foreign-programs.ts';
 import { ensureTracefs } from './mounts.ts';
 import { native } from './native.ts';
-import { EnginePins, makePinDirectory, pinDirectory, removePins } from './pins.ts';
+import {
+  bringPin,
+  EnginePins,
+  isPinned,
+  makePinDirectory,
+  pinDirectory,
+  removeLeftPins,
+  removeOlderEngines,
+  removePins,
+} from './pins.ts';
 
 const OBJECT_PATH = fileURLToPath(new URL('../../build/acyclic.bpf.o', import.meta.url));
 
@@ -34,6 +43,18 @@ const CLOSING_PROGRAM = { name: 'connect_unix', modes: ['enforce'] } as const;
 
 /** Reads what sockets in this map send; `established` puts them there. */
 const MESSAGE_PROGRAM = { name: 'message', map: 'opening_sockets', mode: 'enforce' } as const;
+
+/**
+ * Of a run that is taken over from an engine of another layout this one stays beside the new: what was connected then and
+ * has said nothing yet is read by the old programs.
+ */
+const STAYING_PROGRAM = 'established';
+
+/**
+ * These first, one right after the other: a connection that one of them judged by the old maps and another by the new
+ * ones has first bytes that nobody reads, and is cut.
+ */
+const CONNECTING_PROGRAMS: readonly string[] = [STAYING_PROGRAM, 'egress', 'connect4', 'connect6'];
 
 /** Programs on the kernel's tracepoints: a run's processes, and what became of its connections. */
 const TRACE_PROGRAMS = ['process_fork', 'process_exec', 'process_exit', 'process_move', 'outcome'] as const;
@@ -71,7 +92,8 @@ export interface Programs {
   readonly adopted: boolean;
   /**
    * Attaches what runs of these modes need to a cgroup and pins the links, so that they outlive this process. What is
-   * pinned under the name already is taken over: it decides by these programs from then on, without a gap.
+   * pinned under the name already, by whichever version, is taken over: it decides by these programs from then on,
+   * without a gap.
    */
   attach(cgroup: Cgroup, pinName: string, needs: Needs): AttachedPrograms;
   /** All that an earlier engine had attached was taken over: a later one of this build need not replace it. */
@@ -190,7 +212,10 @@ export async function loadPrograms(
         },
       };
     },
-    settle: () => pins?.settle(),
+    settle() {
+      pins?.settle();
+      if (pins) removeOlderEngines();
+    },
     intact: () => links.every((link) => native().linkAttached(link)),
     close() {
       if (pins) for (const link of onSyscalls.splice(0)) native().linkClose(link);
@@ -216,21 +241,22 @@ function attachPinned(
   cgroup: Cgroup,
   { pinName, names, adopts }: { pinName: string; names: readonly string[]; adopts: boolean },
 ): AttachedPrograms {
+  const isTakenOver = adopts && isPinned(pinName);
   const pins = makePinDirectory(pinDirectory(pinName));
   const links: BpfLink[] = [];
-  const detach = () => {
-    removePins(pins);
-    // The last attached first: packets are let go before calls, so that none is judged by half a guard.
-    for (const link of links.splice(0).reverse()) native().linkClose(link);
-  };
   const leave = () => {
     for (const link of links.splice(0)) native().linkClose(link);
   };
-  const adopted = adopts && names.some((name) => existsSync(join(pins, name)));
+  const detach = () => {
+    if (adopts) removeLeftPins(pinName);
+    else removePins(pins);
+    // The last attached first: packets are let go before calls, so that none is judged by half a guard.
+    for (const link of links.splice(0).reverse()) native().linkClose(link);
+  };
   try {
-    for (const name of names) {
+    for (const name of isTakenOver ? connectingFirst(names) : names) {
       const pin = join(pins, name);
-      if (adopts && existsSync(pin)) {
+      if (adopts && (existsSync(pin) || (name !== STAYING_PROGRAM && bringPin(pinName, name)))) {
         const link = native().linkOpenPinned(pin);
         links.push(link);
         native().linkUpdate(link, object, name);
@@ -241,12 +267,20 @@ function attachPinned(
       native().linkPin(link, pin);
     }
   } catch (error) {
-    // What an earlier engine attached goes on guarding, whatever becomes of this one.
-    if (adopted) leave();
+    // In place of each that could not be taken over the one before is still there: what was guarded stays so.
+    if (isTakenOver) leave();
     else detach();
     throw error;
   }
   return { intact: () => links.every((link) => native().linkAttached(link)), detach, leave };
+}
+
+function connectingFirst(names: readonly string[]): string[] {
+  const isConnecting = (name: string) => CONNECTING_PROGRAMS.includes(name);
+  return [
+    ...CONNECTING_PROGRAMS.filter((name) => names.includes(name)),
+    ...names.filter((name) => !isConnecting(name)),
+  ];
 }
 
 async function load(

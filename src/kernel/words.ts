@@ -65,6 +65,11 @@ export class EngineWords {
     return number;
   }
 
+  /** Numbers up to this one were given out by an engine with other tables, and may be on file still. */
+  passOver(kind: 'generations' | 'facts', number: number): void {
+    if (number > this.latest(kind)) this.#words[layout.engine[kind].offset >> 2] = number;
+  }
+
   /** The denial with this ticket is on the terminal: its caller may go on. */
   told(ticket: number): void {
     const at = layout.engine.told.offset >> 2;

@@ -70,7 +70,8 @@ export interface Hosted {
   acyclic(args: readonly string[], as?: User, input?: string): Result;
   /** The same under way. */
   begin(args: readonly string[], as?: User): Begun;
-  start(): Promise<void>;
+  /** Of another build, where its `acyclic` is given. */
+  start(program?: string): Promise<void>;
   /** Waits for its end. */
   kill(signal?: NodeJS.Signals): Promise<void>;
   close(): Promise<void>;
@@ -128,9 +129,9 @@ export async function openHost(policy: string = POLICY): Promise<Hosted> {
       );
       return { child, ended };
     },
-    async start() {
+    async start(program = acyclic) {
       const options = ['--policy', directory, '--state', state, '--socket', socket, '--group', GROUP.name];
-      const child = place.start([acyclic, 'daemon', ...options], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const child = place.start([program, 'daemon', ...options], { stdio: ['ignore', 'pipe', 'inherit'] });
       daemon = child;
       if (!child.stdout) throw new Error('no standard output');
       const lines = createInterface(child.stdout);
