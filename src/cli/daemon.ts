@@ -7,9 +7,11 @@ import { createOutput } from './output.ts';
 const EXAMPLES = `
 It guards the runs of whom the group of its socket lets in, and goes on until SIGTERM or SIGINT. What is guarded then
 stays so, under its last policy. SIGHUP reads the policy again. It logs to standard output, a JSON object a line, and
-tells systemd how it is (Type=notify). docs/api.md says what it answers to whom.
+tells systemd how it is (Type=notify). api.md in /usr/share/doc/acyclic says what it answers to whom.
+
 --clear starts none: it takes off what a daemon that was stopped still guards, and removes what it has pinned. Runs in
 progress go on unguarded, where they were started from, and are named. The package does that before it is removed.
+
 Exit status: 0 it was stopped, or all is cleared; 1 something could not be cleared; 125 it could not start.
 
 Examples:

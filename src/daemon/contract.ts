@@ -8,6 +8,8 @@ import { LONGEST_OBJECT_NAME, OBJECT_NAME } from '../model/object-name.ts';
 const LONGEST_PATH = 4096;
 const LONGEST_ARGUMENT = 128 << 10;
 const LONGEST_REASON = 1024;
+/** They are in memory and in /run for as long as the run goes on, and any member may have hundreds of runs. */
+const MOST_LABELS = 64;
 /** A year. */
 const LONGEST_ENTRY_SECONDS = 366 * 86_400;
 /** PID_MAX_LIMIT of 64-bit Linux. */
@@ -50,7 +52,9 @@ export const createRunBody = z.strictObject({
   /** PATH and HOME of the command, by which its script is read. */
   path: withoutNul(32 << 10),
   home: withoutNul(LONGEST_PATH).nullable(),
-  labels: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_./-]{0,62}$/), z.string().max(256)),
+  labels: z
+    .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_./-]{0,62}$/), z.string().max(256))
+    .refine((labels) => Object.keys(labels).length <= MOST_LABELS, `must be ${MOST_LABELS} at most`),
   mode: z.enum(['enforce', 'audit']).nullable(),
   requireEnforce: z.boolean(),
   allow: z.array(destination).max(256),

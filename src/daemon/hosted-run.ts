@@ -13,7 +13,7 @@ import { type RunPlan, sessionPlan } from '../guard/run-plan.ts';
 import { exitStatus, type Outcome, summarize } from '../guard/run-summary.ts';
 import { Tally } from '../guard/tally.ts';
 import { UndoList } from '../guard/undo.ts';
-import { type Cgroup, isThere, processesIn } from '../kernel/cgroup.ts';
+import { type Cgroup, heldByRoot, isThere, processesIn } from '../kernel/cgroup.ts';
 import { findCgroup2 } from '../kernel/mounts.ts';
 import type { AttachedCgroup, RunSummary } from '../model/summary.ts';
 import { formatTarget } from '../model/target.ts';
@@ -203,12 +203,13 @@ export class HostedRun {
   }
 
   async #setUp(undo: UndoList): Promise<RunGuard> {
-    const { plan, starter, attach, given, leftover, syscalls } = this.options;
+    const { plan, owner, starter, attach, given, leftover, syscalls } = this.options;
     const { engine, trail, tallies, hub, count } = this.#shared;
     const closed = await closedTo(plan.policy);
     const options = {
       ...sessionPlan(plan),
       ...{ leftover, starter, syscalls, limits: plan.limits },
+      ...(owner !== 0 && !attach && !this.#left && { parent: heldByRoot(starter.cgroup) }),
       ...(this.#left && !attach && { left: this.#left.cgroup }),
       outliving: (cgroup: Cgroup, onResumed: () => void) => this.#outliving(cgroup, onResumed),
       ...(attach && { attach }),

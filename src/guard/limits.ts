@@ -9,41 +9,42 @@ import { release, removeWhenEmpty } from './leftover.ts';
 export interface LimitedRun {
   /** Of the run. */
   readonly id: string;
-  /** The cgroup the run was started from, and the run's own, below it. */
-  readonly origin: Cgroup;
+  /** The cgroup the run's own is in: as a rule the one the run was started from. */
+  readonly parent: Cgroup;
   readonly cgroup: Cgroup;
   readonly limits: Limits;
-  /** The process that asked for the run: where it is alone in `origin`, it steps aside. */
-  readonly mover: number;
+  /** The process that asked for the run: where it is alone in `parent`, it steps aside. Null: it is not there. */
+  readonly mover: number | null;
 }
 
 /** Limits of a run, in force. */
 export interface ImposedLimits {
   /** What they did so far. */
   read(): RunLimits;
-  /** Takes them off, so that `origin` can hold processes again. Twice is harmless. */
+  /** Takes them off, so that `parent` can hold processes again. Twice is harmless. */
   lift(): Promise<void>;
 }
 
 /**
  * Limits a run before its command starts, or throws SetupFailure `no-limits` and leaves all as it was. Where
- * `origin` is not the root and passes the controllers on, the kernel lets no process be in it: the one that asked
+ * `parent` is not the root and passes the controllers on, the kernel lets no process be in it: the one that asked
  * waits in a cgroup beside the run's (docs/decisions/limits.md).
  */
 export async function imposeLimits({
   id,
-  origin,
+  parent,
   cgroup,
   limits,
   mover,
 }: LimitedRun): Promise<ImposedLimits> {
   const wanted = limitsIn(limits);
-  checkLimits(origin, wanted, mover);
-  const missing = missingBelow(origin, wanted);
-  const lift = () => liftLimits(id, origin.path, cgroup.path);
+  checkLimits(parent, wanted, mover);
+  const missing = missingBelow(parent, wanted);
+  const lift = () => liftLimits(id, parent.path, cgroup.path);
   try {
-    if (missing.length > 0 && origin.level > 0) moveProcess(mover, createCgroup(origin, asideName(id)).path);
-    if (missing.length > 0) passOn(origin, missing);
+    if (missing.length > 0 && parent.level > 0 && mover !== null)
+      moveProcess(mover, createCgroup(parent, asideName(id)).path);
+    if (missing.length > 0) passOn(parent, missing);
     const set = setLimits(cgroup, limits);
     return { read: set.read, lift };
   } catch (error) {
@@ -53,9 +54,9 @@ export async function imposeLimits({
 }
 
 /** The limits of a run that has them already, by another process. */
-export function keepLimits({ id, origin, cgroup, limits }: LimitedRun): ImposedLimits {
+export function keepLimits({ id, parent, cgroup, limits }: LimitedRun): ImposedLimits {
   const set = setLimits(cgroup, limits);
-  return { read: set.read, lift: () => liftLimits(id, origin.path, cgroup.path) };
+  return { read: set.read, lift: () => liftLimits(id, parent.path, cgroup.path) };
 }
 
 /**

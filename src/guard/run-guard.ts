@@ -42,6 +42,8 @@ export interface RunGuardOptions {
   readonly leftover: 'release' | 'kill';
   /** Who asked for the run. */
   readonly starter: Starter;
+  /** The cgroup below which the run's own is made; default: that of the starter. */
+  readonly parent?: Cgroup;
   /** An existing cgroup, which is left as it is; without, the run has one of its own. */
   readonly attach?: Attachment;
   /** The run's own cgroup, where an earlier process made it and is gone; without, it is made. */
@@ -121,9 +123,10 @@ export async function guardRun(
   undo: UndoList,
 ): Promise<RunGuard> {
   const { policy, id, attach, mask = createMask() } = options;
-  const { cgroup: origin, pid: mover } = options.starter;
+  const { cgroup: origin, pid } = options.starter;
+  const { parent = origin } = options;
   const entry = new LiveEntry({
-    ...{ id, cgroup: attach?.cgroup.path ?? `${origin.path}/acyclic-${id}`, origin: origin.path },
+    ...{ id, cgroup: attach?.cgroup.path ?? `${parent.path}/acyclic-${id}`, origin: origin.path },
     ...{ leftover: options.leftover, deployment: options.deployment, mode: policy.mode },
     hosted: options.outliving !== undefined,
     ...{ policy: options.policyId, argv: options.command ? mask.argv(options.command.argv) : null },
@@ -135,14 +138,15 @@ export async function guardRun(
     }),
   });
   undo.add('run entry', () => entry.remove());
-  const cgroup = attach?.cgroup ?? options.left ?? createCgroup(origin, `acyclic-${id}`);
+  const cgroup = attach?.cgroup ?? options.left ?? createCgroup(parent, `acyclic-${id}`);
   if (!attach)
     undo.add('cgroup', async () => {
       if (!(await removeWhenEmpty(cgroup.path))) throw new Error(`${cgroup.path} is still in use`);
     });
   // Before any child is started that would be in the way in the cgroup this process leaves.
   const { limits = NO_LIMITS } = options;
-  const limiting = { id, origin, cgroup, limits, mover };
+  const mover = parent.path === origin.path ? pid : null;
+  const limiting = { id, parent, cgroup, limits, mover };
   const limited = options.left ? keepLimits(limiting) : await imposeLimits(limiting);
   undo.add('limits', () => limited.lift());
   const engine = await engineFor();

@@ -56,6 +56,28 @@ export function cgroupAt(mount: string, inside: string): Cgroup {
   };
 }
 
+/**
+ * That cgroup, or the nearest one above it into which, as into all above it, root alone can put processes. Who can write
+ * to a cgroup above his own moves himself out of that one (delegation to users: `user@.service`, `Delegate=` with `User=`).
+ */
+export function heldByRoot(cgroup: Cgroup, root = findCgroup2()): Cgroup {
+  const names = cgroup.path.slice(root.length).split('/').filter(Boolean);
+  let held = '/';
+  for (const name of names) {
+    const next = join(held, name);
+    if (!isHeldByRoot(join(root, next))) return cgroupAt(root, held);
+    held = next;
+  }
+  return cgroup;
+}
+
+function isHeldByRoot(path: string): boolean {
+  return [path, join(path, 'cgroup.procs')].every((file) => {
+    const { uid, gid, mode } = statSync(file);
+    return uid === 0 && (mode & 0o002) === 0 && (gid === 0 || (mode & 0o020) === 0);
+  });
+}
+
 /** Makes a child cgroup. Throws SetupFailure `cgroup-refused` with the kernel's reason. */
 export function createCgroup(parent: Cgroup, name: string): Cgroup {
   const path = join(parent.path, name);

@@ -26,18 +26,19 @@ export function limitsIn(limits: Limits): Limit[] {
 /**
  * Throws SetupFailure `no-limits` where cgroups below `parent` cannot have these limits; a look, which changes
  * nothing. Every cgroup down to `parent` must pass the controller on, and a cgroup other than the root passes on
- * only what nobody is in: `mover` is the one process that would step aside.
+ * only what nobody is in: `mover` is the one process that would step aside; null: `parent` is left as it is.
  */
-export function checkLimits(parent: Cgroup, limits: readonly Limit[], mover: number): void {
+export function checkLimits(parent: Cgroup, limits: readonly Limit[], mover: number | null): void {
   const root = findCgroup2();
   const absent = lacking(join(root, 'cgroup.controllers'), limits);
   if (absent.length > 0) throw notInTree(root, absent);
   for (const path of ancestors(parent.path, root)) {
     const kept = lacking(join(path, 'cgroup.subtree_control'), limits);
-    if (kept.length > 0)
-      throw failure(kept, `${path} does not pass ${named(kept)} on to cgroups below it`, OWN_CGROUP);
+    if (kept.length > 0) throw notPassedOn(kept, path);
   }
-  if (missingBelow(parent, limits).length === 0 || parent.level === 0) return;
+  const missing = missingBelow(parent, limits);
+  if (missing.length === 0 || parent.level === 0) return;
+  if (mover === null) throw notPassedOn(missing, parent.path);
   const others = membersOf(parent.path).filter((pid) => pid !== mover);
   if (others.length > 0)
     throw failure(
@@ -137,6 +138,10 @@ function write(file: string, text: string, limits: readonly Limit[]): void {
       { cause: error },
     );
   }
+}
+
+function notPassedOn(kept: readonly Limit[], path: string): SetupFailure {
+  return failure(kept, `${path} does not pass ${named(kept)} on to cgroups below it`, OWN_CGROUP);
 }
 
 function notInTree(root: string, absent: readonly Limit[]): SetupFailure {

@@ -194,3 +194,9 @@ test.each([
   const body = { files: [{ path: name, text: '' }] };
   expect(await ask(ROOT, path, 'POST', '/v1/policy/apply', body)).toMatchObject({ code: 'bad-request' });
 });
+
+test('what a run has with it is bounded', async () => {
+  const { path } = await serve();
+  const labels = Object.fromEntries(Array.from({ length: 65 }, (_, n) => [`l${n}`, '']));
+  expect(await ask(MEMBER, path, 'POST', '/v1/runs', { ...NEW_RUN, labels })).toMatchObject({ status: 400 });
+});

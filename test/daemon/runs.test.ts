@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { pastOfTrail } from '../../src/audit/past.ts';
 import type { AuditEvent } from '../../src/model/event.ts';
@@ -48,6 +49,16 @@ describe('a run through the daemon', () => {
     expect(left).toMatchObject({ comm: 'sleep' });
     expect(readFileSync(`/proc/${left?.pid}/cgroup`, 'utf8')).not.toContain('acyclic-');
     process.kill(left?.pid ?? 0, 'SIGKILL');
+  });
+
+  test('a connection that ends after its run is no event that was lost', async () => {
+    const script = 'exec 3<>/dev/tcp/127.3.0.1/9; sleep 300 >/dev/null & echo';
+    const { summary } = await hosted.guest(['bash', '-c', script]).told;
+    const [left] = summary?.leftover ?? [];
+    process.kill(left?.pid ?? 0, 'SIGKILL');
+    await until(() => !existsSync(`/proc/${left?.pid}`), 'it is gone');
+    await sleep(100);
+    expect(await hosted.status()).toMatchObject({ degraded: [], lost: {} });
   });
 
   test.each([
