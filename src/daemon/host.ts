@@ -37,7 +37,7 @@ import { Units } from './units.ts';
 import { whoOf } from './who.ts';
 
 /** How often it is looked for runs that were not taken over and have ended. */
-const SWEEP_MS = 5000;
+const SWEEP_MS = 2000;
 
 /** What the trail has of no run: of the daemon itself. */
 const OF_NO_RUN = { host: hostname(), run: ulid() };

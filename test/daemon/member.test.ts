@@ -30,7 +30,7 @@ test('a member whose cgroups are his own, as those of a user’s systemd are, ca
     const within = ['sh', '-c', `echo $$ > ${own}/cgroup.procs; exec "$@"`, 'sh', ...run];
     const { status, stdout, stderr } = hosted.place.bare(within);
     expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
-    expect(stderr).toMatch(/cgroup\.procs: Permission denied/);
+    expect(stderr).toMatch(/write error: Permission denied/);
     expect(stderr).toMatch(/ 1 denied /);
   } finally {
     rmdirSync(own);
