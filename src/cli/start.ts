@@ -3,4 +3,6 @@ import { fileURLToPath } from 'node:url';
 
 // Where the bundle starts: what was compiled once is not compiled again. Where the cache cannot be written, it is.
 enableCompileCache(fileURLToPath(new URL('../cache', import.meta.url)));
-await import('./main.ts');
+// A deployment waits for every start of `run`, which is one file for itself.
+if (process.argv[2] === 'run') void import('./run-main.ts');
+else void import('./main.ts');
