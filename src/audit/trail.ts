@@ -110,6 +110,11 @@ export class AuditTrail {
     else this.#timer ??= setTimeout(() => this.#send(), GATHER_MS);
   }
 
+  /** Has what was recorded so far written now, and not with what is recorded next: who ends soon need not wait for it. */
+  hurry(): void {
+    this.#send();
+  }
+
   /** The batch that grows, or a new one if it has no room. */
   #roomFor(bytes: number): Batch {
     const last = this.#batches.at(-1);

@@ -46,6 +46,7 @@ export function recordStart(
     ...{ policy: plan.policyId, mode, labels: options.labels, command: plan.mask.argv(options.command) },
     engine: ownIdentity(),
   });
+  trail.hurry();
 }
 
 /** Ends the trail of a run, and tells what did not come into it. */

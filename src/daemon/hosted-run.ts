@@ -284,6 +284,8 @@ export class HostedRun {
       ...{ v: 1, kind: 'run', time: this.started, host: hostname(), run, deployment, policy: policyId },
       ...{ mode: policy.mode, labels, command: command ?? [], engine: ownIdentity() },
     });
+    // A short run that calls nothing has then but its summary to wait for at its end.
+    this.#shared.trail.hurry();
   }
 
   #publish(message: StreamMessage): void {
