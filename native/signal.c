@@ -149,6 +149,15 @@ static napi_value signal_unwatch(struct call *c)
 	return NULL;
 }
 
+/** Tells now what the loop would tell later. */
+static napi_value signal_read(struct call *c)
+{
+	(void)c;
+	if (signals.watch)
+		on_readable(signals.watch, NULL);
+	return NULL;
+}
+
 static bool arg_signal(struct call *c, int *out)
 {
 	int64_t signal;
@@ -180,6 +189,7 @@ static napi_value raise_signal(struct call *c)
 
 const struct export signal_exports[] = {
 	{ "signalWatch", signal_watch },
+	{ "signalRead", signal_read },
 	{ "signalUnwatch", signal_unwatch },
 	{ "signalIgnore", signal_ignore },
 	{ "raiseSignal", raise_signal },

@@ -63,7 +63,7 @@ export async function guardExisting(options: AttachOptions): Promise<number> {
       service: options.service,
       established: callsBefore(cgroup, plan.policy),
     };
-    teller.warm();
+    Teller.warm(output);
     tellOpening(plan, place, output);
     const started = performance.now();
     const repeats = setInterval(() => teller.tellRepeats(), REPEATS_EVERY_MS);

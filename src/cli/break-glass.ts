@@ -60,14 +60,18 @@ export function canSpawn(): boolean {
 }
 
 /** The command without guard and addon, by Node alone: better than no command. Gives its exit status. */
-export function runBare(spec: CommandSpec, held: HeldSignals): Promise<number> {
+export async function runBare(spec: CommandSpec, held: HeldSignals): Promise<number> {
   const env = Object.fromEntries(spec.env.map(String).map((entry) => entry.split(/=(.*)/s)));
   const child = spawn(spec.name, spec.argv.slice(1).map(String), { stdio: 'inherit', env });
-  if (child.pid !== undefined) held.handOver(child.pid);
-  return new Promise((resolve, reject) => {
+  const ended = new Promise<{ status: number; timedOut: false }>((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (status, signal) => resolve(status ?? 128 + (signal ? constants.signals[signal] : 0)));
+    child.once('exit', (status, signal) =>
+      resolve({ status: status ?? 128 + (signal ? constants.signals[signal] : 0), timedOut: false }),
+    );
   });
+  const { pid } = child;
+  if (pid !== undefined) held.handOver(() => ({ pid, ended }));
+  return (await ended).status;
 }
 
 /** Null: no account has this uid. */

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { CreatedRun, EndedRun } from '../daemon/answers.ts';
 import { Client, ClientFailure, DaemonAnswer } from '../daemon/client.ts';
 import { type HeldCommand, holdCommand, pathOf, type Running, resolveCommand } from '../guard/command.ts';
@@ -88,6 +88,10 @@ async function run(options: RunOptions, client: Client, output: Output): Promise
   try {
     // Whoever asked is dead then, by which the daemon knows that nobody wants the run.
     const creating = create(options, client, runRequest(options, spec, file), over.signal);
+    // What can be done before the answer is done while the daemon is at it: the loop's next turn sends the request.
+    await Promise.race([nextTurn(), creating]);
+    held.watch();
+    Teller.warm(output);
     const created = await Promise.race([creating, held.came]);
     if (!created) return endedBefore(held, output);
     if (options.breakGlass !== null)
@@ -157,30 +161,24 @@ function openStream(client: Client, run: string, teller: Teller, output: Output)
 /** The command is put into the run, begins, ends, and all is told. Until it is in the run it executes nothing. */
 async function conduct(run: DaemonRun, command: HeldCommand): Promise<number> {
   const { options, client, created, output, teller, stream, held } = run;
-  let running: Running;
+  let begun: Running | null;
   try {
     const route = `/v1/runs/${created.id}/command`;
     const moved = client.request('POST', route, { body: { pid: command.pid }, signal: run.over });
     await Promise.race([Promise.all([stream.opened, moved]), held.came]);
-    if (held.exit !== null) {
-      command.abandon();
-      await giveUp(run);
-      return endedBefore(held, output);
-    }
-    const cgroup = cgroupOfRun(command.pid);
-    teller.warm();
-    const { id, deployment, mode, policy } = created;
-    const opening = { run: id, deployment, mode, policy };
-    output.say('info', [formatOpening(opening)], { kind: 'opening', ...opening });
-    running = command.release(cgroup, options.timeoutMs);
+    begun = held.exit === null ? begin(run, command) : null;
   } catch (error) {
     command.abandon();
     await giveUp(run);
     throw error;
   }
-  held.handOver(running.pid);
+  if (!begun) {
+    command.abandon();
+    await giveUp(run);
+    return endedBefore(held, output);
+  }
   const repeats = setInterval(() => teller.tellRepeats(), REPEATS_EVERY_MS);
-  const { status, timedOut } = await running.ended;
+  const { status, timedOut } = await begun.ended;
   clearInterval(repeats);
   if (timedOut)
     output.say('error', [`acyclic: the command timed out after ${(options.timeoutMs ?? 0) / 1000} s`]);
@@ -188,6 +186,15 @@ async function conduct(run: DaemonRun, command: HeldCommand): Promise<number> {
   if (typeof summary === 'string') return endUntold(run, { status, timedOut }, summary);
   tellEnd({ ...run, trail: null }, options, summary, { failures: [] });
   return summary.exit.acyclic;
+}
+
+/** Null: a signal came before it could. */
+function begin({ options, created, output, held }: DaemonRun, command: HeldCommand): Running | null {
+  const cgroup = cgroupOfRun(command.pid);
+  const { id, deployment, mode, policy } = created;
+  const opening = { run: id, deployment, mode, policy };
+  output.say('info', [formatOpening(opening)], { kind: 'opening', ...opening });
+  return held.handOver(() => command.release(cgroup, options.timeoutMs));
 }
 
 function endedBefore({ first, exit }: HeldSignals, output: Output): number {

@@ -1,5 +1,5 @@
 import type { AuditTrail } from '../audit/trail.ts';
-import { pathOf, type Running, resolveCommand, startCommand } from '../guard/command.ts';
+import { type HeldCommand, holdCommand, pathOf, type Running, resolveCommand } from '../guard/command.ts';
 import { HeldSignals } from '../guard/held-signals.ts';
 import type { GivenCommand } from '../guard/naming.ts';
 import type { ReportFile } from '../guard/report.ts';
@@ -26,6 +26,8 @@ import { Teller, tellSwept } from './teller.ts';
 import { closeTrail, openTrail, recordStart } from './trail.ts';
 
 const GUARD_LOST = 125;
+/** Failed before the command (design §2). */
+const RUN_FAILED = 125;
 const REPEATS_EVERY_MS = 1000;
 
 /** Guards one command and gives the exit status of the whole. Throws what happens before it starts. */
@@ -50,11 +52,7 @@ export async function guardCommand(options: RunOptions, programs: Promise<Progra
     const session = await guard(options, plan, givenCommand(spec, file), { teller, output, trail, programs });
     const run = { options, plan, session, teller, output, report, trail, held };
     if (held.exit === null && !session && !canSpawn()) return await conductBare(run);
-    if (held.exit === null) return await conduct(run);
-    await session?.finish();
-    report?.close();
-    output.say('error', [`acyclic: ended by ${held.first} before the command was started`]);
-    return held.exit;
+    return (held.exit === null ? await conduct(run) : null) ?? (await endedBefore(run));
   } finally {
     await closeTrail(trail, output);
     held.release();
@@ -121,24 +119,33 @@ const UNGUARDED: Finished = {
   failures: [],
 };
 
-/** The guard is in place: the command runs, ends, and all is told. */
-async function conduct(run: Conducted): Promise<number> {
+/** The guard is in place: the command runs, ends, and all is told. Null: a signal came before it could run. */
+async function conduct(run: Conducted): Promise<number | null> {
   const { options, plan, session, teller, output, report, trail, held } = run;
   if (session) {
-    teller.warm();
+    Teller.warm(output);
     tellOpening(plan, output);
   }
-  recordStart(trail, options, plan, session ? plan.policy.mode : 'unguarded');
   const started = performance.now();
-  let running: Running;
+  const cgroup = session?.cgroup ?? null;
+  let command: HeldCommand | null = null;
+  let running: Running | null;
   try {
-    running = startCommand(commandSpec(options), session?.cgroup ?? null, options.timeoutMs);
+    held.watch();
+    const forked = holdCommand(commandSpec(options), cgroup);
+    command = forked;
+    running = held.handOver(() => forked.release(cgroup, options.timeoutMs));
   } catch (error) {
+    command?.abandon();
     await session?.finish();
     report?.close();
     throw error;
   }
-  held.handOver(running.pid);
+  if (!running) {
+    command.abandon();
+    return null;
+  }
+  recordStart(trail, options, plan, session ? plan.policy.mode : 'unguarded');
   session?.commandStarted(running.pid);
   const repeats = setInterval(() => teller.tellRepeats(), REPEATS_EVERY_MS);
   const { status, timedOut } = await running.ended;
@@ -154,6 +161,13 @@ async function conduct(run: Conducted): Promise<number> {
   const outcome = { ...endOf(run, finished), exit: { command: status, acyclic }, durationMs };
   tellEnd(run, options, summarize(plan, teller.tally, trail, outcome), finished);
   return acyclic;
+}
+
+async function endedBefore({ session, report, output, held }: Conducted): Promise<number> {
+  await session?.finish();
+  report?.close();
+  output.say('error', [`acyclic: ended by ${held.first} before the command was started`]);
+  return held.exit ?? RUN_FAILED;
 }
 
 /** The command without a guard, where not even the addon is there to start it with. */

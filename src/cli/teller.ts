@@ -80,7 +80,7 @@ export class Teller {
   }
 
   /** Goes once through what a denial needs: code that has never run takes the milliseconds a caller waits. */
-  warm(): void {
+  static warm({ width }: Output): void {
     const event: AuditEvent = {
       ...{
         v: 1,
@@ -116,7 +116,7 @@ export class Teller {
       ...{ event, rule, cycle: ['a', 'b', 'a'], dependency: null, saw: '', lineage: [], instead: null },
       ...{ repeats: 0, more: null },
     };
-    formatDenial(view, this.#output.width);
+    formatDenial(view, width);
     createFold().first(view, 0);
     harmless(formatTarget(event));
   }

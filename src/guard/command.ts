@@ -35,9 +35,6 @@ class CommandFailure extends Error {
   }
 }
 
-/** siginfo si_code of a signal the kernel sent, as the terminal's does. */
-const SI_KERNEL = 0x80;
-const FORWARDED = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGALRM'] as const;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** timeout(1)'s -k, for a command that does not heed SIGTERM. */
 const KILL_AFTER_MS = 5000;
@@ -104,25 +101,22 @@ function checked(file: string, name: string): string {
   return file;
 }
 
-/** A command that is started and executes nothing yet: it waits to be put into its cgroup. */
+/** A command that is forked and executes nothing yet: it waits to be put into its cgroup, and for its signals. */
 export interface HeldCommand {
   readonly pid: number;
-  /** It begins, and is watched over; `cgroup` is what it was put into. Throws CommandFailure. */
+  /** It begins, and is watched over; `cgroup` is what it is in by now. Throws CommandFailure. */
   release(cgroup: Cgroup | null, timeoutMs: number | null): Running;
   /** It is ended without having begun; nothing happens to one that was released. */
   abandon(): void;
 }
 
-/** Starts the command in the cgroup, in this process's own process group, and watches over it. */
-export function startCommand(spec: CommandSpec, cgroup: Cgroup | null, timeoutMs: number | null): Running {
-  const start = (cgroupFd: number) => explained(spec, () => processes().spawn(spawnOptions(spec, cgroupFd)));
-  const { pid, pidfd } = cgroup ? withCgroupFd(cgroup, start) : start(-1);
-  return watchOver(pid, pidfd, cgroup, timeoutMs);
-}
-
-/** Starts the command, in this process's own process group and cgroup, up to where it would begin. */
-export function holdCommand(spec: CommandSpec): HeldCommand {
-  const child: HeldChild = explained(spec, () => processes().spawnHeld(spawnOptions(spec, -1)));
+/**
+ * Starts the command, in this process's own process group, up to where it would begin. `cgroup`: what it is started in;
+ * null: this process's own.
+ */
+export function holdCommand(spec: CommandSpec, cgroup: Cgroup | null = null): HeldCommand {
+  const hold = (fd: number) => explained(spec, () => processes().spawnHeld(spawnOptions(spec, fd)));
+  const child: HeldChild = cgroup ? withCgroupFd(cgroup, hold) : hold(-1);
   const { pid, pidfd } = child;
   let held = true;
   return {
@@ -166,7 +160,7 @@ function watchOver(pid: number, pidfd: number, cgroup: Cgroup | null, timeoutMs:
       signalAll(targets, 'SIGCONT');
       killer = setTimeout(() => signalAll(groupOf(pid, cgroup), 'SIGKILL'), KILL_AFTER_MS);
     };
-    const stopForwarding = forwardSignals(pid);
+    const stopResuming = goOnWith(pid);
     let reaped = false;
     const reap = () => {
       // The pidfd still tells of an end that SIGCHLD, which other children send too, has told already.
@@ -178,7 +172,7 @@ function watchOver(pid: number, pidfd: number, cgroup: Cgroup | null, timeoutMs:
         if (timer) clearTimeout(timer);
         if (killer) clearTimeout(killer);
         process.off('SIGCHLD', reap);
-        stopForwarding();
+        stopResuming();
         processes().closeFd(pidfd);
         resolve({ status: state.state === 'exited' ? state.value : 128 + state.value, timedOut });
         return;
@@ -220,23 +214,13 @@ function explained<T>(spec: CommandSpec, start: () => T): T {
   }
 }
 
-/**
- * Passes signals on, but what the terminal sent: that reached the command's process group by itself. Returns
- * what ends it.
- */
-function forwardSignals(pid: number): () => void {
-  const numbers = FORWARDED.map((name) => constants.signals[name]);
-  processes().signalWatch(numbers, (signal, code) => {
-    if (code !== SI_KERNEL) signalAll([pid], signal);
-  });
+/** A job that a shell continues: so does the command, which may be the only one that is stopped. Returns what ends it. */
+function goOnWith(pid: number): () => void {
   const resume = () => signalAll([pid], 'SIGCONT');
   process.on('SIGCONT', resume);
   // The command may own the terminal; a line from the background must not stop us.
   processes().signalIgnore(constants.signals.SIGTTOU);
-  return () => {
-    processes().signalUnwatch();
-    process.off('SIGCONT', resume);
-  };
+  return () => process.off('SIGCONT', resume);
 }
 
 function signalAll(pids: readonly number[], signal: NodeJS.Signals | number): void {

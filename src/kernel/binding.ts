@@ -252,6 +252,8 @@ export interface Binding {
     signals: readonly number[],
     callback: (signal: number, code: number, pid: number, uid: number) => void,
   ): void;
+  /** Calls back for all that was caught so far, before it returns. */
+  signalRead(): void;
   /** Puts the dispositions back as they were. */
   signalUnwatch(): void;
   signalIgnore(signal: number): void;
@@ -326,6 +328,7 @@ export type ProcessBinding = Pick<
   | 'pidfdSendSignal'
   | 'closeFd'
   | 'signalWatch'
+  | 'signalRead'
   | 'signalUnwatch'
   | 'signalIgnore'
   | 'raiseSignal'

@@ -22,6 +22,11 @@ test('signals are watched once at a time, and faults never', () => {
   expect(said.get('fault')).toBe('"EINVAL"');
 });
 
+test('what was caught is read at once where it is asked for, and then not again', () => {
+  expect(said.get('read')).toBe('1');
+  expect(said.get('read once')).toBe('1');
+});
+
 test('a burst of signals is survived', () => {
   expect(said.get('burst')).toBe('true');
 });
