@@ -63,12 +63,13 @@ export class AliasTable {
     }
   }
 
-  /** Removes all: its generation is over. */
-  clear(): void {
+  /** Removes all, one at a step: its generation is over. */
+  *clear(): Generator<void> {
     const [generation, run] = [this.#generation, this.#run];
     for (const key of this.#chains.keys()) {
       const [address = '', name = ''] = key.split(' ');
       this.#tables.removeChainAnswers({ generation, run, address, name });
+      yield;
     }
     this.#chains.clear();
   }

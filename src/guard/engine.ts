@@ -33,7 +33,7 @@ export interface EngineRun {
   /** What the DNS proxy asks of it. */
   readonly lookups: RunLookups;
   /** Takes all it has in the tables out of them. Nothing reads them any more. */
-  clear(): void;
+  clear(): Promise<void>;
   /** Takes in again what an earlier process noted of it. */
   recall(note: unknown): void;
   /** What another process must know of it beside the records, as JSON can hold it. */
@@ -218,14 +218,14 @@ export class Engine {
   }
 
   /** Once its programs are taken off: nothing of it is left in the kernel's tables. Twice is no error. */
-  remove(run: EngineRun): void {
+  async remove(run: EngineRun): Promise<void> {
     if (!this.#runs.delete(run.run)) return;
     this.#tellRuns();
     this.tables.withdraw(run.run);
-    run.clear();
     this.#clients.forget(run.run);
     openAllSockets(this.programs.map('closed_sockets'), run.run);
     closeLosses(this.programs.map('run_losses'), run.run);
+    await run.clear();
   }
 
   /** Until all are added, runs of an earlier engine are where it said. */

@@ -11,6 +11,8 @@ import { FactLog } from './fact-log.ts';
 import type { FactTable } from './fact-table.ts';
 import { type ChainText, Lease, packChain, unpackChain } from './lease.ts';
 import { LEASE_SETTINGS, type LeaseSettings } from './lease-settings.ts';
+import { type Judges, Rejudging } from './rejudging.ts';
+import { atOnce } from './slices.ts';
 
 /** Leases looked at in one go, so that lookups and records have their turn. */
 const GO = 250;
@@ -21,20 +23,6 @@ const CROWD = 256;
 const CROWD_MS = 20_000;
 
 type KindOf = (address: Address, chain: readonly Name[]) => string;
-
-interface Means {
-  readonly table: FactTable | null;
-  readonly aliases: AliasTable | null;
-  readonly kindOf: KindOf;
-}
-
-/** Who judges what is known, in one generation. */
-interface Judges {
-  readonly table: FactTable;
-  /** Null where first bytes are not judged. */
-  readonly aliases: AliasTable | null;
-  readonly policy: CompiledPolicy;
-}
 
 type Lost = 'learned addresses full' | 'too many names of one address' | 'leases not looked at';
 
@@ -49,6 +37,8 @@ export class Facts {
   #kindOf: KindOf;
   /** Of policies that were in force before, and may still be read. */
   readonly #earlier: FactTable[] = [];
+  /** By a policy that is to be put in force. */
+  #rejudging: Rejudging | null = null;
   readonly #connections: () => readonly Connection[];
   readonly #run: bigint;
   readonly #now: () => number;
@@ -60,6 +50,7 @@ export class Facts {
   readonly #lost = new Map<Lost, number>();
   #chains = 0;
   #text = 0;
+  #isOver = false;
 
   constructor(options: {
     /** Null: kept here alone. */
@@ -96,6 +87,7 @@ export class Facts {
    * room.
    */
   learn(told: Address, chain: readonly Name[], ttl: number): boolean {
+    if (this.#isOver) return false;
     const { floor, cap } = this.#settings;
     const text = packChain(chain);
     const lease = this.#leaseOf(told);
@@ -145,30 +137,40 @@ export class Facts {
   }
 
   /**
-   * Judges what is known by another policy too, under its own generation; what is learned from then on, by that alone.
-   * Facts keep their numbers. Nothing reads the new tables yet. False: they have no room, and all is as it was.
+   * Begins to judge what is known by another policy too, under its own generation. Nothing reads those tables yet, and
+   * what is learned meanwhile is due to be judged by it as well.
    */
-  rejudge({ table, aliases, policy }: Judges): boolean {
-    const before = { table: this.#table, aliases: this.#aliases, kindOf: this.#kindOf };
-    this.#judgeBy({ table, aliases, kindOf: (address, chain) => kindOf(policy, address, chain) });
-    for (const lease of this.#leases.values()) {
-      const chains = [...lease.chains.keys()];
-      // Aliases first, as in #add.
-      if (this.#putAliases(lease, chains) && table.judge(lease.address, lease.fact, lease.examples()))
-        continue;
-      for (const { fact } of this.#leases.values()) table.forget(fact);
-      aliases?.clear();
-      this.#judgeBy(before);
-      return this.#lose('learned addresses full');
-    }
-    if (before.table) this.#earlier.push(before.table);
-    return true;
+  rejudge(judges: Judges): Rejudging {
+    this.#rejudging = new Rejudging(judges, this.#leases);
+    return this.#rejudging;
   }
 
-  /** Clears the table of a policy that nothing reads any more. */
-  drop(table: FactTable): void {
-    this.#earlier.splice(this.#earlier.indexOf(table), 1);
-    for (const fact of this.#log.ids) table.forget(fact);
+  /** What is known is judged by that policy, all of it; what is learned from now on, by that alone. */
+  judged(rejudging: Rejudging): void {
+    const before = this.#table;
+    const { table, aliases } = rejudging.judges;
+    this.#rejudging = null;
+    this.#table = table;
+    this.#aliases = aliases;
+    this.#kindOf = rejudging.kindOf;
+    for (const lease of this.#leases.values()) lease.sortBy(rejudging.kindOf, rejudging.kindsOf(lease));
+    if (before) this.#earlier.push(before);
+  }
+
+  /** That policy is not to be put in force after all; `full`: its tables had no room. */
+  notJudged(full: boolean): void {
+    this.#rejudging = null;
+    if (full) this.#lose('learned addresses full');
+  }
+
+  /** Clears the table of a policy that nothing reads any more, a few facts at a step. */
+  *drop(table: FactTable): Generator<void> {
+    for (const fact of this.#log.ids) {
+      table.forget(fact);
+      yield;
+    }
+    const at = this.#earlier.indexOf(table);
+    if (at >= 0) this.#earlier.splice(at, 1);
   }
 
   /** What is known, as changes from nothing. */
@@ -208,17 +210,23 @@ export class Facts {
   /** Takes the word of the policy at hand back; what is in force stays so. */
   forsake(): void {
     for (const { fact } of this.#leases.values()) this.#table?.forget(fact);
-    this.#aliases?.clear();
+    if (this.#aliases) atOnce(this.#aliases.clear());
   }
 
-  /** Takes all that is known out of the kernel. */
-  clear(): void {
-    for (const { address } of this.#leases.values()) this.#table?.take(address);
-    for (const table of [this.#table, ...this.#earlier]) {
-      for (const fact of this.#log.ids) table?.forget(fact);
+  /** Takes all that is known out of the kernel, a few facts at a step. Nothing is learned any more. */
+  *clear(): Generator<void> {
+    this.#isOver = true;
+    for (const { address } of this.#leases.values()) {
+      this.#table?.take(address);
+      yield;
     }
+    for (const table of [this.#table, ...this.#earlier])
+      for (const fact of this.#log.ids) {
+        table?.forget(fact);
+        yield;
+      }
     this.#leases.clear();
-    this.#aliases?.clear();
+    if (this.#aliases) yield* this.#aliases.clear();
   }
 
   /** Forgets what has lapsed, as much as one go allows. True: there is more. */
@@ -277,18 +285,12 @@ export class Facts {
     }
     if (!published) return this.#lose('learned addresses full');
     this.#leases.set(lease.address, lease);
+    this.#rejudging?.changed(address);
     if (end < Number.POSITIVE_INFINITY) {
       this.#count(added, 1);
       this.#calendar.put(lease, end + this.#settings.grace);
     }
     return true;
-  }
-
-  #judgeBy({ table, aliases, kindOf: of }: Means): void {
-    this.#table = table;
-    this.#aliases = aliases;
-    this.#kindOf = of;
-    for (const lease of this.#leases.values()) lease.sortBy(of);
   }
 
   #putAliases({ address }: Lease, texts: readonly ChainText[]): boolean {
@@ -351,6 +353,7 @@ export class Facts {
   #shorten(lease: Lease, now: number): void {
     const { left, lapsed } = lease.withoutLapsed(this.#settings.grace, now);
     const { address } = lease;
+    this.#rejudging?.changed(address);
     const changeTo = (fact: number) => ({ do: 'drop', address, fact, chains: lapsed }) as const;
     if (left.chains.size === 0 ? !this.#remove(lease, now) : !this.#publish(left, changeTo)) return;
     if (left.chains.size > 0) {

@@ -5,13 +5,8 @@ import type { RunFailures } from '../dns/hooks.ts';
 import type { Cgroup } from '../kernel/cgroup.ts';
 import { readConnections } from '../kernel/connections.ts';
 import type { EscapeRecord, KernelRecord } from '../kernel/records.ts';
-import type { Tables } from '../kernel/tables.ts';
 import type { AuditEvent } from '../model/event.ts';
-import type { CompiledPolicy } from '../policy/compile.ts';
-import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
-import { nameTable } from '../policy/flatten-names.ts';
 import { LookupCache } from '../policy/lookup-cache.ts';
-import { AliasTable } from './alias-table.ts';
 import { mentions, readHabits } from './asker.ts';
 import { Calls } from './calls.ts';
 import type { ClosedSockets } from './closed-sockets.ts';
@@ -19,7 +14,6 @@ import type { Dependencies } from './dependency.ts';
 import { type Engine, type EngineRun, serversAt } from './engine.ts';
 import { eventIds, steadyEventIds } from './event-ids.ts';
 import type { FactChange, FactFile } from './fact-file.ts';
-import { FactTable } from './fact-table.ts';
 import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
 import { keepLapsing } from './lapsing.ts';
@@ -29,19 +23,12 @@ import { LookupBook } from './lookup-book.ts';
 import { type LookupNote, type RunLookups, readReply } from './lookups.ts';
 import type { ProcessSnapshot, ProcessTable } from './processes.ts';
 import { readIfThere } from './readable.ts';
-import { type Era, type Recorded, Recorder, type StagedRun } from './recorder.ts';
+import { type Era, type Recorded, Recorder } from './recorder.ts';
+import { type Reign, type RunPolicy, type Tabled, writePolicy } from './reign.ts';
+import type { Rejudging } from './rejudging.ts';
 import { endSilentSocket } from './silent-socket.ts';
+import { atOnce, inSlices, whileWanted } from './slices.ts';
 import { isFull } from './table-full.ts';
-
-/** A policy for a run, compiled. */
-export interface RunPolicy {
-  readonly policy: CompiledPolicy;
-  /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
-  readonly policyElsewhere: CompiledPolicy;
-  /** Null: there is none, the run is observed. */
-  readonly policyId: string | null;
-  readonly staged: StagedRun | null;
-}
 
 /** A policy that was in force, and what the kernel has its tables under. */
 export interface PastPolicy extends RunPolicy {
@@ -89,12 +76,6 @@ export interface GuardedRunOptions extends RunPolicy {
   readonly onCarried: (recorded: Recorded) => void;
 }
 
-/** A policy in force, with its tables. */
-interface Reign extends Era {
-  readonly table: FactTable;
-  readonly aliases: AliasTable | null;
-}
-
 type RunNote = LookupNote | { readonly do: 'processes'; readonly lives: ProcessSnapshot };
 
 /** Nobody is moved twice within that. */
@@ -124,15 +105,35 @@ export class GuardedRun implements EngineRun {
   #reign: Reign;
   /** Policies that were in force, and may still be read by a program or meant by a record. */
   readonly #past: { readonly reign: Reign; readonly until: number }[] = [];
+  /** What is under way: one policy after the other is put in force, and those that were are cleared. */
+  #swapping: Promise<unknown> = Promise.resolve();
+  #clearing: Promise<void> = Promise.resolve();
+  /** It ends: no other policy is put in force any more. */
+  #isOver = false;
 
-  /** Publishes the policy: from then on the kernel decides by it, for whoever is in the cgroup and guarded. */
-  constructor(engine: Engine, options: GuardedRunOptions) {
+  /**
+   * Publishes the policy, once its tables are written: from then on the kernel decides by it, for whoever is in the
+   * cgroup and guarded.
+   */
+  static async begin(engine: Engine, options: GuardedRunOptions): Promise<GuardedRun> {
+    const { tables } = engine;
+    const generation = engine.nextGeneration();
+    try {
+      const tabled = await inSlices(writePolicy(tables, options.cgroup.id, generation, options));
+      return new GuardedRun(engine, options, tabled);
+    } catch (error) {
+      await inSlices(tables.removePolicy(generation));
+      throw error;
+    }
+  }
+
+  private constructor(engine: Engine, options: GuardedRunOptions, tabled: Tabled) {
     const { cgroup, policy, processes, dependencies, common, mask, leases } = options;
     this.run = cgroup.id;
     this.level = cgroup.level;
     this.#engine = engine;
     this.#options = options;
-    this.#reign = this.#install(options);
+    this.#reign = { ...this.#eraOf(options, tabled.generation), ...tabled };
     this.#facts = new Facts({
       ...{ table: this.#reign.table, aliases: this.#reign.aliases, policy, run: cgroup.id },
       connections: () => readConnections(engine.programs),
@@ -144,11 +145,11 @@ export class GuardedRun implements EngineRun {
     const left = outliving?.adopt ?? null;
     if (left && !this.#facts.restore(left.facts)) {
       this.#facts.forsake();
-      engine.tables.removePolicy(this.#reign.generation);
       throw new RangeError('there is no room for what the run knew of addresses');
     }
     if (left) outliving?.facts.rewrite(this.#facts.changes());
     knowHosts(this.#facts);
+    outliving?.onGeneration(tabled.generation, options.policyId);
     this.#publish();
     this.#stopLapsing = keepLapsing(() => this.#facts.lapse(), leases.every);
     this.#recorder = new Recorder({
@@ -193,31 +194,66 @@ export class GuardedRun implements EngineRun {
   }
 
   /**
-   * Puts another policy of the same mode in force, in one step: a call is judged by the one before or by this one. What
-   * was learned of addresses stays. False: the tables have no room for it, and the one before stays in force. Throws
-   * SetupFailure `delegate-open` where it closes sockets and the kernel cannot.
+   * Puts another policy of the same mode in force, in one step once its tables are written: a call is judged by the one
+   * before or by this one. What was learned of addresses stays. False: the tables have no room for it, or the run ends,
+   * and the one before stays in force. Rejects with SetupFailure `delegate-open` where it closes sockets and the kernel
+   * cannot; then nothing has changed, either.
    */
-  swap(next: RunPolicy): boolean {
-    const before = this.#reign;
-    if (next.policy.mode !== before.policy.mode) throw new RangeError('the mode of a run does not change');
-    const closes = this.#options.sockets?.plan(next.policy);
-    let reign: Reign | null = null;
+  swap(next: RunPolicy): Promise<boolean> {
+    const done = this.#swapping.then(() => this.#swap(next));
+    this.#swapping = done.catch(() => {});
+    return done;
+  }
+
+  async #swap(next: RunPolicy): Promise<boolean> {
+    if (next.policy.mode !== this.#reign.policy.mode)
+      throw new RangeError('the mode of a run does not change');
+    const { tables } = this.#engine;
+    const generation = this.#engine.nextGeneration();
+    let rejudging: Rejudging | null = null;
+    let full = false;
     try {
-      reign = this.#install(next);
-      if (!this.#facts.rejudge(reign)) {
-        this.#engine.tables.removePolicy(reign.generation);
-        return false;
+      const wanted = () => !this.#isOver;
+      const tabled = await inSlices(whileWanted(wanted, writePolicy(tables, this.run, generation, next)));
+      if (tabled) {
+        rejudging = this.#facts.rejudge({ ...tabled, policy: next.policy });
+        const judged = await inSlices(whileWanted(wanted, rejudging.judge()));
+        if (judged && this.#takeOver(next, tabled, rejudging)) return true;
+        full = judged !== null;
       }
     } catch (error) {
-      if (!isFull(error)) throw error;
-      return false;
+      full = isFull(error);
+      if (!full) throw error;
+    } finally {
+      if (this.#reign.generation !== generation) {
+        this.#facts.notJudged(full);
+        if (rejudging) await inSlices(rejudging.takeBack());
+        await inSlices(tables.removePolicy(generation));
+      }
     }
+    return false;
+  }
+
+  /** Puts a policy in force that is written, in one go with the last of what is to be judged by it. False: no room. */
+  #takeOver(next: RunPolicy, tabled: Tabled, rejudging: Rejudging): boolean {
+    const { outliving, sockets, dependencies } = this.#options;
+    const before = this.#reign;
+    if (!atOnce(rejudging.judge())) return false;
     // Calls to UNIX sockets have no number of a policy: those so far are by the one before.
     this.#engine.stream.drainAll();
-    this.#reign = reign;
-    this.#recorder.begin(reign);
-    this.#options.dependencies.judgeBy(reign.policy);
-    closes?.();
+    if (!atOnce(rejudging.judge())) return false;
+    const closes = sockets?.plan(next.policy);
+    outliving?.onGeneration(tabled.generation, next.policyId);
+    try {
+      closes?.();
+    } catch (error) {
+      sockets?.plan(before.policy)();
+      throw error;
+    }
+    this.#facts.judged(rejudging);
+    this.#reign = { ...this.#eraOf(next, tabled.generation), ...tabled };
+    this.#recorder.begin(this.#reign);
+    dependencies.judgeBy(next.policy);
     this.#publish();
     this.#past.push({ reign: before, until: performance.now() + PAST_MS });
     return true;
@@ -304,8 +340,9 @@ export class GuardedRun implements EngineRun {
     this.#rewrites = false;
     for (let [first] = this.#past; first && first.until <= performance.now(); [first] = this.#past) {
       this.#past.shift();
-      this.#clear(first.reign);
-      this.#recorder.forget(first.reign.generation);
+      const { reign } = first;
+      this.#clearing = this.#clearing.then(() => inSlices(this.#clear(reign)));
+      this.#recorder.forget(reign.generation);
     }
   }
 
@@ -320,6 +357,7 @@ export class GuardedRun implements EngineRun {
 
   /** The command has ended: what is still on its way is read, and what is open is recorded. */
   async finish(): Promise<void> {
+    this.#isOver = true;
     const until = performance.now() + LAST_OUTCOMES_MS;
     this.#engine.stream.drainAll();
     while (this.#calls.open > 0 && performance.now() < until) {
@@ -336,11 +374,14 @@ export class GuardedRun implements EngineRun {
     this.#book.close();
   }
 
-  clear(): void {
+  async clear(): Promise<void> {
+    this.#isOver = true;
     this.close();
-    for (const { reign } of this.#past.splice(0)) this.#clear(reign);
-    this.#facts.clear();
-    this.#engine.tables.removePolicy(this.#reign.generation);
+    await this.#swapping;
+    await this.#clearing;
+    for (const { reign } of this.#past.splice(0)) await inSlices(this.#clear(reign));
+    await inSlices(this.#facts.clear());
+    await inSlices(this.#engine.tables.removePolicy(this.#reign.generation));
     this.#options.outliving?.facts.remove();
   }
 
@@ -356,35 +397,13 @@ export class GuardedRun implements EngineRun {
     if (this.#options.outliving?.facts.put(change)) this.#rewrites = true;
   }
 
-  /** Writes a policy's tables, which nothing reads yet. */
-  #install(next: RunPolicy): Reign {
-    const { policy, policyElsewhere } = next;
-    const { tables } = this.#engine;
-    const generation = this.#engine.nextGeneration();
-    if (policy.mode === 'enforce') {
-      try {
-        installTables(tables, generation, { policy, policyElsewhere });
-      } catch (error) {
-        tables.removePolicy(generation);
-        throw error;
-      }
-    }
-    const of = { tables, policy, run: this.run, generation };
-    return {
-      ...this.#eraOf(next, generation),
-      table: new FactTable({ ...of, policyElsewhere }),
-      aliases: policy.mode === 'enforce' ? new AliasTable(of) : null,
-    };
-  }
-
   #eraOf({ policy, policyElsewhere, policyId, staged }: RunPolicy, generation: number): Era {
     const lookups = new LookupCache(policy, (address) => this.#facts.chainsAt(address));
     return { policy, elsewhere: policyElsewhere, policyId, staged, generation, lookups };
   }
 
   #publish(): void {
-    const { policy, generation, policyId } = this.#reign;
-    this.#options.outliving?.onGeneration(generation, policyId);
+    const { policy, generation } = this.#reign;
     this.#engine.tables.publish(this.run, generation, {
       mode: policy.mode,
       errno: constants.errno[policy.onDeny],
@@ -393,27 +412,11 @@ export class GuardedRun implements EngineRun {
     });
   }
 
-  #clear({ generation, table, aliases }: Reign): void {
-    this.#engine.tables.removePolicy(generation);
-    this.#facts.drop(table);
-    aliases?.clear();
+  *#clear({ generation, table, aliases }: Reign): Generator<void> {
+    yield* this.#engine.tables.removePolicy(generation);
+    yield* this.#facts.drop(table);
+    if (aliases) yield* aliases.clear();
   }
-}
-
-function installTables(
-  tables: Tables,
-  generation: number,
-  { policy, policyElsewhere }: Pick<RunPolicy, 'policy' | 'policyElsewhere'>,
-): void {
-  tables.installPolicy(
-    generation,
-    addressTable(policy).map(({ prefix, segments, ownAddress }) => ({
-      prefix,
-      answers: segments,
-      elsewhere: ownAddress ? segmentsOfPrefix(policyElsewhere, prefix) : null,
-    })),
-  );
-  tables.installNames(generation, nameTable(policy));
 }
 
 /** A hosts file may have a hundred thousand names for one address: they are learned at one stroke. */

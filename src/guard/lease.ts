@@ -18,6 +18,17 @@ interface Kind {
   count: number;
 }
 
+export type Kinds = Map<string, Kind>;
+
+/** Counts a chain in or out of its kind. True: there are other kinds now. */
+export function sortChain(kinds: Kinds, kind: string, chain: readonly Name[], by: 1 | -1): boolean {
+  const of = kinds.get(kind);
+  if (of) of.count += by;
+  else kinds.set(kind, { example: chain, count: by });
+  if (of?.count === 0) kinds.delete(kind);
+  return !of || of.count === 0;
+}
+
 /**
  * What a run knows of an address: the chains of names that led to it, each until its own time. An address in
  * use keeps all of its chains: which of them a call meant, nobody knows.
@@ -30,7 +41,7 @@ export class Lease {
   /** How many of its chains never lapse. */
   #lasting = 0;
   /** Null until there is more than one chain to judge by. */
-  #kinds: Map<string, Kind> | null = null;
+  #kinds: Kinds | null = null;
   #examples: readonly (readonly Name[])[] | null = null;
   /** The fact in force, by number; 0: none yet. */
   fact = 0;
@@ -44,10 +55,10 @@ export class Lease {
     this.#kindOf = kindOf;
   }
 
-  /** Which chains are judged alike is for another policy to say. */
-  sortBy(kindOf: (address: Address, chain: readonly Name[]) => string): void {
+  /** Which chains are judged alike is for another policy to say; `kinds`: what it says, where that is known. */
+  sortBy(kindOf: (address: Address, chain: readonly Name[]) => string, kinds: Kinds | null): void {
     this.#kindOf = kindOf;
-    this.#kinds = null;
+    this.#kinds = kinds;
     this.#examples = null;
   }
 
@@ -134,15 +145,9 @@ export class Lease {
     if (end === Number.POSITIVE_INFINITY) this.#lasting++;
   }
 
-  /** Counts a chain in or out of its kind. */
   #sort(text: ChainText, by: 1 | -1): void {
     if (!this.#kinds) return;
     const chain = unpackChain(text);
-    const kind = this.#kindOf(this.address, chain);
-    const of = this.#kinds.get(kind);
-    if (of) of.count += by;
-    else this.#kinds.set(kind, { example: chain, count: by });
-    if (of?.count === 0) this.#kinds.delete(kind);
-    if (!of || of.count === 0) this.#examples = null;
+    if (sortChain(this.#kinds, this.#kindOf(this.address, chain), chain, by)) this.#examples = null;
   }
 }

@@ -162,7 +162,7 @@ export async function guardRun(
   const { host, deployment, policyId, policyElsewhere, staged, leases = LEASE_SETTINGS } = options;
   const outliving = options.outliving?.(cgroup, adoptAll);
   undo.add('facts on file', NOTHING, () => outliving?.facts.close());
-  const run = new GuardedRun(engine, {
+  const run = await GuardedRun.begin(engine, {
     ...{ cgroup, policy, policyElsewhere, policyId, staged, processes, dependencies, mask, leases },
     sockets,
     common: { host, run: id, deployment, ...(attach?.service == null ? {} : { attached: attach.service }) },
@@ -251,7 +251,7 @@ export async function guardRun(
       engine.unwatchSyscalls(id);
       attachment.detach();
       // Nor is it an escape when what is left is let go.
-      engine.remove(run);
+      await engine.remove(run);
       const used = limited.read();
       if (!attach)
         undo.add('leftover processes', async () => {

@@ -64,6 +64,9 @@ const OPENINGS: Record<PortAnswer['opening'], number> = {
 export const PLACES = 0x80000000;
 const ROOTS = 2;
 
+/** Rows of a table that are made and written in one go: half a millisecond's work. */
+const PART = 64;
+
 /** The longest name look-ups can hold. */
 const MAX_NAME_KEY = layout.nameKey.name.size - 1;
 /** Of `struct fact`. */
@@ -124,6 +127,8 @@ export class Tables {
   readonly #words: EngineWords;
   /** By what it says. */
   readonly #profiles = new Map<string, Profile>();
+  /** Of lists of answers, which are immutable and shared by many rows. */
+  readonly #saying = new WeakMap<readonly PortAnswer[], number | string>();
   /** Keys written for each generation, by which they are removed when it is over. */
   readonly #written = new Map<number, { map: BpfMap; keys: Buffer; count: number }[]>();
 
@@ -138,50 +143,63 @@ export class Tables {
     this.#chains = programs.map('chains');
   }
 
-  /** Writes a generation's prefixes. Nothing reads them until a run is pointed at the generation. */
-  installPolicy(generation: number, table: readonly PrefixAnswers[]): void {
-    const rows = table.flatMap(({ prefix, answers, elsewhere }) => {
-      const own = elsewhere ? layout.decision.DECISION_OWN_ADDRESS : 0;
-      const here = { prefix, where: 0, entry: this.#entry(generation, answers, own) };
-      return elsewhere ? [here, { prefix, where: 1, entry: this.#entry(generation, elsewhere, 0) }] : [here];
-    });
-    this.#writeAddresses(
-      generation,
-      rows.map(({ prefix, where, entry }) => ({
-        prefix,
-        table: (generation << 2) | (where << 1) | familyBit(prefix),
-        entry,
-      })),
-    );
+  /** Writes a generation's prefixes, a few at a step. Nothing reads them until a run is pointed at the generation. */
+  *installPolicy(generation: number, table: Iterable<PrefixAnswers>): Generator<void> {
+    for (const part of inParts(table)) {
+      const rows = part.flatMap(({ prefix, answers, elsewhere }) => {
+        const own = elsewhere ? layout.decision.DECISION_OWN_ADDRESS : 0;
+        const here = { prefix, where: 0, entry: this.#entry(generation, answers, own) };
+        return elsewhere
+          ? [here, { prefix, where: 1, entry: this.#entry(generation, elsewhere, 0) }]
+          : [here];
+      });
+      this.#writeAddresses(
+        generation,
+        rows.map(({ prefix, where, entry }) => ({
+          prefix,
+          table: (generation << 2) | (where << 1) | familyBit(prefix),
+          entry,
+        })),
+      );
+      yield;
+    }
   }
 
-  /** Writes what a generation says of names, for first bytes. */
-  installNames(generation: number, table: readonly NameAnswers[]): void {
-    // What no look-up can hold is met by the pattern above it.
-    const rows = table.filter(({ pattern }) => pattern.name.length < MAX_NAME_KEY);
-    const keys = Buffer.alloc(rows.length * layout.nameKey.size);
-    const values = Buffer.alloc(rows.length * layout.nameEntry.size);
-    rows.forEach(({ pattern, places, unplaced }, i) => {
-      writeNameKey(keys.subarray(i * layout.nameKey.size), generation, pattern);
-      const at = i * layout.nameEntry.size;
-      values.set(this.#places(generation, places), at + layout.nameEntry.atAddress.offset);
-      values.set(this.#entry(generation, unplaced, 0), at + layout.nameEntry.unplaced.offset);
-    });
-    this.#write(generation, this.#names, { keys, values, count: rows.length });
+  /** Writes what a generation says of names, for first bytes, as installPolicy does. */
+  *installNames(generation: number, table: Iterable<NameAnswers>): Generator<void> {
+    for (const part of inParts(table)) {
+      // What no look-up can hold is met by the pattern above it.
+      const rows = part.filter(({ pattern }) => pattern.name.length < MAX_NAME_KEY);
+      const keys = Buffer.alloc(rows.length * layout.nameKey.size);
+      const values = Buffer.alloc(rows.length * layout.nameEntry.size);
+      rows.forEach(({ pattern, places, unplaced }, i) => {
+        writeNameKey(keys.subarray(i * layout.nameKey.size), generation, pattern);
+        const at = i * layout.nameEntry.size;
+        values.set(this.#places(generation, places), at + layout.nameEntry.atAddress.offset);
+        values.set(this.#entry(generation, unplaced, 0), at + layout.nameEntry.unplaced.offset);
+      });
+      this.#write(generation, this.#names, { keys, values, count: rows.length });
+      yield;
+    }
   }
 
   /**
-   * Removes a generation's prefixes and names, and lists of ports that no other has. No program may still be reading
-   * them, and what it says of facts and chains is the caller's to remove.
+   * Removes a generation's prefixes and names, a few at a step, and lists of ports that no other has. No program may
+   * still be reading them, and what it says of facts and chains is the caller's to remove. Of one that is gone there is
+   * nothing to do.
    */
-  removePolicy(generation: number): void {
-    for (const { map, keys, count } of this.#written.get(generation) ?? [])
-      native().mapDeleteBatch(map, keys, count);
+  *removePolicy(generation: number): Generator<void> {
+    const written = this.#written.get(generation) ?? [];
     this.#written.delete(generation);
+    for (const { map, keys, count } of written) {
+      native().mapDeleteBatch(map, keys, count);
+      yield;
+    }
     for (const [text, { generations, keys, count }] of this.#profiles) {
       if (!generations.delete(generation) || generations.size > 0) continue;
       native().mapDeleteBatch(this.#ports, keys, count);
       this.#profiles.delete(text);
+      yield;
     }
   }
 
@@ -310,20 +328,29 @@ export class Tables {
 
   #entry(generation: number, answers: readonly PortAnswer[], flags: number): Buffer {
     const entry = Buffer.alloc(layout.entry.size);
-    const words = answers.map(wordOf);
-    const [first] = words;
-    if (first === undefined) throw new RangeError('an entry needs answers');
-    if (words.every((word) => word === first)) {
-      entry.writeUInt32LE((first | flags) >>> 0, layout.entry.decision.offset);
+    const said = this.#said(answers);
+    if (typeof said === 'number') {
+      entry.writeUInt32LE((said | flags) >>> 0, layout.entry.decision.offset);
     } else {
-      entry.writeUInt32LE(this.#profile(generation, answers), layout.entry.profile.offset);
+      entry.writeUInt32LE(this.#profile(generation, answers, said), layout.entry.profile.offset);
       entry.writeUInt32LE((layout.decision.DECISION_BY_PORT | flags) >>> 0, layout.entry.decision.offset);
     }
     return entry;
   }
 
-  #profile(generation: number, answers: readonly PortAnswer[]): number {
-    const text = JSON.stringify(answers);
+  /** The word of every port, or the text of what ports say otherwise. */
+  #said(answers: readonly PortAnswer[]): number | string {
+    const known = this.#saying.get(answers);
+    if (known !== undefined) return known;
+    const words = answers.map(wordOf);
+    const [first] = words;
+    if (first === undefined) throw new RangeError('an entry needs answers');
+    const said = words.every((word) => word === first) ? first : JSON.stringify(answers);
+    this.#saying.set(answers, said);
+    return said;
+  }
+
+  #profile(generation: number, answers: readonly PortAnswer[], text: string): number {
     const known = this.#profiles.get(text);
     if (known) {
       known.generations.add(generation);
@@ -347,10 +374,28 @@ export class Tables {
       values.writeUInt32LE(word, i * 4);
     });
     const count = rows.length;
+    try {
+      native().mapUpdateBatch(this.#ports, keys, values, count);
+    } catch (error) {
+      // Before another generation takes it for whole.
+      native().mapDeleteBatch(this.#ports, keys, count);
+      throw error;
+    }
     this.#profiles.set(text, { number: profile, keys, count, generations: new Set([generation]) });
-    native().mapUpdateBatch(this.#ports, keys, values, count);
     return profile;
   }
+}
+
+/** Rows, as many as are written in one go. */
+function* inParts<T>(rows: Iterable<T>): Generator<T[]> {
+  let part: T[] = [];
+  for (const row of rows) {
+    part.push(row);
+    if (part.length < PART) continue;
+    yield part;
+    part = [];
+  }
+  yield part;
 }
 
 /** What is said at a port, as one word (bpf/event.h, enum decision). */

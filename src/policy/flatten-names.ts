@@ -2,7 +2,7 @@ import { type Address, type Prefix, prefixHolds } from '../model/address.ts';
 import type { Name } from '../model/name.ts';
 import type { CompiledPolicy } from './compile.ts';
 import { locate, select } from './evaluate.ts';
-import { fixedPrefix, merge, standIn, type TierAnswers, tierAnswers } from './flatten.ts';
+import { fixedPrefix, merge, sharing, standIn, type TierAnswers, tierAnswers } from './flatten.ts';
 import { type Chains, unplacedName, withAliases } from './opening.ts';
 import { type HostPattern, hostHolds } from './pattern.ts';
 import { type Piece, pieces } from './pieces.ts';
@@ -37,31 +37,34 @@ const LOCALHOST: readonly HostPattern[] = [
 const ROOTS = ['0.0.0.0/0', '::/0'].map(fixedPrefix);
 
 /** An entry for every pattern a rule names, `*` and localhost: the longest match alone tells of a name. */
-export function nameTable(policy: CompiledPolicy): NameEntry[] {
+export function* nameTable(policy: CompiledPolicy): Generator<NameEntry> {
   const named = policy.tiers.flatMap((tier) => tier.hosts);
   const byText = new Map([...named, ANY, ...LOCALHOST].map((pattern) => [pattern.text, pattern]));
   const prefixes = policy.tiers.flatMap((tier) => tier.prefixes);
   const pairs = policy.tiers.flatMap((tier) => tier.pairs);
-  return [...byText.values()].map((pattern) => {
+  const share = sharing<NameSegment>();
+  const answers = (tiers: readonly Selection[], { joint = false, exempt = false } = {}) =>
+    share(tiers, `${joint} ${exempt}`, () => nameSegments(tiers, { joint, exempt }));
+  for (const pattern of byText.values()) {
     const name = someName(pattern);
     const { tiers, exemption } = unplacedName(policy, name);
-    const alone = nameSegments(select(policy, { address: null, names: [name], unplaced: 'none' }));
+    const alone = answers(select(policy, { address: null, names: [name], unplaced: 'none' }));
     const held = pairs.filter(({ host }) => holds(host, pattern)).map(({ address }) => address);
     const within =
       held.length === 0 ? [] : prefixes.filter((prefix) => held.some((outer) => contains(outer, prefix)));
     const special = new Map([...held, ...within].map((prefix) => [prefix.text, prefix]));
-    return {
+    yield {
       pattern,
       places: [
         ...ROOTS.filter(({ text }) => !special.has(text)).map((prefix) => ({ prefix, answers: alone })),
         ...[...special.values()].map((prefix) => {
           const together: Identities = { address: standIn(prefix), names: [name] };
-          return { prefix, answers: nameSegments(select(policy, together), { joint: true }) };
+          return { prefix, answers: answers(select(policy, together), { joint: true }) };
         }),
       ],
-      unplaced: nameSegments(tiers, { exempt: exemption !== null }),
+      unplaced: answers(tiers, { exempt: exemption !== null }),
     };
-  });
+  }
 }
 
 /** What is said at an address of a name that led there, with all it is an alias of. */

@@ -2,9 +2,9 @@ import { type Address, addressBytes, addressFamily, type Prefix } from '../model
 import type { Answer } from '../model/verdict.ts';
 import type { CompiledPolicy } from './compile.ts';
 import { exemption, locate, strongest } from './evaluate.ts';
-import { type CallJudgement, type Chains, judgeCall, situate, WEB_SPECS } from './opening.ts';
+import { type CallJudgement, type Chains, judgeCall, type Situation, situate, WEB_SPECS } from './opening.ts';
 import { type Piece, pieces } from './pieces.ts';
-import { type Located, type Selection, winners } from './tier.ts';
+import { type Clause, type Located, type Selection, winners } from './tier.ts';
 
 /** What the policy says for a span of ports. A list of them covers tcp and udp 0 to 65535, and other, completely. */
 export interface Segment extends Piece, Pick<CallJudgement, 'answer' | 'opening' | 'ambiguous'> {
@@ -29,36 +29,81 @@ export interface AddressEntry {
 
 /** `evaluateCall` as a function of protocol and port, for an address and the chains of names known for it. */
 export function segmentsOf(policy: CompiledPolicy, address: Address, chains: Chains): Segment[] {
-  return segments(policy, locate(address), chains);
+  return segmentsAt(policy, locate(address), chains);
 }
 
 /**
  * An entry for every prefix a rule names, the roots, loopback and this host's addresses, each with the rules
  * of all that cover it: the longest match alone gives the verdict of an address without names. Equal segments are one list.
  */
-export function addressTable(policy: CompiledPolicy): AddressEntry[] {
+export function* addressTable(policy: CompiledPolicy): Generator<AddressEntry> {
   const own = [...policy.ownAddresses].map(wholeAddress);
   const always = ['0.0.0.0/0', '::/0', '127.0.0.0/8', '::1'].map(fixedPrefix);
   const named = [...policy.tiers, policy.proxies, policy.sniffers].flatMap((tier) => tier.prefixes);
   const byText = new Map([...named, ...always, ...own].map((prefix) => [prefix.text, prefix]));
   const ownTexts = new Set(own.map(({ text }) => text));
-  const shared = new Map<string, readonly Segment[]>();
-  const share = (list: readonly Segment[]) => {
-    const key = JSON.stringify(list);
-    const same = shared.get(key);
-    if (!same) shared.set(key, list);
-    return same ?? list;
+  const share = sharing<Segment>();
+  for (const prefix of byText.values()) {
+    const situation = situate(policy, standIn(prefix), []);
+    const { bare, proxies, sniffers } = situation;
+    const exempt = exemption(policy, standIn(prefix)) !== null;
+    yield {
+      prefix,
+      segments: share([...bare.tiers, proxies, sniffers], String(exempt), () =>
+        segments(policy, situation, exempt),
+      ),
+      ownAddress: ownTexts.has(prefix.text),
+    };
+  }
+}
+
+/**
+ * Makes each list once, of what selections of the same answers and ports come to: a policy of ten thousand rules has
+ * few that differ. `beside`: what the list depends on beside the selections. Equal lists are one.
+ */
+export function sharing<S>(): (
+  selections: readonly Selection[],
+  beside: string,
+  make: () => readonly S[],
+) => readonly S[] {
+  const shapes = new Map<string, number>();
+  const shapeOf = new WeakMap<Clause, number>();
+  const shape = (clause: Clause) => {
+    let known = shapeOf.get(clause);
+    if (known === undefined) {
+      const text = JSON.stringify([clause.answer, clause.ports]);
+      known = shapes.get(text) ?? shapes.size;
+      shapes.set(text, known);
+      shapeOf.set(clause, known);
+    }
+    return known;
   };
-  return [...byText.values()].map((prefix) => ({
-    prefix,
-    segments: share(segmentsOfPrefix(policy, prefix)),
-    ownAddress: ownTexts.has(prefix.text),
-  }));
+  const byKey = new Map<string, readonly S[]>();
+  const byText = new Map<string, readonly S[]>();
+  return (selections, beside, make) => {
+    let key = beside;
+    for (const selection of selections) {
+      key += ';';
+      for (const groups of selection) {
+        key += '|';
+        for (const group of groups)
+          for (const [i, clause] of group.entries()) key += `${i === 0 ? '/' : ','}${shape(clause)}`;
+      }
+    }
+    const known = byKey.get(key);
+    if (known) return known;
+    const made = make();
+    const text = JSON.stringify(made);
+    const list = byText.get(text) ?? made;
+    byText.set(text, list);
+    byKey.set(key, list);
+    return list;
+  };
 }
 
 /** The answers of a prefix by itself, as in the table. */
 export function segmentsOfPrefix(policy: CompiledPolicy, prefix: Prefix): Segment[] {
-  return segments(policy, standIn(prefix), []);
+  return segmentsAt(policy, standIn(prefix), []);
 }
 
 /** An address of the prefix that no longer prefix holds. */
@@ -66,11 +111,13 @@ export function standIn({ family, bytes, length, text }: Prefix): Located {
   return length === 128 ? locate(text) : { family, bytes, longest: length, lone: null };
 }
 
-function segments(policy: CompiledPolicy, address: Located, chains: Chains): Segment[] {
-  const situation = situate(policy, address, chains);
+function segmentsAt(policy: CompiledPolicy, address: Located, chains: Chains): Segment[] {
+  return segments(policy, situate(policy, address, chains), exemption(policy, address) !== null);
+}
+
+function segments(policy: CompiledPolicy, situation: Situation, exempt: boolean): Segment[] {
   const { known, bare, claims, proxies, sniffers } = situation;
   const told = [known, bare, ...claims].flatMap(({ tiers }) => tiers);
-  const exempt = exemption(policy, address) !== null;
   return merge(
     pieces([...told, proxies, sniffers], WEB_SPECS).map((piece) => {
       const { answer, opening, ambiguous } = judgeCall(policy, situation, piece.protocol, piece.from);

@@ -363,7 +363,7 @@ test('the longest prefix of the address table alone gives the verdict of an addr
   fc.assert(
     fc.property(plainPolicy, (plain) => {
       const policy = compiled(plain);
-      const table = addressTable(policy);
+      const table = [...addressTable(policy)];
       for (const address of addresses) {
         // As the kernel does before it looks (verdict.bpf.h, settle_unspecified).
         const settled = address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address;

@@ -60,7 +60,7 @@ const policy = policyOf(POLICY, 'policy');
 const processes = new ProcessTable(clock);
 const dependencies = new Dependencies({ policy: policy.policy, processes, command: null });
 const changes = readFacts(factsPath);
-const run = new GuardedRun(engine, {
+const run = await GuardedRun.begin(engine, {
   ...{
     ...policy,
     cgroup,
@@ -101,7 +101,7 @@ process.on('SIGTERM', async () => {
   await run.finish();
   const lost = { ...engine.lostOf(run), ...run.lost, ...engine.lost };
   attachment.detach();
-  engine.remove(run);
+  await engine.remove(run);
   dependencies.close();
   await engine.close();
   removeEnginePins();

@@ -11,9 +11,10 @@ import { Clock } from '../../src/guard/clock.ts';
 import { ClosedSockets, closedTo } from '../../src/guard/closed-sockets.ts';
 import { Dependencies } from '../../src/guard/dependency.ts';
 import { Engine } from '../../src/guard/engine.ts';
-import { GuardedRun, type RunPolicy } from '../../src/guard/guarded-run.ts';
+import { GuardedRun } from '../../src/guard/guarded-run.ts';
 import { LEASE_SETTINGS } from '../../src/guard/lease-settings.ts';
 import { ProcessTable } from '../../src/guard/processes.ts';
+import type { RunPolicy } from '../../src/guard/reign.ts';
 import { type Cgroup, createCgroup, ownCgroup, removeCgroup } from '../../src/kernel/cgroup.ts';
 import { closedKey } from '../../src/kernel/layout.gen.ts';
 import { ensureBpffs } from '../../src/kernel/mounts.ts';
@@ -74,7 +75,7 @@ beforeAll(async () => {
   undo.push(() => engine.close());
   const first = policyOf('{}');
   sockets = new ClosedSockets(engine.programs.map('closed_sockets'), cgroup.id, await closedTo(first.policy));
-  run = new GuardedRun(engine, {
+  run = await GuardedRun.begin(engine, {
     ...{ ...first, cgroup, sockets, processes, mask: createMask(), leases: LEASE_SETTINGS, syscalls: false },
     common: { host: 'test', run: 'test', deployment: 'd' },
     dependencies: new Dependencies({ policy: first.policy, processes, command: null }),
@@ -115,13 +116,13 @@ test('a policy that is put in force closes what it denies, and opens what it doe
   const docker = at('docker.sock');
   expect(await call(docker)).toBe('open');
   expect(closed()).toBe(0);
-  expect(run.swap(policyOf('{ docker: deny }'))).toBe(true);
+  expect(await run.swap(policyOf('{ docker: deny }'))).toBe(true);
   expect([await call(docker), await call(at('podman'))]).toEqual(['EPERM', 'open']);
-  expect(run.swap(policyOf('{ docker: deny }', 'ECONNREFUSED'))).toBe(true);
+  expect(await run.swap(policyOf('{ docker: deny }', 'ECONNREFUSED'))).toBe(true);
   expect(await call(docker)).toBe('ECONNREFUSED');
-  expect(run.swap(policyOf('{ docker: audit, podman: deny }'))).toBe(true);
+  expect(await run.swap(policyOf('{ docker: audit, podman: deny }'))).toBe(true);
   expect(await call(docker)).toBe('open');
-  expect(run.swap(policyOf('{ docker: deny }'))).toBe(true);
+  expect(await run.swap(policyOf('{ docker: deny }'))).toBe(true);
   expect(await call(docker)).toBe('EPERM');
   await until(() => {
     engine.stream.drainAll();
@@ -135,7 +136,7 @@ test('a policy that is put in force closes what it denies, and opens what it doe
 });
 
 test('one that is called for the first time is closed then, by its spelling too', async () => {
-  expect(run.swap(policyOf('{ docker: deny }'))).toBe(true);
+  expect(await run.swap(policyOf('{ docker: deny }'))).toBe(true);
   const other = join(directory, 'later', 'docker.sock');
   sockets.closeLate(`${directory}//later/./docker.sock`, policyOf('{ docker: deny }').policy);
   expect([await call(other), await call(`${directory}/./later//docker.sock`)]).toEqual(['EPERM', 'EPERM']);

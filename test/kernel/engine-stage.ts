@@ -1,9 +1,10 @@
 import { createMask } from '../../src/audit/mask.ts';
 import { Dependencies } from '../../src/guard/dependency.ts';
 import type { Engine } from '../../src/guard/engine.ts';
-import { GuardedRun, type GuardedRunOptions, type RunPolicy } from '../../src/guard/guarded-run.ts';
+import { GuardedRun, type GuardedRunOptions } from '../../src/guard/guarded-run.ts';
 import { LEASE_SETTINGS } from '../../src/guard/lease-settings.ts';
 import { ProcessTable } from '../../src/guard/processes.ts';
+import type { RunPolicy } from '../../src/guard/reign.ts';
 import type { Cgroup } from '../../src/kernel/cgroup.ts';
 import { compile } from '../../src/policy/compile.ts';
 import { parsePolicy } from '../../src/policy/parse.ts';
@@ -22,9 +23,9 @@ export function guardedRun(
   cgroup: Cgroup,
   policy: RunPolicy,
   options: Partial<GuardedRunOptions> = {},
-): GuardedRun {
+): Promise<GuardedRun> {
   const processes = options.processes ?? new ProcessTable(engine.clock);
-  return new GuardedRun(engine, {
+  return GuardedRun.begin(engine, {
     ...{ ...policy, cgroup, processes, mask: createMask(), leases: LEASE_SETTINGS, syscalls: false },
     sockets: null,
     common: { host: 'test', run: 'test', deployment: 'd' },

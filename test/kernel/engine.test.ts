@@ -54,20 +54,20 @@ function policyNumber(i: number) {
   return policyOf(`{circular: "off", allow: [${rules.join(', ')}], deny: [{host: bad.example}]}`, `p${i}`);
 }
 
-test(`${RUNS} runs leave nothing in the kernel's tables`, { timeout: 600_000 }, () => {
+test(`${RUNS} runs leave nothing in the kernel's tables`, { timeout: 600_000 }, async () => {
   expect(entries()).toEqual({});
   for (let i = 0; i < RUNS; i++) {
-    const run = guardedRun(engine, { path: '/none', id: BigInt(1000 + i), level: 3 }, policyNumber(i));
+    const run = await guardedRun(engine, { path: '/none', id: BigInt(1000 + i), level: 3 }, policyNumber(i));
     engine.add(run);
     const closed = ['/run/one', '/run/other'].map((path) => ({ path, errno: 111 }));
     closeSockets(engine.programs.map('closed_sockets'), run.run, closed);
     run.lookups.facts.learn('10.9.0.1', ['www.example', 'alias.example'], 60);
     run.lookups.facts.learn('10.9.0.1', ['other.example', 'bad.example'], 60);
-    expect(run.swap(policyNumber(i + 1))).toBe(true);
+    expect(await run.swap(policyNumber(i + 1))).toBe(true);
     run.lookups.facts.learn('10.9.0.2', ['www.example', 'alias.example'], 60);
     if (i === 0) expect(Object.keys(entries()).length).toBeGreaterThanOrEqual(TABLES.length - 1);
-    engine.remove(run);
-    engine.remove(run);
+    await engine.remove(run);
+    await engine.remove(run);
   }
   expect(entries()).toEqual({});
 });
@@ -112,7 +112,7 @@ test('each run asks the name servers of its own policy', { timeout: 30_000 }, as
   for (const [i, at] of ['127.53.0.1', '127.53.0.2'].entries()) {
     const cgroup = cgroupOfRun(`${NAME}-${i}`);
     const policy = policyOf(`{circular: "off", allow: [{host: "*.example"}], dns: {servers: [${at}]}}`, at);
-    const run = guardedRun(engine, cgroup, policy);
+    const run = await guardedRun(engine, cgroup, policy);
     engine.add(run);
     await engine.startDns(policy.policy.dns.servers);
     const attachment = engine.programs.attach(cgroup, `${NAME}-${i}`, { modes: ['enforce'], closes: false });
@@ -120,7 +120,7 @@ test('each run asks the name servers of its own policy', { timeout: 30_000 }, as
     const asking = promisify(execFile)('sh', ['-c', script, 'sh', cgroup.path, LOOKUP, `run-${i}`]);
     expect((await asking).stdout.trim()).toBe('8180');
     attachment.detach();
-    engine.remove(run);
+    await engine.remove(run);
   }
   expect(servers.map(({ asked }) => asked)).toEqual([['run-0'], ['run-1']]);
 });

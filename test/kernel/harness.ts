@@ -8,6 +8,8 @@ import { Facts } from '../../src/guard/facts.ts';
 import type { LeaseSettings } from '../../src/guard/lease-settings.ts';
 import { ProcessTable } from '../../src/guard/processes.ts';
 import { type Recorded, Recorder } from '../../src/guard/recorder.ts';
+import { addressRows } from '../../src/guard/reign.ts';
+import { atOnce } from '../../src/guard/slices.ts';
 import type { BpfMap } from '../../src/kernel/binding.ts';
 import { type Cgroup, createCgroup, ownCgroup, removeCgroup } from '../../src/kernel/cgroup.ts';
 import { readConnections } from '../../src/kernel/connections.ts';
@@ -23,7 +25,6 @@ import { EngineWords } from '../../src/kernel/words.ts';
 import type { Address } from '../../src/model/address.ts';
 import type { Name } from '../../src/model/name.ts';
 import type { CompiledPolicy } from '../../src/policy/compile.ts';
-import { addressTable, segmentsOfPrefix } from '../../src/policy/flatten.ts';
 import { nameTable } from '../../src/policy/flatten-names.ts';
 import { LookupCache } from '../../src/policy/lookup-cache.ts';
 import { until } from './fixtures/fixture.ts';
@@ -129,15 +130,8 @@ export class Harness {
     this.#generation++;
     this.#forgetFacts();
     this.words.setNetns(here ? this.dialler.netns : this.dialler.netns + 1n);
-    this.#tables.installPolicy(
-      this.#generation,
-      addressTable(policy).map(({ prefix, segments, ownAddress }) => ({
-        prefix,
-        answers: segments,
-        elsewhere: ownAddress ? segmentsOfPrefix(policyElsewhere, prefix) : null,
-      })),
-    );
-    this.#tables.installNames(this.#generation, nameTable(policy));
+    atOnce(this.#tables.installPolicy(this.#generation, addressRows(policy, policyElsewhere)));
+    atOnce(this.#tables.installNames(this.#generation, nameTable(policy)));
     const [run, generation] = [this.run.id, this.#generation];
     const facts = new Facts({
       table: new FactTable({ tables: this.#tables, policy, policyElsewhere, run, generation }),

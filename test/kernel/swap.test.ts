@@ -9,9 +9,10 @@ import { createMask } from '../../src/audit/mask.ts';
 import { Clock } from '../../src/guard/clock.ts';
 import { Dependencies } from '../../src/guard/dependency.ts';
 import { Engine } from '../../src/guard/engine.ts';
-import { GuardedRun, type RunPolicy } from '../../src/guard/guarded-run.ts';
+import { GuardedRun } from '../../src/guard/guarded-run.ts';
 import { LEASE_SETTINGS } from '../../src/guard/lease-settings.ts';
 import { ProcessTable } from '../../src/guard/processes.ts';
+import type { RunPolicy } from '../../src/guard/reign.ts';
 import { type Cgroup, createCgroup, ownCgroup, removeCgroup } from '../../src/kernel/cgroup.ts';
 import { ensureBpffs } from '../../src/kernel/mounts.ts';
 import { native } from '../../src/kernel/native.ts';
@@ -57,7 +58,7 @@ beforeAll(async () => {
   const processes = new ProcessTable(clock);
   engine = new Engine(await loadPrograms(['enforce']), clock);
   undo.push(() => engine.close());
-  run = new GuardedRun(engine, {
+  run = await GuardedRun.begin(engine, {
     ...{ ...POLICIES[0], cgroup, processes, mask: createMask(), leases: LEASE_SETTINGS, syscalls: false },
     sockets: null,
     common: { host: 'test', run: 'test', deployment: 'd' },
@@ -116,7 +117,7 @@ test(`${SWAPS} swaps while ${PROCESSES} processes connect: each verdict is that 
   await Promise.all(clients.map(({ begun }) => begun));
   for (let i = 1; i <= SWAPS; i++) {
     const next = POLICIES[i % 2] ?? POLICIES[0];
-    expect(run.swap(next)).toBe(true);
+    expect(await run.swap(next)).toBe(true);
     await sleep(1);
   }
   for (const { child } of clients) child.stdin?.end();

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { atOnce } from '../../src/guard/slices.ts';
 import { createCgroup, ownCgroup } from '../../src/kernel/cgroup.ts';
 import { readConnections } from '../../src/kernel/connections.ts';
 import { ensureBpffs } from '../../src/kernel/mounts.ts';
@@ -36,7 +37,7 @@ const all = {
   bytes: new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0]),
   length: 96,
 } as const;
-tables.installPolicy(1, [{ prefix: all, answers: everything, elsewhere: null }]);
+atOnce(tables.installPolicy(1, [{ prefix: all, answers: everything, elsewhere: null }]));
 tables.setFactAnswers(1, 7, everything, null);
 tables.setFact(run.id, TCP, 7);
 tables.publish(run.id, 1, { mode: 'enforce', errno: 1, defaultDeny: false, reads: false });
