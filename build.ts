@@ -37,6 +37,13 @@ const modules: BuildOptions = {
   plugins: [globalProcess],
 };
 
+/** Packages in CommonJS ask for `require`, which a module does not have. */
+const requiring: BuildOptions = {
+  banner: {
+    js: "import { createRequire as acyclicRequire } from 'node:module'; const require = acyclicRequire(import.meta.url);",
+  },
+};
+
 /** The parts that the files of `scripts` load when they need them, and where each is found. */
 const parts = new Map<string, string>();
 
@@ -82,10 +89,9 @@ await build({
   // it, so that `../../build/…` means the same from each.
   splitting: true,
   chunkNames: 'acyclic-[hash]',
-  // Packages in CommonJS ask for `require`, which a module does not have.
-  banner: {
-    js: "import { createRequire as acyclicRequire } from 'node:module'; const require = acyclicRequire(import.meta.url);",
-  },
+  ...requiring,
 });
 // The writer of the audit trail, a worker that src/audit/trail.ts starts with every run: one file loads fastest.
 await build({ ...modules, entryPoints: { 'acyclic-audit': 'src/audit/worker.ts' } });
+// What loads large policies beside a daemon's work, a thread that src/daemon/policy-loading.ts starts.
+await build({ ...modules, ...requiring, entryPoints: { 'acyclic-policy': 'src/daemon/policy-worker.ts' } });

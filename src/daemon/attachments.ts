@@ -106,7 +106,7 @@ export class Attachments {
       const established = callsBefore(cgroup, plan.policy);
       const held = { run, cgroup, target, established };
       this.#held.set(run.id, held);
-      this.#shared.catchUp(run);
+      await this.#shared.catchUp(run);
       return { ...describe(held), established: established.map(formatEstablished) };
     } finally {
       this.#coming.delete(cgroup.id);
@@ -144,7 +144,7 @@ export class Attachments {
   }
 
   /** As HostedRuns.swapAll. */
-  swapAll(loaded: LoadedPolicy): SwapResult {
+  swapAll(loaded: LoadedPolicy): Promise<SwapResult> {
     return swapEach(
       [...this.#held.values()].map(({ run }) => run),
       loaded,

@@ -75,6 +75,10 @@ export class DaemonHost implements Host {
   #permissions: Permissions | null = null;
   /** What could not be put in force for runs in progress, for people. */
   #behind: readonly string[] = [];
+  /** The policy that all that is guarded goes by; null: none. */
+  #inForce: LoadedPolicy | null = null;
+  /** What is put in force, one thing after the other: the policy, live entries, and both for a run that is new. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: HostOptions) {
     this.#options = options;
@@ -82,15 +86,19 @@ export class DaemonHost implements Host {
     const count = (recorded: Recorded) => this.#count(recorded);
     const common = { state, log, record: (change: Change) => trail.record(changeEvent(change, OF_NO_RUN)) };
     this.#keeper = new PolicyKeeper({
-      ...{ ...common, policy, change: (loaded) => this.#putInForce(loaded) },
+      ...{ ...common, policy, change: (loaded) => this.#inTurn(() => this.#putInForce(loaded)) },
       doubts: (loaded) => this.#entries.doubts(loaded.policy),
     });
     this.#entries = new Entries({
-      ...{ ...common, policy: () => this.#keeper.loaded, change: () => void this.#swap(this.#keeper.loaded) },
+      ...{
+        ...common,
+        policy: () => this.#keeper.loaded,
+        change: async () => void (await this.#inTurn(() => this.#swap())),
+      },
     });
     const live = () => this.#entries.live();
     const guards = () => new Map([...this.#runs.guards, ...this.#attachments.guards]);
-    const catchUp = (run: HostedRun) => this.#catchUp(run);
+    const catchUp = (run: HostedRun) => this.#inTurn(() => this.#catchUp(run));
     const tallies = new Tallies(state, () => trail.flushed());
     const denials = new DenialLog(log);
     const shared = { engine, trail, tallies, denials, log, count, live, guards, catchUp, hub: this.#hub };
@@ -144,7 +152,7 @@ export class DaemonHost implements Host {
     }
     engine.start();
     this.#earlier.settle();
-    await this.#putInForce(loaded);
+    await this.#inTurn(() => this.#putInForce(loaded));
     this.#entries.start();
     this.#keeper.watch();
   }
@@ -181,7 +189,7 @@ export class DaemonHost implements Host {
       ...{ version: manifest.version, mode: 'daemon', pid: process.pid, started: this.#started },
       features: Object.entries(this.#features).flatMap(([name, has]) => (has ? [name] : [])),
       ...{
-        policies: this.#inForce(),
+        policies: this.#policies(),
         runs: this.#runs.states,
         attachments: this.#attachments.all,
         lost: this.#lost(),
@@ -232,7 +240,7 @@ export class DaemonHost implements Host {
   }
 
   policy(): answers.PolicyAnswer {
-    return { ...this.#keeper.answer(), inForce: this.#inForce() };
+    return { ...this.#keeper.answer(), inForce: this.#policies() };
   }
 
   policyHistory(): answers.PolicyHistory {
@@ -299,19 +307,27 @@ export class DaemonHost implements Host {
     );
   }
 
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+
   /** Gives how many runs go by it. */
   async #putInForce(loaded: LoadedPolicy | null): Promise<number> {
     this.#permissions = await Permissions.of(loaded?.policy ?? null);
-    const swapped = this.#swap(loaded);
+    this.#inForce = loaded;
+    const swapped = await this.#swap();
     this.#matched.replace(patternsIn(loaded?.policy ?? null));
     this.#units.replace(loaded);
     return swapped;
   }
 
-  /** As it is now, with the live entries, for all that is guarded by it. */
-  #swap(loaded: LoadedPolicy | null): number {
+  /** What is in force, with the live entries as they are now, for all that is guarded by it. */
+  async #swap(): Promise<number> {
+    const loaded = this.#inForce;
     if (!loaded) return 0;
-    const results = [this.#runs.swapAll(loaded), this.#attachments.swapAll(loaded)];
+    const results = [await this.#runs.swapAll(loaded), await this.#attachments.swapAll(loaded)];
     this.#behind = results.flatMap(({ failed }) =>
       failed.map(({ id, reason }) => `run ${id} goes by the policy before: ${reason}`),
     );
@@ -326,10 +342,11 @@ export class DaemonHost implements Host {
   }
 
   /** One that was planned by what is no longer in force is put on what is. */
-  #catchUp(run: HostedRun): void {
-    const { loaded } = this.#keeper;
+  async #catchUp(run: HostedRun): Promise<void> {
+    const loaded = this.#inForce;
     if (!loaded || run.isPlannedBy(loaded.id, this.#entries.live())) return;
-    for (const { reason } of swapEach([run], loaded, this.#entries.live()).failed)
+    const { failed } = await swapEach([run], loaded, this.#entries.live());
+    for (const { reason } of failed)
       this.#options.log.error({ run: run.id, reason }, 'a run goes by the policy before');
   }
 
@@ -347,7 +364,7 @@ export class DaemonHost implements Host {
     return trail.lost > 0 ? { ...sum, 'store full': trail.lost } : sum;
   }
 
-  #inForce(): answers.PolicyInForce[] {
+  #policies(): answers.PolicyInForce[] {
     const { loaded, source } = this.#keeper;
     const applied = this.#keeper.applied ?? this.#started;
     return [...(loaded?.policy.deployments.values() ?? [])].map(({ name, mode }) => ({

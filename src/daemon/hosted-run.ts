@@ -36,7 +36,7 @@ export interface Shared {
   readonly hub: Hub;
   readonly log: Log;
   /** Puts what is in force now in force for a run that is held since: it may have changed while the run was set up. */
-  readonly catchUp: (run: HostedRun) => void;
+  readonly catchUp: (run: HostedRun) => Promise<void>;
   /** What is guarded now. */
   readonly guards: () => Guards;
   /** Live entries, as they are now. */
@@ -84,12 +84,15 @@ export class HostedRun {
   readonly #left: LeftRun | null;
   /** As it is now: a change of policy changes it. */
   #plan: RunPlan;
+  /** The live entries it is planned by. */
+  #live: readonly LiveEntry[];
   #guard: RunGuard | null = null;
   #ending: Promise<RunSummary> | null = null;
 
   private constructor(options: HostedRunOptions, shared: Shared, left: LeftRun | null = null) {
     this.options = options;
     this.#plan = options.plan;
+    this.#live = options.asked.live ?? [];
     this.#shared = shared;
     this.#left = left;
     this.started = left?.record.started ?? presentTime();
@@ -164,10 +167,15 @@ export class HostedRun {
     return this.#file.policies;
   }
 
-  /** Whether it was planned by that policy, with those live entries. */
+  /** Whether it goes by that policy, with those live entries. */
   isPlannedBy(policy: string, live: readonly LiveEntry[]): boolean {
-    const ids = (entries: readonly LiveEntry[] = []) => entries.map(({ id }) => id).join();
-    return this.#plan.policyId === policy && ids(this.options.asked.live) === ids(live);
+    const ids = (entries: readonly LiveEntry[]) => entries.map(({ id }) => id).join();
+    return this.#plan.policyId === policy && ids(this.#live) === ids(live);
+  }
+
+  /** Whether it ends or has ended: no other policy is put in force for it. */
+  get isEnding(): boolean {
+    return this.#ending !== null;
   }
 
   /** Events lost of it, by cause; what its engine lost is left out. */
@@ -187,12 +195,16 @@ export class HostedRun {
     return (!this.#ending && this.#guard?.moveIn(pid, stillSame)) ?? false;
   }
 
-  /** Puts another policy in force for it. False: there is no room for its tables, and the one before stays. */
-  swap(next: RunPlan): boolean {
-    const { policy, elsewhere, policyId, staged } = next;
-    if (this.#ending || !this.#guard?.run.swap({ policy, policyElsewhere: elsewhere, policyId, staged }))
-      return false;
+  /**
+   * Puts another policy in force for it, with the live entries it is planned by. False: there is no room for its tables,
+   * or the run ends, and the one before stays.
+   */
+  async swap(next: RunPlan, live: readonly LiveEntry[]): Promise<boolean> {
+    const { policy, elsewhere: policyElsewhere, policyId, staged } = next;
+    if (this.#ending || !this.#guard) return false;
+    if (!(await this.#guard.run.swap({ policy, policyElsewhere, policyId, staged }))) return false;
     this.#plan = { ...next, id: this.id };
+    this.#live = live;
     return true;
   }
 

@@ -123,7 +123,7 @@ export class HostedRuns {
     } finally {
       this.#coming.delete(coming);
     }
-    this.#shared.catchUp(run);
+    await this.#shared.catchUp(run);
     if (body.breakGlass !== null) await recordBrokenGlass(this.#shared, peer, plan, body);
     return {
       ...{ id: run.id, deployment: plan.deployment, mode: plan.policy.mode, policy: plan.policyId },
@@ -158,7 +158,7 @@ export class HostedRuns {
   }
 
   /** Puts a policy in force for every run that had one. */
-  swapAll(loaded: LoadedPolicy): SwapResult {
+  swapAll(loaded: LoadedPolicy): Promise<SwapResult> {
     return swapEach(this.#runs.values(), loaded, this.#shared.live());
   }
 

@@ -47,9 +47,9 @@ afterEach(async () => {
 function open(path = policy): PolicyKeeper {
   const keeper = new PolicyKeeper({
     ...{ policy: path, state, log, record: (change) => recorded.push(change) },
-    change: ({ id }: LoadedPolicy) => {
+    change: (loaded: LoadedPolicy | null) => {
       if (full !== null) throw new Error(full);
-      swapped.push(id);
+      swapped.push(loaded?.id ?? '');
       return 3;
     },
   });

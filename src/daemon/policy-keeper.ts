@@ -1,9 +1,17 @@
-import { type LoadedPolicy, loadFiles, loadPolicy, PolicyFailure } from '../guard/policy-files.ts';
+import {
+  type LoadedPolicy,
+  loadFiles,
+  loadPolicy,
+  PolicyFailure,
+  type PolicyFile,
+  readTexts,
+} from '../guard/policy-files.ts';
 import type { AppliedPolicy, PolicyAnswer, PolicyHistory, PolicyVersion, Who } from './answers.ts';
 import type { Log } from './log.ts';
 import { changesOf } from './policy-changes.ts';
 import { PolicyDirectory, type PolicyText } from './policy-directory.ts';
 import type { Change } from './policy-event.ts';
+import { type ComparedPolicy, loadBeside } from './policy-loading.ts';
 import { PolicyVersions, type VersionHead } from './policy-versions.ts';
 import { watchDirectories } from './policy-watch.ts';
 import { Refusal } from './refusal.ts';
@@ -15,8 +23,8 @@ export interface PolicyKeeperOptions {
   /** The state directory. */
   readonly state: string;
   readonly log: Log;
-  /** Puts a policy in force for runs in progress; gives how many. If it throws, nothing has changed. */
-  readonly change: (policy: LoadedPolicy) => number | Promise<number>;
+  /** Puts a policy in force for runs in progress; gives how many. If it throws, nothing has changed. Null: none. */
+  readonly change: (policy: LoadedPolicy | null) => number | Promise<number>;
   /** Puts a change on record; asked for while the keeper is made, too. */
   readonly record: (change: Change) => void;
   /** What is doubtful about a policy here, a line each, besides what it says itself. */
@@ -210,7 +218,8 @@ export class PolicyKeeper {
 
   async #install(texts: readonly PolicyText[], asked: Asked): Promise<AppliedPolicy> {
     const files = this.#texts(texts);
-    const loaded = loadFiles(this.source, this.#directory.placed(files));
+    const compared = await this.#load(this.#directory.placed(files));
+    const { loaded } = compared;
     const found = keeping('the policy directory', () => this.#directory.read());
     const replaced = sameTexts(found, this.#texts(this.#loaded?.files.map(asText) ?? [])) ? null : found;
     if (this.#isInForce(loaded)) {
@@ -225,7 +234,7 @@ export class PolicyKeeper {
         also: put,
       });
     }
-    return this.#adopt(loaded, asked, { files, found, replaced });
+    return this.#adopt(compared, asked, { files, found, replaced });
   }
 
   /** One file is kept under its own name, whatever it was sent as. */
@@ -240,18 +249,23 @@ export class PolicyKeeper {
     );
   }
 
-  #reload(asked: Asked): Promise<AppliedPolicy> | AppliedPolicy {
+  async #reload(asked: Asked): Promise<AppliedPolicy> {
     this.#seen = this.#directory.signature();
-    let loaded: LoadedPolicy;
+    let compared: ComparedPolicy;
     try {
-      loaded = loadPolicy(this.source);
+      compared = await this.#load(readTexts(this.source));
     } catch (error) {
       if (error instanceof PolicyFailure) this.#complain(error.message);
       throw error;
     }
     this.#fault = null;
-    if (!this.#isInForce(loaded)) return this.#adopt(loaded, asked, null);
+    const { loaded } = compared;
+    if (!this.#isInForce(loaded)) return this.#adopt(compared, asked, null);
     return this.#answer(loaded, loaded.id, { changed: false, changes: [], runs: 0, also: [] });
+  }
+
+  #load(files: readonly PolicyFile[]): Promise<ComparedPolicy> {
+    return loadBeside(this.source, files, this.#loaded);
   }
 
   /** Follows the policy directory where it has changed; what does not load is told once. */
@@ -270,14 +284,13 @@ export class PolicyKeeper {
    * on. If any of that fails, all is as before.
    */
   async #adopt(
-    loaded: LoadedPolicy,
+    { loaded, changes }: ComparedPolicy,
     asked: Asked,
     to: { files: readonly PolicyText[]; found: readonly PolicyText[]; replaced: PolicyText[] | null } | null,
   ): Promise<AppliedPolicy> {
     const before = this.#loaded;
-    const changes = changesOf(before?.policy ?? null, loaded.policy, new Date());
     const seq = keeping('policies', () => this.#add(loaded, asked, changes, to?.replaced ?? null));
-    let runs: number;
+    let runs: number | null = null;
     try {
       if (to) {
         keeping('policies', () => this.#versions.point(seq, true));
@@ -286,6 +299,7 @@ export class PolicyKeeper {
       runs = await this.#options.change(loaded);
       keeping('policies', () => this.#versions.point(seq, false));
     } catch (error) {
+      if (runs !== null) await this.#options.change(before);
       this.#undo(seq, to?.found ?? null);
       throw error;
     }

@@ -12,20 +12,30 @@ export interface SwapResult {
   readonly failed: readonly { readonly id: string; readonly reason: string }[];
 }
 
-/** Puts a policy in force, with live entries, for every run that had one, each in one step. A run that observes goes on observing. */
-export function swapEach(
+/**
+ * Puts a policy in force, with live entries, for every run that had one, one run after the other and each in one step. A
+ * run that observes goes on observing; one that ends meanwhile is left out.
+ */
+export async function swapEach(
   runs: Iterable<HostedRun>,
   loaded: LoadedPolicy,
   live: readonly LiveEntry[],
-): SwapResult {
+): Promise<SwapResult> {
   const failed: { id: string; reason: string }[] = [];
   let swapped = 0;
   keepPolicy(loaded);
   for (const run of runs) {
     if (run.plan.policyId === null) continue;
     try {
-      if (run.swap(planRun(loaded, { ...run.options.asked, live }, () => {}))) swapped += 1;
-      else failed.push({ id: run.id, reason: 'the tables of the kernel have no room for it' });
+      if (
+        await run.swap(
+          planRun(loaded, { ...run.options.asked, live }, () => {}),
+          live,
+        )
+      )
+        swapped += 1;
+      else if (!run.isEnding)
+        failed.push({ id: run.id, reason: 'the tables of the kernel have no room for it' });
     } catch (error) {
       failed.push({ id: run.id, reason: (error as Error).message });
     }

@@ -107,10 +107,12 @@ export function loadFiles(path: string, files: readonly PolicyFile[]): LoadedPol
 }
 
 function readFiles(path: string, now: Date | null): Omit<ReadPolicy, 'staged'> {
-  return parseFiles(
-    filesOf(path).map((named): PolicyFile => ({ ...named, text: readText(named.file) })),
-    now,
-  );
+  return parseFiles(readTexts(path), now);
+}
+
+/** The files of a policy, of a file or a directory, as they are. Throws PolicyFailure if one cannot be read. */
+export function readTexts(path: string): PolicyFile[] {
+  return filesOf(path).map((named) => ({ ...named, text: readText(named.file) }));
 }
 
 function parseFiles(files: readonly PolicyFile[], now: Date | null): Omit<ReadPolicy, 'staged'> {

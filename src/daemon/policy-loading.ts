@@ -1,0 +1,83 @@
+import { Worker } from 'node:worker_threads';
+import { type LoadedPolicy, loadFiles, PolicyFailure, type PolicyFile } from '../guard/policy-files.ts';
+import type { Policy } from '../policy/policy.ts';
+import { changesOf } from './policy-changes.ts';
+
+/** What the thread is given. */
+export interface LoadRequest {
+  readonly path: string;
+  readonly files: readonly PolicyFile[];
+  readonly before: Policy | null;
+  readonly now: Date;
+}
+
+/** What it answers: a policy, or why there is none. */
+export type LoadAnswer =
+  | { readonly loaded: Omit<LoadedPolicy, 'files'>; readonly changes: string[] }
+  | { readonly fault: string; readonly remedy: string | null };
+
+/** A policy, and what it means otherwise than the one before. */
+export interface ComparedPolicy {
+  readonly loaded: LoadedPolicy;
+  readonly changes: string[];
+}
+
+/** Characters of a policy, and of the one before, that take no longer than lookups may wait. */
+const SMALL = 16 << 10;
+/** Much is made and thrown away: with room for it the thread is done in two thirds of the time. */
+const THREAD = { maxYoungGenerationSizeMb: 64 };
+
+/** The thread's program beside this module: in the sources, or in the bundle. */
+const WORKER = new URL(
+  import.meta.url.endsWith('.ts') ? './policy-worker.ts' : './acyclic-policy.mjs',
+  import.meta.url,
+);
+
+/**
+ * Loads a policy and compares it with the one before, on a thread of its own where that takes a while: lookups, records
+ * and the heartbeat go on. Rejects with PolicyFailure.
+ */
+export async function loadBeside(
+  path: string,
+  files: readonly PolicyFile[],
+  before: LoadedPolicy | null,
+): Promise<ComparedPolicy> {
+  const now = new Date();
+  const answer =
+    isSmall(files) && (!before || isSmall(before.files))
+      ? null
+      : await load({ path, files, before: before?.policy ?? null, now });
+  if (!answer) {
+    const loaded = loadFiles(path, files);
+    return { loaded, changes: changesOf(before?.policy ?? null, loaded.policy, now) };
+  }
+  if ('fault' in answer) throw new PolicyFailure(answer.fault, answer.remedy);
+  return { loaded: { ...answer.loaded, files }, changes: answer.changes };
+}
+
+/** What is staged lies in files that are not at hand, and may be large. */
+function isSmall(files: readonly PolicyFile[]): boolean {
+  const characters = files.reduce((sum, { text }) => sum + text.length, 0);
+  return characters <= SMALL && !files.some(({ text }) => text.includes('staged'));
+}
+
+/** The thread is gone when this has its answer: an idle daemon keeps none of its memory. */
+function load(workerData: LoadRequest): Promise<LoadAnswer> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(WORKER, {
+      ...{ workerData, name: 'policy', stdout: true, stderr: true, stdin: false },
+      resourceLimits: THREAD,
+    });
+    let answer: LoadAnswer | null = null;
+    worker.once('message', (message: LoadAnswer) => {
+      answer = message;
+    });
+    worker.once('error', (error) =>
+      reject(new PolicyFailure(`the policy cannot be loaded: ${error.message}`, null)),
+    );
+    worker.once('exit', () => {
+      if (answer) resolve(answer);
+      else reject(new PolicyFailure('the policy cannot be loaded: the thread that does it has ended', null));
+    });
+  });
+}
