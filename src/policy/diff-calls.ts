@@ -1,11 +1,12 @@
 import { prefixHolds } from '../model/address.ts';
-import type { Answer } from '../model/verdict.ts';
+import type { Answer, RuleReference } from '../model/verdict.ts';
 import type { CompiledPolicy } from './compile.ts';
 import { type Judgement, judge, locate, select } from './evaluate.ts';
 import { type HostPattern, hostHolds } from './pattern.ts';
 import { type Piece, pieces } from './pieces.ts';
+import { shapesBy } from './shape.ts';
 import { NOWHERE, StandIns, WHOLE } from './stand-in.ts';
-import type { Identities } from './tier.ts';
+import type { Identities, Selection } from './tier.ts';
 
 /** Destinations of which two policies say different things. */
 export interface CallChange {
@@ -27,9 +28,18 @@ const MOST_PAIRS = 100_000;
  * destination has its own winner, classes of one identity, and of pairs, are all there is.
  */
 export function diffCalls(before: CompiledPolicy, after: CompiledPolicy): CallChange[] {
-  return [...classesOf(before, after)].flatMap(([about, identities]) =>
-    compare(before, after, about, identities),
-  );
+  const shapeOf = shapesBy(({ answer, ports, rule, cycle }) => [answer, ports, mattering(rule), cycle]);
+  const meaningOf = meanings();
+  const changes: CallChange[] = [];
+  for (const [about, identities] of classesOf(before, after)) {
+    const [was, is] = [select(before, identities), select(after, identities)];
+    // What neither names follows the default, which is told by itself.
+    if (shapeOf(was) !== shapeOf(is)) {
+      const judges = { before, was, after, is, identities, meaningOf };
+      for (const change of compare(about, judges)) changes.push(change);
+    }
+  }
+  return changes;
 }
 
 function* classesOf(before: CompiledPolicy, after: CompiledPolicy): Generator<[string, Identities]> {
@@ -67,20 +77,24 @@ function isBelow(other: HostPattern, host: HostPattern): boolean {
   return host.kind === 'any' || hostHolds(host, other.name);
 }
 
+interface Judges {
+  readonly before: CompiledPolicy;
+  readonly was: readonly Selection[];
+  readonly after: CompiledPolicy;
+  readonly is: readonly Selection[];
+  readonly identities: Identities;
+  readonly meaningOf: (judgement: Judgement) => string;
+}
+
 function compare(
-  before: CompiledPolicy,
-  after: CompiledPolicy,
   about: string,
-  identities: Identities,
-): CallChange[] {
-  const was = select(before, identities);
-  const is = select(after, identities);
+  { before, was, after, is, identities, meaningOf }: Judges,
+): Iterable<CallChange> {
   const changes = new Map<string, CallChange & { ports: Piece[] }>();
   for (const piece of pieces([...was, ...is])) {
     const { protocol, from } = piece;
     const first = judge(before, was, identities, protocol, from);
     const second = judge(after, is, identities, protocol, from);
-    // What neither names follows the default, which is told by itself.
     if (first.rule.kind === 'default' && second.rule.kind === 'default') continue;
     const [one, other] = [meaningOf(first), meaningOf(second)];
     if (one === other) continue;
@@ -95,11 +109,21 @@ function compare(
       changes.set(key, { about, ports: [piece], before: first, after: second, effect });
     }
   }
-  return [...changes.values()];
+  return changes.values();
 }
 
-/** All that matters of a judgement: not where its rule is written. */
-function meaningOf({ answer, rule, cycle }: Judgement): string {
-  const { kind, id, service, reason, owner, instead } = rule;
-  return JSON.stringify([answer, kind, id, service, reason, owner, instead, cycle]);
+/** Gives all that matters of a judgement, as text. */
+function meanings(): (judgement: Judgement) => string {
+  const known = new WeakMap<Judgement, string>();
+  return (judgement) => {
+    const meaning =
+      known.get(judgement) ?? JSON.stringify([judgement.answer, mattering(judgement.rule), judgement.cycle]);
+    known.set(judgement, meaning);
+    return meaning;
+  };
+}
+
+/** Not where a rule is written. */
+function mattering({ kind, id, service, reason, owner, instead }: RuleReference): unknown {
+  return [kind, id, service, reason, owner, instead];
 }

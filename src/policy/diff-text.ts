@@ -13,38 +13,49 @@ const EFFECTS = {
 const EFFECT_ORDER = ['deny', 'allow', 'audit', 'rule'] as const;
 const EFFECT_COLUMN = 11;
 
+/** A line that is made when it is asked for: of ten thousand changes a few are shown. */
+export type DiffLine = () => string;
+
 /** The differences as text; one line that there are none. */
-export function formatDiff({ floor, settings, services, deployments }: PolicyDiff): string[] {
+export function formatDiff(diff: PolicyDiff): string[] {
+  return diffLines(diff).map((line) => line());
+}
+
+/** As formatDiff. */
+export function diffLines({ floor, settings, services, deployments }: PolicyDiff): DiffLine[] {
   const sections = [
-    ...(floor.length > 0 ? [['floor', ...formatCalls(floor)]] : []),
-    ...(settings.length > 0 ? [['policy', ...settings.map(formatSetting)]] : []),
+    ...(floor.length > 0 ? [[() => 'floor', ...formatCalls(floor)]] : []),
+    ...(settings.length > 0 ? [[() => 'policy', ...settings.map(formatSetting)]] : []),
     ...deployments.map(formatDeployment),
     ...services.map((service) => formatObject('service', service)),
   ];
-  if (sections.length === 0) return ['no difference in meaning'];
-  return sections.flatMap((lines, i) => (i === 0 ? lines : ['', ...lines]));
+  if (sections.length === 0) return [() => 'no difference in meaning'];
+  return sections.flatMap((lines, i) => (i === 0 ? lines : [BETWEEN, ...lines]));
 }
 
-function formatDeployment(deployment: DeploymentDiff): string[] {
+/** What parts two sections. */
+export const BETWEEN: DiffLine = () => '';
+
+function formatDeployment(deployment: DeploymentDiff): DiffLine[] {
   return [...formatObject('deployment', deployment), ...formatCalls(deployment.calls)];
 }
 
-function formatObject(kind: string, { name, state, settings }: ObjectDiff): string[] {
+function formatObject(kind: string, { name, state, settings }: ObjectDiff): DiffLine[] {
   const head = state === 'changed' ? `${kind} ${name}` : `${kind} ${name}: ${state}`;
-  return [head, ...settings.map(formatSetting)];
+  return [() => head, ...settings.map(formatSetting)];
 }
 
-function formatSetting({ setting, before, after }: SettingChange): string {
-  return `  ${'set'.padEnd(EFFECT_COLUMN)} ${setting}: ${before ?? 'none'} → ${after ?? 'none'}`;
+function formatSetting({ setting, before, after }: SettingChange): DiffLine {
+  return () => `  ${'set'.padEnd(EFFECT_COLUMN)} ${setting}: ${before ?? 'none'} → ${after ?? 'none'}`;
 }
 
 /** What is denied comes first: it is what breaks. */
-function formatCalls(calls: readonly CallChange[]): string[] {
+function formatCalls(calls: readonly CallChange[]): DiffLine[] {
   return EFFECT_ORDER.flatMap((effect) => calls.filter((call) => call.effect === effect)).flatMap(
     ({ about, ports, before, after, effect }) => [
-      `  ${EFFECTS[effect].padEnd(EFFECT_COLUMN)} ${about} on ${formatPieces(ports)}`,
-      `    was ${formatJudgement(before)}`,
-      `    is  ${formatJudgement(after)}`,
+      () => `  ${EFFECTS[effect].padEnd(EFFECT_COLUMN)} ${about} on ${formatPieces(ports)}`,
+      () => `    was ${formatJudgement(before)}`,
+      () => `    is  ${formatJudgement(after)}`,
     ],
   );
 }

@@ -4,7 +4,8 @@ import type { CompiledPolicy } from './compile.ts';
 import { exemption, locate, strongest } from './evaluate.ts';
 import { type CallJudgement, type Chains, judgeCall, type Situation, situate, WEB_SPECS } from './opening.ts';
 import { type Piece, pieces } from './pieces.ts';
-import { type Clause, type Located, type Selection, winners } from './tier.ts';
+import { shapesBy } from './shape.ts';
+import { type Located, type Selection, winners } from './tier.ts';
 
 /** What the policy says for a span of ports. A list of them covers tcp and udp 0 to 65535, and other, completely. */
 export interface Segment extends Piece, Pick<CallJudgement, 'answer' | 'opening' | 'ambiguous'> {
@@ -66,30 +67,11 @@ export function sharing<S>(): (
   beside: string,
   make: () => readonly S[],
 ) => readonly S[] {
-  const shapes = new Map<string, number>();
-  const shapeOf = new WeakMap<Clause, number>();
-  const shape = (clause: Clause) => {
-    let known = shapeOf.get(clause);
-    if (known === undefined) {
-      const text = JSON.stringify([clause.answer, clause.ports]);
-      known = shapes.get(text) ?? shapes.size;
-      shapes.set(text, known);
-      shapeOf.set(clause, known);
-    }
-    return known;
-  };
+  const shapeOf = shapesBy(({ answer, ports }) => [answer, ports]);
   const byKey = new Map<string, readonly S[]>();
   const byText = new Map<string, readonly S[]>();
   return (selections, beside, make) => {
-    let key = beside;
-    for (const selection of selections) {
-      key += ';';
-      for (const groups of selection) {
-        key += '|';
-        for (const group of groups)
-          for (const [i, clause] of group.entries()) key += `${i === 0 ? '/' : ','}${shape(clause)}`;
-      }
-    }
+    const key = beside + shapeOf(selections);
     const known = byKey.get(key);
     if (known) return known;
     const made = make();
