@@ -31,14 +31,23 @@ export function policyApplyCommand(): Command {
     .addOption(JSON_OPTION)
     .addHelpText('after', EXAMPLES)
     .action(async (path: string, options: ApplyOptions) => {
-      const { loadPolicy, readPolicy } = await import('../guard/policy-files.ts');
-      const { files, problems } = readPolicy(path);
-      // What is staged is looked for where the daemon keeps its policy, and not here.
-      if (problems.some(({ severity, code }) => severity === 'error' && code !== 'bad-staged'))
-        loadPolicy(path);
-      const texts = files.map(({ name, text }) => ({ path: name, text }));
-      await change('/v1/policy/apply', { files: texts }, options);
+      const { readTexts } = await import('../guard/policy-files.ts');
+      const texts = readTexts(path).map(({ name, text }) => ({ path: name, text }));
+      try {
+        await change('/v1/policy/apply', { files: texts }, options);
+      } catch (error) {
+        await complain(path);
+        throw error;
+      }
     });
+}
+
+/** Tells the mistakes of a policy that was refused, by the places of its files here. */
+async function complain(path: string): Promise<void> {
+  const { loadPolicy, readPolicy } = await import('../guard/policy-files.ts');
+  const { problems } = readPolicy(path);
+  // What is staged is looked for where the daemon keeps its policy, and not here.
+  if (problems.some(({ severity, code }) => severity === 'error' && code !== 'bad-staged')) loadPolicy(path);
 }
 
 /** Asks the daemon for another policy, and tells what came of it. */
