@@ -30,14 +30,20 @@ export class ClosedSockets {
   readonly #map: BpfMap;
   readonly #run: bigint;
   readonly #closed = new Map<string, number>();
+  readonly #first: readonly SocketToClose[];
   readonly #resolvers: readonly ClosedSocket[];
   #later = 0;
 
   constructor(map: BpfMap, run: bigint, sockets: readonly SocketToClose[]) {
     this.#map = map;
     this.#run = run;
+    this.#first = sockets;
     this.#resolvers = sockets.filter(({ of }) => of === 'resolver');
-    this.#put(sockets);
+  }
+
+  /** Closes those of the first policy. Not before the engine is about to have the run: it removes what is of none. */
+  begin(): void {
+    this.#put(this.#first);
   }
 
   /** Gives what puts another policy's word in force. Throws SetupFailure `delegate-open`. */

@@ -19,6 +19,7 @@ import type { Address } from '../model/address.ts';
 import type { Clock } from './clock.ts';
 import { Keeper } from './keeper.ts';
 import { lookupLosses, proxyHooks, type RunLookups } from './lookups.ts';
+import { inSlices } from './slices.ts';
 
 /** A run, as its engine knows it. */
 export interface EngineRun {
@@ -182,7 +183,7 @@ export class Engine {
   /** What nothing reads any more: programs that had looked a policy up have long returned. */
   #collect(): void {
     const others = new Set(this.#others.map(({ run }) => run));
-    clearLeft(this.programs, this.#before, { own: new Set(this.#runs.keys()), others });
+    void inSlices(clearLeft(this.programs, this.#before, { own: this.#runs, others }));
   }
 
   /** What is on file of runs that are still to be added has these numbers, and so has nothing else. */

@@ -179,6 +179,7 @@ export async function guardRun(
     () => run.close(),
     () => run.close(),
   );
+  sockets.begin();
   engine.add(run);
   undo.add(
     'run in the engine',

@@ -10,18 +10,22 @@ export interface Numbers {
   readonly places: number;
 }
 
+/** Rows that are removed in one go. */
+const PART = 256;
+
 /** More than any table has (MAX_ENTRIES of bpf/maps.bpf.h). */
 const MOST = 1 << 20;
 
 /**
- * Removes what an engine that is gone had in the tables and no run stands on any more. Those that were taken over, `own`,
- * have tables of their own now; those that were not, `others`, stay as they are; any other run is over.
+ * Removes what an engine that is gone had in the tables and no run stands on any more, a few rows at a step. Those that
+ * were taken over, `own`, have tables of their own now, as have those that begin meanwhile; those that were not,
+ * `others`, stay as they are; any other run is over.
  */
-export function clearLeft(
+export function* clearLeft(
   programs: Pick<Programs, 'map'>,
   before: Numbers,
-  { own, others }: { own: ReadonlySet<bigint>; others: ReadonlySet<bigint> },
-): void {
+  { own, others }: { own: Pick<ReadonlySet<bigint>, 'has'>; others: ReadonlySet<bigint> },
+): Generator<void> {
   const runs = programs.map('runs');
   const stay = new Set<number>();
   for (const key of keysOf(programs, 'runs')) {
@@ -33,19 +37,27 @@ export function clearLeft(
   const isPast = (generation: number) => generation <= before.generations && !stay.has(generation);
   const shared = others.size > 0;
   const ofNone = (key: Buffer) => !own.has(key.readBigUInt64LE()) && !others.has(key.readBigUInt64LE());
-  const remove = (name: string, isLeft: (key: Buffer) => boolean) => {
+  function* remove(name: string, isLeft: (key: Buffer) => boolean): Generator<void> {
     const left = keysOf(programs, name).filter(isLeft);
-    native().mapDeleteBatch(programs.map(name), Buffer.concat(left), left.length);
-  };
-  remove('addresses', (key) => {
+    yield;
+    for (let at = 0; at < left.length; at += PART) {
+      const part = left.slice(at, at + PART);
+      native().mapDeleteBatch(programs.map(name), Buffer.concat(part), part.length);
+      yield;
+    }
+  }
+  yield* remove('addresses', (key) => {
     const table = key.readUInt32LE(layout.addressKey.table.offset);
     return table < PLACES ? isPast(table >>> 2) : !shared && (table - PLACES) >>> 1 <= before.places;
   });
-  remove('names', (key) => isPast(key.readUInt32LE(layout.nameKey.generation.offset)));
-  remove('chains', (key) => isPast(key.readUInt32LE(layout.chainKey.generation.offset)));
-  remove('fact_entries', (key) => isPast(key.readUInt32LE(layout.factEntryKey.generation.offset)));
-  remove('ports', (key) => !shared && key.readUInt32LE(layout.portKey.profile.offset) <= before.profiles);
-  for (const name of ['facts', 'closed_sockets', 'run_losses']) remove(name, ofNone);
+  yield* remove('names', (key) => isPast(key.readUInt32LE(layout.nameKey.generation.offset)));
+  yield* remove('chains', (key) => isPast(key.readUInt32LE(layout.chainKey.generation.offset)));
+  yield* remove('fact_entries', (key) => isPast(key.readUInt32LE(layout.factEntryKey.generation.offset)));
+  yield* remove(
+    'ports',
+    (key) => !shared && key.readUInt32LE(layout.portKey.profile.offset) <= before.profiles,
+  );
+  for (const name of ['facts', 'closed_sockets', 'run_losses']) yield* remove(name, ofNone);
 }
 
 function keysOf(programs: Pick<Programs, 'map'>, name: string): Buffer[] {

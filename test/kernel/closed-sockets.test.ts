@@ -85,6 +85,7 @@ beforeAll(async () => {
     onCarried: () => {},
   });
   undo.push(() => run.close());
+  sockets.begin();
   engine.add(run);
   engine.start();
   engine.programs.attach(cgroup, NAME, { modes: ['enforce'], closes: true });
