@@ -122,6 +122,7 @@ async function bench(runs: number): Promise<void> {
       const from = Date.now();
       await work();
       phases.push({ what, from, to: Date.now(), took: Date.now() - from });
+      process.stderr.write(`${what}: ${Date.now() - from} ms\n`);
     };
     const command = async (args: string[]) => {
       const { status: exit, stderr } = await hosted.begin(args).ended;

@@ -6,6 +6,7 @@ import {
   type PolicyFile,
   readTexts,
 } from '../guard/policy-files.ts';
+import { pause } from '../guard/slices.ts';
 import type { AppliedPolicy, PolicyAnswer, PolicyHistory, PolicyVersion, Who } from './answers.ts';
 import type { Log } from './log.ts';
 import { changesOf } from './policy-changes.ts';
@@ -289,12 +290,16 @@ export class PolicyKeeper {
     to: { files: readonly PolicyText[]; found: readonly PolicyText[]; replaced: PolicyText[] | null } | null,
   ): Promise<AppliedPolicy> {
     const before = this.#loaded;
+    await pause();
     const seq = keeping('policies', () => this.#add(loaded, asked, changes, to?.replaced ?? null));
     let runs: number | null = null;
     try {
+      await pause();
       if (to) {
         keeping('policies', () => this.#versions.point(seq, true));
+        await pause();
         keeping('the policy directory', () => this.#directory.install(to.files));
+        await pause();
       }
       runs = await this.#options.change(loaded);
       keeping('policies', () => this.#versions.point(seq, false));

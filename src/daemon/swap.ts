@@ -1,5 +1,6 @@
 import type { LoadedPolicy } from '../guard/policy-files.ts';
 import { planRun } from '../guard/run-plan.ts';
+import { pause } from '../guard/slices.ts';
 import type { LiveEntry } from '../policy/live.ts';
 import type { HostedRun } from './hosted-run.ts';
 import { keepPolicy } from './run-record.ts';
@@ -26,6 +27,7 @@ export async function swapEach(
   keepPolicy(loaded);
   for (const run of runs) {
     if (run.plan.policyId === null) continue;
+    await pause();
     try {
       if (
         await run.swap(

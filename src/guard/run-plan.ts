@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { ulid } from 'ulid';
 import { createMask, type Mask } from '../audit/mask.ts';
 import type { Limits } from '../model/limits.ts';
-import { type CompiledPolicy, type CompileOptions, compile } from '../policy/compile.ts';
+import { type CompiledPolicy, type CompileOptions, compile, compileElsewhere } from '../policy/compile.ts';
 import { limitsOfRun } from '../policy/limits.ts';
 import { ownAddresses } from './own-addresses.ts';
 import type { LoadedPolicy } from './policy-files.ts';
@@ -35,15 +35,15 @@ export interface RunPlan {
 /** Compiles a policy for a run; null observes. `warn` is told why a staged policy is not tried. Throws CompileFailure. */
 export function planRun(loaded: LoadedPolicy | null, asked: AskedRun, warn: (text: string) => void): RunPlan {
   const { limits, ...options } = asked;
-  const compileWith = (addresses: CompileOptions['ownAddresses']) =>
-    compile(loaded?.policy ?? null, { ...options, ownAddresses: addresses });
-  const policy = compileWith(ownAddresses());
+  const written = loaded?.policy ?? null;
+  const all = { ...options, ownAddresses: ownAddresses() };
+  const policy = compile(written, all);
   return {
     id: ulid(),
     deployment: policy.deployment ?? asked.deployment,
     policyId: loaded?.id ?? null,
     policy,
-    elsewhere: compileWith([]),
+    elsewhere: compileElsewhere(written, all, policy),
     staged: loaded && stagedBeside(loaded, policy.deployment, options, warn),
     limits: limitsOfRun(policy.limits, limits),
     mask: createMask(loaded?.policy.mask),
@@ -61,9 +61,9 @@ function stagedBeside(
   if (!staged) return null;
   const { policy, id, path } = staged;
   try {
-    const compileWith = (addresses: CompileOptions['ownAddresses']) =>
-      compile(policy, { ...options, deployment, ownAddresses: addresses });
-    return { id, policy: compileWith(ownAddresses()), elsewhere: compileWith([]) };
+    const all = { ...options, deployment, ownAddresses: ownAddresses() };
+    const here = compile(policy, all);
+    return { id, policy: here, elsewhere: compileElsewhere(policy, all, here) };
   } catch (error) {
     warn(`the staged policy ${path} is not tried: ${(error as Error).message}`);
     return null;

@@ -14,9 +14,12 @@ export async function inSlices<T>(work: Generator<void, T>): Promise<T> {
       const step = work.next();
       if (step.done) return step.value;
     } while (performance.now() < until);
-    await setImmediate();
+    await pause();
   }
 }
+
+/** Lets lookups, records and the heartbeat have their turn, between pieces of work that cannot be cut smaller. */
+export const pause: () => Promise<void> = () => setImmediate();
 
 /** Does the same work with nothing else between. */
 export function atOnce<T>(work: Generator<void, T>): T {

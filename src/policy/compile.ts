@@ -131,6 +131,18 @@ export function compile(policy: Policy | null, options: CompileOptions): Compile
   };
 }
 
+/** The same from another network namespace, where this host's addresses are not a socket's own. Throws CompileFailure. */
+export function compileElsewhere(
+  policy: Policy | null,
+  options: CompileOptions,
+  here: CompiledPolicy,
+): CompiledPolicy {
+  // Only what is said of sshd is made of them: without, nothing is to be compiled again.
+  if (sshdClauses(here.delegates.get('sshd'), []).length > 0)
+    return compile(policy, { ...options, ownAddresses: [] });
+  return { ...here, ownAddresses: new Set() };
+}
+
 /** What live entries deny, and what they allow; no tiers where there are none. */
 function liveClauses(
   { live = [], deployment: asked }: CompileOptions,
