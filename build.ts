@@ -93,5 +93,5 @@ await build({
 });
 // The writer of the audit trail, a worker that src/audit/trail.ts starts with every run: one file loads fastest.
 await build({ ...modules, entryPoints: { 'acyclic-audit': 'src/audit/worker.ts' } });
-// What loads large policies beside a daemon's work, a thread that src/daemon/policy-loading.ts starts.
-await build({ ...modules, ...requiring, entryPoints: { 'acyclic-policy': 'src/daemon/policy-worker.ts' } });
+// What loads large policies beside a daemon's work, a process that src/daemon/policy-loading.ts starts.
+await build({ ...modules, ...requiring, entryPoints: { 'acyclic-policy': 'src/daemon/policy-loader.ts' } });

@@ -12,7 +12,7 @@ const policy = (host: string, rules = RULES) => {
   return [{ file: '/etc/acyclic/a.yaml', name: 'a.yaml', text }];
 };
 
-test('a large policy is loaded on another thread as it is on this one, and compared', {
+test('a large policy is loaded in another process as it is in this one, and compared', {
   timeout: 30_000,
 }, async () => {
   const before = loadFiles('/etc/acyclic', policy('h', 1));

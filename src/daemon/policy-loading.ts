@@ -1,9 +1,10 @@
-import { Worker } from 'node:worker_threads';
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { type LoadedPolicy, loadFiles, PolicyFailure, type PolicyFile } from '../guard/policy-files.ts';
 import type { Policy } from '../policy/policy.ts';
 import { changesOf } from './policy-changes.ts';
 
-/** What the thread is given. */
+/** What the process is given. */
 export interface LoadRequest {
   readonly path: string;
   readonly files: readonly PolicyFile[];
@@ -24,18 +25,18 @@ export interface ComparedPolicy {
 
 /** Characters of a policy, and of the one before, that take no longer than lookups may wait. */
 const SMALL = 16 << 10;
-/** Much is made and thrown away: with room for it the thread is done in two thirds of the time. */
-const THREAD = { maxYoungGenerationSizeMb: 64 };
+/** Much is made and thrown away: with room for it the process is done in two thirds of the time. */
+const MEMORY = ['--max-semi-space-size=64', '--max-old-space-size=1024'];
 
-/** The thread's program beside this module: in the sources, or in the bundle. */
-const WORKER = new URL(
-  import.meta.url.endsWith('.ts') ? './policy-worker.ts' : './acyclic-policy.mjs',
-  import.meta.url,
+/** The process's program beside this module: in the sources, or in the bundle. */
+const LOADER = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? './policy-loader.ts' : './acyclic-policy.mjs', import.meta.url),
 );
 
 /**
- * Loads a policy and compares it with the one before, on a thread of its own where that takes a while: lookups, records
- * and the heartbeat go on. Rejects with PolicyFailure.
+ * Loads a policy and compares it with the one before, in a process of its own where that takes a while: lookups,
+ * records and the heartbeat go on, and whatever a policy does to who reads it, the guard stands. No thread: V8 may
+ * abort its process when one is torn down (nodejs/node#64500). Rejects with PolicyFailure.
  */
 export async function loadBeside(
   path: string,
@@ -61,23 +62,26 @@ function isSmall(files: readonly PolicyFile[]): boolean {
   return characters <= SMALL && !files.some(({ text }) => text.includes('staged'));
 }
 
-/** The thread is gone when this has its answer: an idle daemon keeps none of its memory. */
-function load(workerData: LoadRequest): Promise<LoadAnswer> {
+/** The process is gone when this has its answer: an idle daemon keeps none of its memory. */
+function load(request: LoadRequest): Promise<LoadAnswer> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(WORKER, {
-      ...{ workerData, name: 'policy', stdout: true, stderr: true, stdin: false },
-      resourceLimits: THREAD,
+    const loader = fork(LOADER, {
+      serialization: 'advanced',
+      execArgv: [...process.execArgv, ...MEMORY],
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
     let answer: LoadAnswer | null = null;
-    worker.once('message', (message: LoadAnswer) => {
+    const fail = (why: string) => reject(new PolicyFailure(`the policy cannot be loaded: ${why}`, null));
+    loader.once('message', (message: LoadAnswer) => {
       answer = message;
     });
-    worker.once('error', (error) =>
-      reject(new PolicyFailure(`the policy cannot be loaded: ${error.message}`, null)),
-    );
-    worker.once('exit', () => {
+    loader.once('error', (error) => fail(error.message));
+    loader.once('exit', (status, signal) => {
       if (answer) resolve(answer);
-      else reject(new PolicyFailure('the policy cannot be loaded: the thread that does it has ended', null));
+      else fail(`the process that does it ended with ${signal ?? status}`);
+    });
+    loader.send(request, (error) => {
+      if (error) fail(error.message);
     });
   });
 }

@@ -1,12 +1,9 @@
-/** The program of the thread that loads large policies (policy-loading.ts): one, and it ends. */
-import { parentPort, workerData } from 'node:worker_threads';
+/** The program of the process that loads large policies (policy-loading.ts): one, and it ends. */
 import { loadFiles, PolicyFailure } from '../guard/policy-files.ts';
 import { changesOf } from './policy-changes.ts';
 import type { LoadAnswer, LoadRequest } from './policy-loading.ts';
 
-const { path, files, before, now } = workerData as LoadRequest;
-
-function answer(): LoadAnswer {
+function answer({ path, files, before, now }: LoadRequest): LoadAnswer {
   try {
     // Whoever asked has the files.
     const { files: _, ...loaded } = loadFiles(path, files);
@@ -17,4 +14,6 @@ function answer(): LoadAnswer {
   }
 }
 
-parentPort?.postMessage(answer());
+process.once('message', (request: LoadRequest) => {
+  process.send?.(answer(request), () => process.disconnect());
+});
