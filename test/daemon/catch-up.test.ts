@@ -11,7 +11,10 @@ hostForAll((one) => {
 });
 
 /** Milliseconds after a run was asked for: some are within its setting up, whatever this machine takes for that. */
-const DELAYS = Array.from({ length: 16 }, (_, n) => 2 * n);
+const DELAYS = Array.from({ length: 16 }, (_, n) => 4 * n);
+/** Its programs are looked up while the run is set up, which takes a moment. */
+const SCRIPT =
+  'curl -s x.example; git fetch; python3 a.py; ssh b.example; dpkg -l; tar c .; gzip a; make b\n';
 const policyOf = (n: number) => `version: 1
 services: { mysql: { addresses: [127.1.0.${n + 1}] } }
 deployments: { mysql: { mode: enforce, default: allow } }
@@ -22,8 +25,9 @@ const end = (id: string) => ask(`/v1/runs/${id}/end`, { status: 0, timedOut: fal
 
 /** A run of this process's, set up while something is changed. */
 async function setUpWhile<T>(after: number, change: () => Promise<T>): Promise<[CreatedRun, T]> {
+  const file = hosted.place.file('deploy.sh', SCRIPT);
   const body = {
-    ...{ deployment: null, file: '/bin/true', command: ['true'], cwd: '/', path: '/bin', home: null },
+    ...{ deployment: null, file, command: [file], cwd: '/', path: '/usr/bin:/bin', home: null },
     ...{ labels: {}, mode: null, requireEnforce: false, allow: [], deny: [], default: null, failOn: 'never' },
     ...{ leftover: 'release', limits: { cpu: null, memory: null, tasks: null }, syscalls: false },
     breakGlass: null,

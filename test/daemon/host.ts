@@ -180,16 +180,30 @@ export function asUser(as?: User): string[] {
 }
 
 /** Waits until a daemon has no run. */
-export async function untilIdle(hosted: Hosted): Promise<void> {
-  let runs = -1;
+export function untilIdle(hosted: Hosted): Promise<void> {
+  return untilStatus(hosted, ({ runs }) => runs.length === 0, 'no run is in progress');
+}
+
+/** Waits until what a daemon says of itself is so. */
+export async function untilStatus(
+  hosted: Hosted,
+  check: (status: Status) => boolean,
+  what: string,
+): Promise<void> {
+  let holds = false;
   const ask = async () => {
-    runs = (await hosted.status()).runs.length;
+    holds = check(await hosted.status());
   };
   await ask();
   const timer = setInterval(() => void ask().catch(() => {}), 100);
   try {
-    await until(() => runs === 0, 'no run is in progress');
+    await until(() => holds, what);
   } finally {
     clearInterval(timer);
   }
+}
+
+/** Waits until a run is over. */
+export function untilOver(hosted: Hosted, run: string): Promise<void> {
+  return untilStatus(hosted, ({ runs }) => !runs.some(({ id }) => id === run), `run ${run} is over`);
 }

@@ -4,7 +4,7 @@ import { afterEach, expect, test } from 'vitest';
 import { HOSTED } from '../../src/daemon/run-record.ts';
 import { pinDirectory } from '../../src/kernel/pins.ts';
 import { until } from '../cli/harness.ts';
-import { type Hosted, hostForAll, untilIdle } from './host.ts';
+import { type Hosted, hostForAll, untilOver, untilStatus } from './host.ts';
 
 let hosted: Hosted;
 hostForAll((one) => {
@@ -51,11 +51,11 @@ test('a run that cannot be taken over is guarded as it was, is none of the daemo
   expect(status.degraded).toEqual(
     expect.arrayContaining([expect.stringContaining(`run ${id} goes on under its last policy`)]),
   );
-  let lost = 0;
-  const timer = setInterval(async () => {
-    lost = (await hosted.status()).lost['of runs nobody took over'] ?? 0;
-  }, 50);
-  await until(() => lost > 0, 'its records are nobody’s').finally(() => clearInterval(timer));
+  await untilStatus(
+    hosted,
+    ({ lost }) => (lost['of runs nobody took over'] ?? 0) > 0,
+    'its records are nobody’s',
+  );
   await hosted.kill();
   rmdirSync(pin);
   await hosted.start();
@@ -63,18 +63,18 @@ test('a run that cannot be taken over is guarded as it was, is none of the daemo
   expect(await call(2)).toBe('denied');
   hosted.place.file('stop', '');
   await guest.told;
-  await untilIdle(hosted);
+  await untilOver(hosted, id);
 });
 
 test('of policies that were applied, those that runs go by are kept for who takes them over, and no others', async () => {
   const kept = () => readdirSync(join(HOSTED, 'policies'));
-  rmSync(join(hosted.place.directory, 'done'));
+  rmSync(join(hosted.place.directory, 'done'), { force: true });
   const guest = hosted.guest([
     'bash',
     '-c',
     `cd ${hosted.place.directory}; until [ -e done ]; do sleep 0.02; done`,
   ]);
-  await guest.created;
+  const id = await guest.created;
   const before = kept();
   let last = '';
   for (let n = 0; n < 12; n++) {
@@ -86,5 +86,5 @@ test('of policies that were applied, those that runs go by are kept for who take
   expect(kept().filter((id) => !before.includes(id)).length).toBeLessThanOrEqual(4);
   hosted.place.file('done', '');
   await guest.told;
-  await untilIdle(hosted);
+  await untilOver(hosted, id);
 });

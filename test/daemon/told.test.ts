@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import type { RunRecord } from '../../src/audit/runs.ts';
 import type { AuditEvent } from '../../src/model/event.ts';
-import { until } from '../cli/harness.ts';
 import { MEMBER } from './harness.ts';
-import { type Guest, type Hosted, hostForAll, type User, untilIdle } from './host.ts';
+import { type Guest, type Hosted, hostForAll, type User, untilOver, untilStatus } from './host.ts';
 
 /** What is circular is allowed. */
 const OPEN = `version: 1
@@ -51,22 +50,22 @@ async function inProgress(as?: User): Promise<string> {
     until [ -e stop ]; do sleep 0.02; done`;
   guest = hosted.guest(['bash', '-c', script], { labels: { ticket: 'x' } }, as);
   const id = await guest.created;
-  let calls = 0;
-  const timer = setInterval(async () => {
-    const run = (await hosted.status()).runs.find((one) => one.id === id);
-    calls = run?.calls ?? 0;
-  }, 20);
-  await until(() => calls === 2, 'both calls are over').finally(() => clearInterval(timer));
+  await untilStatus(
+    hosted,
+    ({ runs }) => runs.some((run) => run.id === id && run.calls === 2),
+    'both calls are over',
+  );
   return id;
 }
 
 async function end(): Promise<void> {
   if (!guest) return;
-  hosted.place.file('stop', '');
-  await guest.told;
+  const stop = hosted.place.file('stop', '');
+  const { told, created } = guest;
   guest = null;
-  await untilIdle(hosted);
-  rmSync(join(hosted.place.directory, 'stop'));
+  await told;
+  rmSync(stop);
+  await untilOver(hosted, await created);
 }
 
 test('runs has those in progress as the daemon has them, by a policy that was put in force meanwhile', async () => {
@@ -145,13 +144,13 @@ test('a change of policy is no run; audit finds it, and tells who changed what a
   expect({ status, stderr }).toMatchObject({ status: 2, stderr: expect.stringContaining('is no run') });
 });
 
-test('policy explain goes by the policy in force and the live entries above it, and says so; one that is given stands alone', () => {
+test('policy explain goes by the policy in force and the live entries above it, and says so; one that is given stands alone', async () => {
   const inForce = (dest: string, ...args: string[]) => say('policy', 'explain', dest, ...args);
   const source = hosted.policy;
-  const { policies } = JSON.parse(say('status', '--json'));
+  const { policies } = await hosted.status();
   expect(inForce('127.2.0.7:443/tcp')).toMatch(
     new RegExp(
-      `^127.2.0.7:443/tcp for deployment mysql, enforce, policy ${policies[0].id}\n  policy of ${source}, with no live entry above it\n(.*\n)*.*443/tcp: deny by circular`,
+      `^127.2.0.7:443/tcp for deployment mysql, enforce, policy ${policies[0]?.id}\n  policy of ${source}, with no live entry above it\n(.*\n)*.*443/tcp: deny by circular`,
     ),
   );
   say('allow', 'service:github', '--for', '1h', '--reason', 'OPS-7');
