@@ -26,6 +26,7 @@ import type { Metrics } from './metrics.ts';
 import { checkOwnChild } from './own-child.ts';
 import type { Rate } from './rate.ts';
 import { Refusal } from './refusal.ts';
+import { Turns } from './turns.ts';
 import { tellMessage, tellRuns } from './withhold.ts';
 
 /** What the routes are served with. */
@@ -51,6 +52,7 @@ type Outcome = readonly [status: 200 | 201, value: object] | readonly [status: 2
 export function createRoutes(served: Served): Hono<Env> {
   const { host, access, gate, rate, bounds, metrics, log, streams } = served;
   const app = new Hono<Env>();
+  const turns = new Turns();
 
   app.use(async (c, next) => {
     const peer = gate.peerOf(c.env.incoming.socket);
@@ -120,6 +122,8 @@ export function createRoutes(served: Served): Hono<Env> {
       access.check(peer, { what: 'run', deployment: body.deployment });
       if (body.breakGlass !== null) access.check(peer, { what: 'break-glass', deployment: body.deployment });
       const present = () => gate.checkPresent(c.env.incoming.socket);
+      // A policy of ten thousand rules is compiled for tens of milliseconds.
+      await turns.take(peer.uid);
       return [201, await host.createRun(peer, body, present)];
     }),
   );
