@@ -29,7 +29,7 @@ import { Permissions } from './permissions.ts';
 import { type Change, changeEvent } from './policy-event.ts';
 import { PolicyKeeper } from './policy-keeper.ts';
 import { Refusal } from './refusal.ts';
-import { prunePolicies } from './run-record.ts';
+import { prunePolicies, removeRecord } from './run-record.ts';
 import { swapEach } from './swap.ts';
 import { takeOver } from './take-over.ts';
 import { Tallies } from './tallies.ts';
@@ -404,8 +404,11 @@ export class DaemonHost implements Host {
   async #sweepUntaken(): Promise<void> {
     const { log } = this.#options;
     try {
-      for (const swept of await sweep('ended', new Set(this.#untaken.keys())))
-        if (swept.state !== 'guarded') log.info({ ...swept }, 'a run that was not taken over has ended');
+      for (const swept of await sweep('ended', new Set(this.#untaken.keys()))) {
+        if (swept.state !== 'cleared') continue;
+        removeRecord(swept.id);
+        log.info({ ...swept }, 'a run that was not taken over has ended');
+      }
     } catch (error) {
       log.error({ error: (error as Error).message }, 'what has ended cannot be cleared');
     }

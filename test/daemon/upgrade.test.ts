@@ -175,5 +175,7 @@ test('a run that a build with maps of another shape cannot read stays guarded, i
   expect(status, told).toBe(0);
   expect(Object.keys(seen).sort()).toEqual(['127.2.0.7 EPERM', '127.3.0.1 talked']);
   await until(() => !pinned().some((path) => path.includes(caller.run)), 'it is cleared');
+  const onFile = () => readdirSync('/run/acyclic/hosted').some((name) => name.startsWith(caller.run));
+  await until(() => !onFile(), 'nothing of it is on file');
   expect((await hosted.status()).degraded).toEqual([]);
 });
