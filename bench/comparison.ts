@@ -28,20 +28,36 @@ export async function figure(argv: readonly string[]): Promise<number> {
   return Number(await outputOf(argv));
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
-/** A B A B …, and the median of the pairs' values, as a row of the table. */
-export async function compare(comparison: Comparison): Promise<string> {
-  const pairs: { bare: number; guarded: number; value: number }[] = [];
+/** One turn of each, and what the target speaks of. */
+export interface Pair {
+  readonly bare: number;
+  readonly guarded: number;
+  readonly value: number;
+}
+
+/** A B A B …, by pairs. */
+export async function takeTurns(comparison: Comparison): Promise<Pair[]> {
+  const pairs: Pair[] = [];
   for (let round = 0; round <= comparison.rounds; round++) {
     const bare = await comparison.bare();
-    const guardedFigure = await comparison.guarded();
+    const guarded = await comparison.guarded();
     // The first pair warms caches up.
-    if (round > 0) pairs.push({ bare, guarded: guardedFigure, value: comparison.value(bare, guardedFigure) });
+    if (round > 0) pairs.push({ bare, guarded, value: comparison.value(bare, guarded) });
   }
-  const column = (key: 'bare' | 'guarded' | 'value') => median(pairs.map((pair) => pair[key]));
-  const { what, unit, target } = comparison;
+  return pairs;
+}
+
+/** The median of the pairs' values, and of each side, as a row of the table. */
+export function medians({ what, unit, target }: Comparison, pairs: readonly Pair[]): string {
+  const column = (key: keyof Pair) => median(pairs.map((pair) => pair[key]));
   return `| ${what} | ${column('bare').toFixed(1)} ${unit} | ${column('guarded').toFixed(1)} ${unit} | ${column('value').toFixed(2)} | ${target} |`;
+}
+
+/** A comparison as a row of the table. */
+export async function compare(comparison: Comparison): Promise<string> {
+  return medians(comparison, await takeTurns(comparison));
 }

@@ -11,7 +11,7 @@ const LOAD_ROUNDS = 5;
 /** `host1.bench.internal` and so on; as many as load.c asks for. */
 const NAMES = 1000;
 /** The server asked, and a plain forwarder to it; bench/dns.yaml names the first. */
-const UPSTREAM = '127.53.0.1';
+export const UPSTREAM = '127.53.0.1';
 const FORWARDER = '127.53.0.2';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -39,13 +39,8 @@ export async function openDnsBench(load: string, directory: string): Promise<Dns
   try {
     execFileSync('ip', ['-n', namespace, 'link', 'set', 'lo', 'up']);
     const { hosts, names } = writeNames(directory);
-    for (const options of [
-      [`--listen-address=${UPSTREAM}`, `--addn-hosts=${hosts}`],
-      [`--listen-address=${FORWARDER}`, `--server=${UPSTREAM}`],
-    ]) {
-      const [file = '', ...args] = inside(['dnsmasq', ...DNSMASQ, ...options]);
-      servers.push(spawn(file, args, { stdio: ['ignore', 'ignore', 'inherit'] }));
-    }
+    servers.push(startNameServer(inside, hosts));
+    servers.push(startDnsmasq(inside, [`--listen-address=${FORWARDER}`, `--server=${UPSTREAM}`]));
     await answering(inside([load, 'lookup', FORWARDER, '53', '1']));
     const lookup = (server: string) => [load, 'lookup', server, '53', String(LOOKUPS)];
     const perf = (server: string) => ['dnsperf', '-s', server, '-d', names, '-l', String(LOAD_SECONDS)];
@@ -93,7 +88,20 @@ const DNSMASQ = [
   '--user=root',
 ];
 
-function writeNames(directory: string): { hosts: string; names: string } {
+type Inside = (argv: readonly string[]) => string[];
+
+function startDnsmasq(inside: Inside, options: readonly string[]): ChildProcess {
+  const [file = '', ...args] = inside(['dnsmasq', ...DNSMASQ, ...options]);
+  return spawn(file, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
+/** Answers at UPSTREAM, in the network namespace that `inside` enters, for what `writeNames` wrote. */
+export function startNameServer(inside: Inside, hosts: string): ChildProcess {
+  return startDnsmasq(inside, [`--listen-address=${UPSTREAM}`, `--addn-hosts=${hosts}`]);
+}
+
+/** The files of names that the name server and dnsperf read. */
+export function writeNames(directory: string): { hosts: string; names: string } {
   const all = Array.from({ length: NAMES }, (_, i) => ({
     name: `host${i + 1}.bench.internal`,
     address: `10.77.${i >> 8}.${i & 255}`,
@@ -106,7 +114,7 @@ function writeNames(directory: string): { hosts: string; names: string } {
 }
 
 /** Waits until a command succeeds, five seconds at most. */
-async function answering(argv: readonly string[]): Promise<void> {
+export async function answering(argv: readonly string[]): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
       await outputOf(argv);

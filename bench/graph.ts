@@ -12,6 +12,7 @@ import { pathsTo } from '../src/graph/paths.ts';
 import { ServiceGraph } from '../src/graph/service-graph.ts';
 import { loadPolicy, readPolicy } from '../src/guard/policy-files.ts';
 import { serviceMap } from '../src/policy/service-map.ts';
+import { median } from './comparison.ts';
 
 const SERVICES = 5000;
 const EDGES = 50_000;
@@ -76,10 +77,6 @@ function figuresOf(file: string): Figures {
   if (cycles.result.length !== LISTED) throw new Error('too few cycles');
   const check = measure(() => readPolicy(file, new Date()));
   return { load: load.figure, check: check.figure, circular: circular.figure, cycles: cycles.figure };
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
 function printRows(): void {

@@ -100,7 +100,8 @@ async function main(): Promise<void> {
     process.stdout.write('\n| the audit trail | figure | target |\n| --- | --- | --- |\n');
     for (const line of await benchTrail(directory, acyclic)) process.stdout.write(`${line}\n`);
     process.stdout.write('\n');
-    execFileSync(process.execPath, [join(root, 'bench/graph.ts')], { stdio: 'inherit' });
+    for (const program of ['daemon.ts', 'graph.ts'])
+      execFileSync(process.execPath, [join(root, 'bench', program)], { stdio: 'inherit' });
   } finally {
     server.kill('SIGKILL');
     rmSync(directory, { recursive: true });

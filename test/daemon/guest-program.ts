@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { CreatedRun, EndedRun, StreamMessage } from '../../src/daemon/answers.ts';
 import { Client } from '../../src/daemon/client.ts';
+import { plainRequest } from './plain-request.ts';
 
 const [socket = '', text = '{}', ...command] = process.argv.slice(2);
 const { die, inherit, ...asked } = JSON.parse(text);
@@ -20,12 +21,7 @@ const step = (name: string) => {
 
 try {
   const created = await client.request<CreatedRun>('POST', '/v1/runs', {
-    body: {
-      ...{ deployment: null, file: command[0], command, cwd: process.cwd(), path: process.env.PATH ?? '' },
-      ...{ home: null, labels: {}, mode: null, requireEnforce: false, allow: [], deny: [], default: null },
-      ...{ failOn: 'never', leftover: 'release', limits: { cpu: null, memory: null, tasks: null } },
-      ...{ syscalls: false, breakGlass: null, ...asked },
-    },
+    body: plainRequest(command, asked),
   });
   say({ created });
   step('created');

@@ -1,0 +1,186 @@
+/**
+ * What a daemon takes of the host: idle, at a start, and with many runs. Prints rows of tables; as `daemon.ts --runs N`
+ * it has N runs guarded instead, and prints what is there after each twentieth of them.
+ */
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type Hosted, openHost, untilIdle } from '../test/daemon/host.ts';
+import { type Comparison, compare, difference, medians, ratio, takeTurns } from './comparison.ts';
+import { descriptors, processorNs, residentMiB } from './daemon-process.ts';
+import { benchDay, oneRun } from './day.ts';
+import { answering, startNameServer, UPSTREAM, writeNames } from './dns.ts';
+import { each, type Held, holdAttached, holdRun } from './held.ts';
+
+const STARTS = 15;
+const ROUNDS = 9;
+const CONNECTS = 10_000;
+/** Runs, and as many attached cgroups. */
+const HALF = 100;
+const WAVES = 4;
+const IDLE_MS = 60_000;
+/** An idle daemon gives memory back after ten seconds. */
+const SETTLE_MS = 12_000;
+const PORT = 18_573;
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** A daemon, and in its network namespace a server and a name server. */
+interface Stage {
+  readonly hosted: Hosted;
+  /** load.c, compiled. */
+  readonly load: string;
+  close(): Promise<void>;
+}
+
+async function openStage(directory: string): Promise<Stage> {
+  const load = join(directory, 'load');
+  execFileSync('cc', ['-O2', '-pthread', '-o', load, join(root, 'bench/load.c')]);
+  const hosted = await openHost(readFileSync(join(root, 'bench/daemon.yaml'), 'utf8'));
+  const inside = (argv: readonly string[]) => [
+    ...['nsenter', `--net=/run/netns/${hosted.place.namespace}`, '--', ...argv],
+  ];
+  const server = hosted.place.start([load, 'serve', String(PORT)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const nameServer = startNameServer(inside, writeNames(directory).hosts);
+  const close = async () => {
+    server.kill('SIGKILL');
+    nameServer.kill('SIGKILL');
+    await hosted.close();
+  };
+  try {
+    if (server.stdout) await once(server.stdout, 'data');
+    await answering(inside([load, 'lookup', UPSTREAM, '53', '1']));
+    return { hosted, load, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The share of one processor that the daemon takes while nothing is asked of it, and what it keeps. */
+async function idleFigures({ hosted }: Stage, ms: number): Promise<{ percent: number; resident: number }> {
+  const [pid, start] = [hosted.pid(), performance.now()];
+  const before = processorNs(pid);
+  await sleep(ms);
+  const percent = (processorNs(pid) - before) / 1e4 / (performance.now() - start);
+  return { percent, resident: residentMiB(pid) };
+}
+
+async function benchIdle(stage: Stage): Promise<string[]> {
+  for (let i = 0; i < 2; i++) stage.hosted.acyclic(['run', '--quiet', '--', 'true']);
+  await sleep(SETTLE_MS);
+  const { percent, resident } = await idleFigures(stage, IDLE_MS);
+  return [
+    `| idle, of one processor, over ${IDLE_MS / 1000} s | ${percent.toFixed(3)} % | under 0.2 % |`,
+    `| idle, resident | ${resident.toFixed(1)} MiB | under 90 MiB |`,
+  ];
+}
+
+async function benchStart({ hosted }: Stage): Promise<string[]> {
+  const comparison: Comparison = {
+    ...{ what: '`acyclic run true` through the daemon against `true`, the difference', unit: 'ms' },
+    ...{ target: 'at most 100 ms', rounds: STARTS, value: difference },
+    bare: async () => hosted.place.bare(['true']).took,
+    guarded: async () => hosted.acyclic(['run', '--quiet', '--', 'true']).took,
+  };
+  const pairs = await takeTurns(comparison);
+  const best = (key: 'bare' | 'guarded') => Math.min(...pairs.map((pair) => pair[key]));
+  const [bare, guarded] = [best('bare'), best('guarded')];
+  const atBest = { bare, guarded, value: guarded - bare };
+  return [
+    medians(comparison, pairs),
+    medians({ ...comparison, what: 'the same at best', target: '' }, [atBest]),
+  ];
+}
+
+/** Half of them runs, half attached cgroups, each with a process that waits. */
+async function gather({ hosted }: Stage): Promise<Held[]> {
+  const runs = await each(HALF, 8, () => holdRun(hosted, 'echo'));
+  return [...runs, ...(await each(HALF, 8, () => holdAttached(hosted, 'echo')))];
+}
+
+async function benchCrowd(stage: Stage): Promise<string[]> {
+  const { hosted, load } = stage;
+  const connects = [load, 'connect', '127.0.0.1', String(PORT), String(CONNECTS)];
+  const outside = async () => Number(hosted.place.bare(connects).stdout);
+  let crowd: Held[] = [];
+  const alone = async () => {
+    await each(crowd.length, 8, async (i) => crowd[i]?.end());
+    crowd = [];
+  };
+  const together = async () => {
+    crowd = await gather(stage);
+  };
+  const turns = async (what: string, target: string, one: () => Promise<number>) =>
+    await compare({
+      ...{ what, target, unit: 'µs', rounds: ROUNDS, value: ratio },
+      bare: () => alone().then(one),
+      guarded: () => together().then(one),
+    });
+  const many = `${HALF} runs and ${HALF} attached cgroups`;
+  const rows = [await turns(`connect+close outside, with ${many} against none, p50`, '1.0×', outside)];
+  await alone();
+  const run = await holdRun(hosted, '"$@"', connects);
+  const inside = async () => Number(await run.work());
+  rows.push(await turns(`connect+close in a run, with ${many} besides against none, p50`, '1.0×', inside));
+  await run.end();
+  await sleep(SETTLE_MS);
+  const { percent, resident } = await idleFigures(stage, IDLE_MS / 4);
+  await alone();
+  return [
+    ...rows,
+    `\n| ${many} that do nothing | figure |\n| --- | --- |`,
+    `| of one processor | ${percent.toFixed(2)} % |\n| resident | ${resident.toFixed(1)} MiB |`,
+  ];
+}
+
+/** Runs all at once, several times over: what the first leaves is caches, and what each leaves is a leak. */
+async function* benchWaves({ hosted, load }: Stage): AsyncGenerator<string> {
+  const figures = () => `${descriptors(hosted.pid())} | ${residentMiB(hosted.pid()).toFixed(1)} MiB`;
+  yield '| | descriptors | resident, after ten idle seconds |\n| --- | --- | --- |';
+  await sleep(SETTLE_MS);
+  yield `| before | ${figures()} |`;
+  for (let wave = 1; wave <= WAVES; wave++) {
+    await each(2 * HALF, 2 * HALF, () => oneRun(hosted, load, PORT));
+    await untilIdle(hosted);
+    await sleep(SETTLE_MS);
+    yield `| after ${2 * HALF} runs at once, ${wave} | ${figures()} |`;
+  }
+}
+
+async function main(): Promise<void> {
+  const { runs } = parseArgs({ options: { runs: { type: 'string' } } }).values;
+  const say = (line: string) => process.stdout.write(`${line}\n`);
+  const directory = mkdtempSync(join(tmpdir(), 'acyclic-bench-'));
+  try {
+    const stage = await openStage(directory);
+    try {
+      say(`load ${loadavg()[0]?.toFixed(1)} at the start\n`);
+      if (runs !== undefined)
+        for await (const line of benchDay(stage.hosted, stage.load, PORT, Number(runs))) say(line);
+      else {
+        say('| the daemon | figure | target |\n| --- | --- | --- |');
+        for (const line of await benchIdle(stage)) say(line);
+        say(
+          '\n| the daemon | bare | guarded | ratio or difference | target |\n| --- | --- | --- | --- | --- |',
+        );
+        for (const line of await benchStart(stage)) say(line);
+        for (const line of await benchCrowd(stage)) say(line);
+        say('');
+        for await (const line of benchWaves(stage)) say(line);
+      }
+      say(`\nload ${loadavg()[0]?.toFixed(1)} at the end`);
+    } finally {
+      await stage.close();
+    }
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+await main();
