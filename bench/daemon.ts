@@ -1,6 +1,6 @@
 /**
- * What a daemon takes of the host: idle, at a start, and with many runs. Prints rows of tables; as `daemon.ts --runs N`
- * it has N runs guarded instead, and prints what is there after each twentieth of them.
+ * What a daemon takes of the host: idle, at a start, and with many runs. Prints tables. usage: daemon.ts [PART…], all but
+ * `day` without any: see PARTS. `--runs N`: of a day, 20,000 without.
  */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,6 +27,9 @@ const IDLE_MS = 60_000;
 /** An idle daemon gives memory back after ten seconds. */
 const SETTLE_MS = 12_000;
 const PORT = 18_573;
+
+const COMPARED =
+  '| the daemon | bare | guarded | ratio or difference | target |\n| --- | --- | --- | --- | --- |';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -71,17 +74,16 @@ async function idleFigures({ hosted }: Stage, ms: number): Promise<{ percent: nu
   return { percent, resident: residentMiB(pid) };
 }
 
-async function benchIdle(stage: Stage): Promise<string[]> {
+async function* benchIdle(stage: Stage): AsyncGenerator<string> {
   for (let i = 0; i < 2; i++) stage.hosted.acyclic(['run', '--quiet', '--', 'true']);
   await sleep(SETTLE_MS);
   const { percent, resident } = await idleFigures(stage, IDLE_MS);
-  return [
-    `| idle, of one processor, over ${IDLE_MS / 1000} s | ${percent.toFixed(3)} % | under 0.2 % |`,
-    `| idle, resident | ${resident.toFixed(1)} MiB | under 90 MiB |`,
-  ];
+  yield '| a daemon that guards nothing | figure | target |\n| --- | --- | --- |';
+  yield `| of one processor, over ${IDLE_MS / 1000} s | ${percent.toFixed(3)} % | under 0.2 % |`;
+  yield `| resident | ${resident.toFixed(1)} MiB | under 90 MiB |`;
 }
 
-async function benchStart({ hosted }: Stage): Promise<string[]> {
+async function* benchStart({ hosted }: Stage): AsyncGenerator<string> {
   const comparison: Comparison = {
     ...{ what: '`acyclic run true` through the daemon against `true`, the difference', unit: 'ms' },
     ...{ target: 'at most 100 ms', rounds: STARTS, value: difference },
@@ -92,10 +94,9 @@ async function benchStart({ hosted }: Stage): Promise<string[]> {
   const best = (key: 'bare' | 'guarded') => Math.min(...pairs.map((pair) => pair[key]));
   const [bare, guarded] = [best('bare'), best('guarded')];
   const atBest = { bare, guarded, value: guarded - bare };
-  return [
-    medians(comparison, pairs),
-    medians({ ...comparison, what: 'the same at best', target: '' }, [atBest]),
-  ];
+  yield COMPARED;
+  yield medians(comparison, pairs);
+  yield medians({ ...comparison, what: 'the same at best', target: '' }, [atBest]);
 }
 
 /** Half of them runs, half attached cgroups, each with a process that waits. */
@@ -104,7 +105,7 @@ async function gather({ hosted }: Stage): Promise<Held[]> {
   return [...runs, ...(await each(HALF, 8, () => holdAttached(hosted, 'echo')))];
 }
 
-async function benchCrowd(stage: Stage): Promise<string[]> {
+async function* benchCrowd(stage: Stage): AsyncGenerator<string> {
   const { hosted, load } = stage;
   const connects = [load, 'connect', '127.0.0.1', String(PORT), String(CONNECTS)];
   const outside = async () => Number(hosted.place.bare(connects).stdout);
@@ -123,20 +124,19 @@ async function benchCrowd(stage: Stage): Promise<string[]> {
       guarded: () => together().then(one),
     });
   const many = `${HALF} runs and ${HALF} attached cgroups`;
-  const rows = [await turns(`connect+close outside, with ${many} against none, p50`, '1.0×', outside)];
+  yield COMPARED;
+  yield await turns(`connect+close outside, with ${many} against none, p50`, '1.0×', outside);
   await alone();
   const run = await holdRun(hosted, '"$@"', connects);
   const inside = async () => Number(await run.work());
-  rows.push(await turns(`connect+close in a run, with ${many} besides against none, p50`, '1.0×', inside));
+  yield await turns(`connect+close in a run, with ${many} besides against none, p50`, '1.0×', inside);
   await run.end();
   await sleep(SETTLE_MS);
   const { percent, resident } = await idleFigures(stage, IDLE_MS / 4);
   await alone();
-  return [
-    ...rows,
-    `\n| ${many} that do nothing | figure |\n| --- | --- |`,
-    `| of one processor | ${percent.toFixed(2)} % |\n| resident | ${resident.toFixed(1)} MiB |`,
-  ];
+  yield `\n| ${many} that do nothing | figure |\n| --- | --- |`;
+  yield `| of one processor | ${percent.toFixed(2)} % |`;
+  yield `| resident | ${resident.toFixed(1)} MiB |`;
 }
 
 /** Runs all at once, several times over: what the first leaves is caches, and what each leaves is a leak. */
@@ -153,28 +153,32 @@ async function* benchWaves({ hosted, load }: Stage): AsyncGenerator<string> {
   }
 }
 
+const PARTS: Readonly<Record<string, (stage: Stage, runs: number) => AsyncGenerator<string>>> = {
+  idle: benchIdle,
+  start: benchStart,
+  crowd: benchCrowd,
+  waves: benchWaves,
+  day: ({ hosted, load }, runs) => benchDay(hosted, load, PORT, runs),
+};
+
 async function main(): Promise<void> {
-  const { runs } = parseArgs({ options: { runs: { type: 'string' } } }).values;
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: { runs: { type: 'string', default: '20000' } },
+  });
+  const parts = positionals.length > 0 ? positionals : Object.keys(PARTS).filter((name) => name !== 'day');
   const say = (line: string) => process.stdout.write(`${line}\n`);
   const directory = mkdtempSync(join(tmpdir(), 'acyclic-bench-'));
   try {
     const stage = await openStage(directory);
     try {
-      say(`load ${loadavg()[0]?.toFixed(1)} at the start\n`);
-      if (runs !== undefined)
-        for await (const line of benchDay(stage.hosted, stage.load, PORT, Number(runs))) say(line);
-      else {
-        say('| the daemon | figure | target |\n| --- | --- | --- |');
-        for (const line of await benchIdle(stage)) say(line);
-        say(
-          '\n| the daemon | bare | guarded | ratio or difference | target |\n| --- | --- | --- | --- | --- |',
-        );
-        for (const line of await benchStart(stage)) say(line);
-        for (const line of await benchCrowd(stage)) say(line);
-        say('');
-        for await (const line of benchWaves(stage)) say(line);
+      for (const name of parts) {
+        const part = PARTS[name];
+        if (!part) throw new Error(`no part \`${name}\`: the parts are ${Object.keys(PARTS).join(', ')}`);
+        const before = loadavg()[0];
+        for await (const line of part(stage, Number(values.runs))) say(line);
+        say(`\nat a load of ${before?.toFixed(1)} to ${loadavg()[0]?.toFixed(1)}\n`);
       }
-      say(`\nload ${loadavg()[0]?.toFixed(1)} at the end`);
     } finally {
       await stage.close();
     }
