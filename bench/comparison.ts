@@ -52,7 +52,10 @@ export async function takeTurns(comparison: Comparison): Promise<Pair[]> {
 }
 
 /** The median of the pairs' values, and of each side, as a row of the table. */
-export function medians({ what, unit, target }: Comparison, pairs: readonly Pair[]): string {
+export function medians(
+  { what, unit, target }: Pick<Comparison, 'what' | 'unit' | 'target'>,
+  pairs: readonly Pair[],
+): string {
   const column = (key: keyof Pair) => median(pairs.map((pair) => pair[key]));
   return `| ${what} | ${column('bare').toFixed(1)} ${unit} | ${column('guarded').toFixed(1)} ${unit} | ${column('value').toFixed(2)} | ${target} |`;
 }

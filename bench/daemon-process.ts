@@ -14,6 +14,12 @@ export function residentMiB(pid: number): number {
   return Number(kib) / 1024;
 }
 
+/** MiB of BPF maps among what is resident: they are there once, in the kernel, however many map them. */
+export function mappedMapsMiB(pid: number): number {
+  const areas = readFileSync(`/proc/${pid}/smaps`, 'utf8').matchAll(/bpf-map\n(?:.*\n)*?Rss:\s+(\d+) kB$/gm);
+  return [...areas].reduce((sum, [, kib]) => sum + Number(kib), 0) / 1024;
+}
+
 export function descriptors(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }

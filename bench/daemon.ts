@@ -1,6 +1,6 @@
 /**
  * What a daemon takes of the host: idle, at a start, and with many runs. Prints tables. usage: daemon.ts [PART…], all but
- * `day` without any: see PARTS. `--runs N`: of a day, 20,000 without.
+ * `day` without any: see PARTS. `--runs N`: of a day, 20,000 without; `--rounds N`: with a crowd, 9 without.
  */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,14 +11,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type Hosted, openHost, untilIdle } from '../test/daemon/host.ts';
-import { type Comparison, compare, difference, medians, ratio, takeTurns } from './comparison.ts';
-import { descriptors, processorNs, residentMiB } from './daemon-process.ts';
+import { type Comparison, difference, medians, type Pair, takeTurns } from './comparison.ts';
+import { descriptors, mappedMapsMiB, processorNs, residentMiB } from './daemon-process.ts';
 import { benchDay, oneRun } from './day.ts';
 import { answering, startNameServer, UPSTREAM, writeNames } from './dns.ts';
 import { each, type Held, holdAttached, holdRun } from './held.ts';
 
 const STARTS = 15;
-const ROUNDS = 9;
 const CONNECTS = 10_000;
 /** Runs, and as many attached cgroups. */
 const HALF = 100;
@@ -39,6 +38,11 @@ interface Stage {
   /** load.c, compiled. */
   readonly load: string;
   close(): Promise<void>;
+}
+
+interface Amounts {
+  readonly runs: number;
+  readonly rounds: number;
 }
 
 async function openStage(directory: string): Promise<Stage> {
@@ -81,6 +85,7 @@ async function* benchIdle(stage: Stage): AsyncGenerator<string> {
   yield '| a daemon that guards nothing | figure | target |\n| --- | --- | --- |';
   yield `| of one processor, over ${IDLE_MS / 1000} s | ${percent.toFixed(3)} % | under 0.2 % |`;
   yield `| resident | ${resident.toFixed(1)} MiB | under 90 MiB |`;
+  yield `| of that maps of the kernel | ${mappedMapsMiB(stage.hosted.pid()).toFixed(1)} MiB | |`;
 }
 
 async function* benchStart({ hosted }: Stage): AsyncGenerator<string> {
@@ -105,38 +110,46 @@ async function gather({ hosted }: Stage): Promise<Held[]> {
   return [...runs, ...(await each(HALF, 8, () => holdAttached(hosted, 'echo')))];
 }
 
-async function* benchCrowd(stage: Stage): AsyncGenerator<string> {
+/** Each round is measured without anything guarded, in one run, and with all of the others there. */
+async function* benchCrowd(stage: Stage, { rounds }: Amounts): AsyncGenerator<string> {
   const { hosted, load } = stage;
   const connects = [load, 'connect', '127.0.0.1', String(PORT), String(CONNECTS)];
   const outside = async () => Number(hosted.place.bare(connects).stdout);
-  let crowd: Held[] = [];
-  const alone = async () => {
+  const pairs: Record<'outside' | 'inside', Pair[]> = { outside: [], inside: [] };
+  const figures: string[] = [];
+  for (let round = 0; round <= rounds; round++) {
+    const none = await outside();
+    const run = await holdRun(hosted, '"$@"', connects);
+    const inside = async () => Number(await run.work());
+    const alone = await inside();
+    const crowd = await gather(stage);
+    const [among, beside] = [await inside(), await outside()];
+    if (round === rounds) {
+      await sleep(SETTLE_MS);
+      const { percent, resident } = await idleFigures(stage, IDLE_MS / 4);
+      figures.push(
+        `| of one processor | ${percent.toFixed(2)} % |`,
+        `| resident | ${resident.toFixed(1)} MiB |`,
+      );
+    }
     await each(crowd.length, 8, async (i) => crowd[i]?.end());
-    crowd = [];
-  };
-  const together = async () => {
-    crowd = await gather(stage);
-  };
-  const turns = async (what: string, target: string, one: () => Promise<number>) =>
-    await compare({
-      ...{ what, target, unit: 'µs', rounds: ROUNDS, value: ratio },
-      bare: () => alone().then(one),
-      guarded: () => together().then(one),
-    });
+    await run.end();
+    await untilIdle(hosted);
+    // The first round warms caches up.
+    if (round === 0) continue;
+    pairs.inside.push({ bare: alone, guarded: among, value: among / alone });
+    pairs.outside.push({ bare: none, guarded: beside, value: beside / none });
+  }
   const many = `${HALF} runs and ${HALF} attached cgroups`;
+  const common = { unit: 'µs', target: 'at most 1.05×' };
   yield COMPARED;
-  yield await turns(`connect+close outside, with ${many} against none, p50`, '1.0×', outside);
-  await alone();
-  const run = await holdRun(hosted, '"$@"', connects);
-  const inside = async () => Number(await run.work());
-  yield await turns(`connect+close in a run, with ${many} besides against none, p50`, '1.0×', inside);
-  await run.end();
-  await sleep(SETTLE_MS);
-  const { percent, resident } = await idleFigures(stage, IDLE_MS / 4);
-  await alone();
+  yield medians(
+    { ...common, what: `connect+close in a run, with ${many} besides against none, p50` },
+    pairs.inside,
+  );
+  yield medians({ ...common, what: `connect+close outside, with ${many} against none, p50` }, pairs.outside);
   yield `\n| ${many} that do nothing | figure |\n| --- | --- |`;
-  yield `| of one processor | ${percent.toFixed(2)} % |`;
-  yield `| resident | ${resident.toFixed(1)} MiB |`;
+  yield* figures;
 }
 
 /** Runs all at once, several times over: what the first leaves is caches, and what each leaves is a leak. */
@@ -153,19 +166,23 @@ async function* benchWaves({ hosted, load }: Stage): AsyncGenerator<string> {
   }
 }
 
-const PARTS: Readonly<Record<string, (stage: Stage, runs: number) => AsyncGenerator<string>>> = {
+const PARTS: Readonly<Record<string, (stage: Stage, amounts: Amounts) => AsyncGenerator<string>>> = {
   idle: benchIdle,
   start: benchStart,
   crowd: benchCrowd,
   waves: benchWaves,
-  day: ({ hosted, load }, runs) => benchDay(hosted, load, PORT, runs),
+  day: ({ hosted, load }, { runs }) => benchDay(hosted, load, PORT, runs),
 };
 
 async function main(): Promise<void> {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { runs: { type: 'string', default: '20000' } },
+    options: {
+      runs: { type: 'string', default: '20000' },
+      rounds: { type: 'string', default: '9' },
+    },
   });
+  const amounts = { runs: Number(values.runs), rounds: Number(values.rounds) };
   const parts = positionals.length > 0 ? positionals : Object.keys(PARTS).filter((name) => name !== 'day');
   const say = (line: string) => process.stdout.write(`${line}\n`);
   const directory = mkdtempSync(join(tmpdir(), 'acyclic-bench-'));
@@ -176,7 +193,7 @@ async function main(): Promise<void> {
         const part = PARTS[name];
         if (!part) throw new Error(`no part \`${name}\`: the parts are ${Object.keys(PARTS).join(', ')}`);
         const before = loadavg()[0];
-        for await (const line of part(stage, Number(values.runs))) say(line);
+        for await (const line of part(stage, amounts)) say(line);
         say(`\nat a load of ${before?.toFixed(1)} to ${loadavg()[0]?.toFixed(1)}\n`);
       }
     } finally {
