@@ -11,7 +11,6 @@ import type { Opening } from '../model/opening.ts';
 import type { Chains } from '../policy/opening.ts';
 import { readFirstBytes } from '../wire/first-bytes.ts';
 import { openingOf } from './first-bytes.ts';
-import type { Listeners } from './listeners.ts';
 import { type Course, failed, withCourse } from './outcome.ts';
 import type { Recorded, Recorder } from './recorder.ts';
 
@@ -53,7 +52,7 @@ export type CallRecord = Extract<
  */
 export class Calls {
   readonly #recorder: Recorder;
-  readonly #listeners: Listeners;
+  readonly #listenerOf: (attempt: AttemptRecord) => EventListener | null;
   readonly #tell: (recorded: Recorded) => void;
   readonly #record: (recorded: Recorded) => void;
   readonly #carried: (recorded: Recorded) => void;
@@ -69,7 +68,8 @@ export class Calls {
 
   constructor(options: {
     recorder: Recorder;
-    listeners: Listeners;
+    /** Who listens where a call came to, outside the run. */
+    listenerOf: (attempt: AttemptRecord) => EventListener | null;
     /** Whether it is told how calls return. */
     syscalls: boolean;
     /** CLOCK_MONOTONIC, milliseconds. */
@@ -82,7 +82,7 @@ export class Calls {
     carried: (recorded: Recorded) => void;
   }) {
     this.#recorder = options.recorder;
-    this.#listeners = options.listeners;
+    this.#listenerOf = options.listenerOf;
     this.#syscalls = options.syscalls;
     this.#now = options.now;
     this.#tell = options.tell;
@@ -150,7 +150,7 @@ export class Calls {
     const known = this.#recorder.known(attempt);
     const held = { attempt, known, pieces: [], says: null, course: {} };
     if (!denied && kind === 'connect' && protocol === TCP) {
-      const listener = this.#listeners.behind(attempt);
+      const listener = this.#listenerOf(attempt);
       const now = this.#now();
       const times = { until: now + HOLD_MS, last: now + CONNECT_MS };
       this.#hold(this.#held, cookie, { ...held, ...times, listener, recorded: null });
@@ -159,7 +159,7 @@ export class Calls {
     }
     const recorded = this.#recorder.attempt(attempt, known);
     if (denied) this.#tell(recorded);
-    const listener = denied ? null : this.#listeners.behind(attempt);
+    const listener = denied ? null : this.#listenerOf(attempt);
     // Packets and sums of repeats are of no call of their own.
     if (this.#syscalls && tid !== 0 && hook !== 'cgroup_skb/egress' && attempt.count === 1) {
       const until = this.#now() + RETURN_MS;

@@ -18,6 +18,7 @@ import { EngineWords } from '../kernel/words.ts';
 import type { Address } from '../model/address.ts';
 import type { Clock } from './clock.ts';
 import { Keeper } from './keeper.ts';
+import { Listeners } from './listeners.ts';
 import { lookupLosses, proxyHooks, type RunLookups } from './lookups.ts';
 import { inSlices } from './slices.ts';
 
@@ -73,6 +74,7 @@ export class Engine {
   readonly tables: Tables;
   readonly clock: Clock;
   readonly stream: RecordStream;
+  readonly listeners = new Listeners();
   readonly #clients: ClientTable;
   readonly #held: readonly HeldListener[] | null;
   readonly #runs = new Map<bigint, EngineRun>();

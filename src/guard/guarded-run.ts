@@ -18,7 +18,6 @@ import { Facts } from './facts.ts';
 import { parseHosts } from './hosts-file.ts';
 import { keepLapsing } from './lapsing.ts';
 import type { LeaseSettings } from './lease-settings.ts';
-import { Listeners } from './listeners.ts';
 import { LookupBook } from './lookup-book.ts';
 import { type LookupNote, type RunLookups, readReply } from './lookups.ts';
 import type { ProcessSnapshot, ProcessTable } from './processes.ts';
@@ -161,7 +160,8 @@ export class GuardedRun implements EngineRun {
     for (const past of left?.policies ?? []) this.#recorder.recall(this.#eraOf(past, past.generation));
     this.#calls = new Calls({
       recorder: this.#recorder,
-      listeners: new Listeners({ cgroup: cgroup.path, own: policy.ownAddresses }),
+      listenerOf: (attempt) =>
+        engine.listeners.behind(attempt, { cgroup: cgroup.path, own: policy.ownAddresses }),
       syscalls: options.syscalls,
       now: engine.now,
       tell: options.onDenied,

@@ -5,8 +5,9 @@ import type { Address } from '../model/address.ts';
 import type { EventListener } from '../model/event.ts';
 import { readBounded } from './bounded-file.ts';
 
-/** How long an answer holds: services do not move from port to port. */
+/** How long an answer holds: services do not move from port to port; somebody may begin to listen at any time. */
 const REMEMBER_MS = 10_000;
+const NOBODY_MS = 1000;
 const MOST_REMEMBERED = 1000;
 /** Searching takes no more of a second: lookups are answered and denials told by the thread that searches. */
 const PATIENCE_MS = 100;
@@ -20,62 +21,88 @@ const UDP = 17;
 /** Of /proc/net/tcp: LISTEN; of /proc/net/udp: not connected. */
 const STATES: Readonly<Record<number, string>> = { [TCP]: '0A', [UDP]: '07' };
 
-/** Who listens on this host, looked up when a run calls there: it may act for the run, and is outside it. */
+/** A process that listens, by one of its descriptors. */
+interface Found {
+  readonly listener: EventListener;
+  /** As /proc/PID/cgroup has them. */
+  readonly places: readonly string[];
+  /** The descriptor's path, and what it was: while it is that, the process is the same and listens. */
+  readonly at: string;
+  readonly socket: string;
+}
+
+/** The run that calls. */
+interface Caller {
+  readonly cgroup: string;
+  /** Addresses of this host beside loopback. */
+  readonly own: ReadonlySet<Address>;
+}
+
+/**
+ * Who listens on this host, looked up when a run calls there: it may act for the run, and is outside it. One for all
+ * runs of a process: however many they are, what searching may take of its thread is bounded.
+ */
 export class Listeners {
-  readonly #cgroup: string;
-  readonly #own: ReadonlySet<Address>;
   readonly #patienceMs: number;
   /** Since when searches have taken how long, in milliseconds. */
   #since = Number.NEGATIVE_INFINITY;
   #spent = 0;
-  readonly #known = new Map<string, { readonly listener: EventListener | null; readonly until: number }>();
+  readonly #known = new Map<string, { readonly found: Found | null; readonly until: number }>();
 
-  /** @param own Addresses of this host beside loopback. */
-  constructor(options: { cgroup: string; own: ReadonlySet<Address>; patienceMs?: number }) {
-    this.#cgroup = basename(options.cgroup);
-    this.#own = options.own;
-    this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
+  constructor({ patienceMs = PATIENCE_MS }: { patienceMs?: number } = {}) {
+    this.#patienceMs = patienceMs;
   }
 
   /** The process outside the run that a call came to; null: none, not on this host, or not found in time. */
-  behind({ address, port, protocol, elsewhere }: AttemptRecord): EventListener | null {
-    if (elsewhere || port === 0 || STATES[protocol] === undefined || !this.#isHere(address)) return null;
+  behind(
+    { address, port, protocol, elsewhere }: AttemptRecord,
+    { cgroup, own }: Caller,
+  ): EventListener | null {
+    if (elsewhere || port === 0 || STATES[protocol] === undefined || !isHere(address, own)) return null;
+    const found = this.#at(protocol, port);
+    const inside = `/${basename(cgroup)}/`;
+    return found?.places.some((place) => `${place}/`.includes(inside)) ? null : (found?.listener ?? null);
+  }
+
+  #at(protocol: number, port: number): Found | null {
     const key = `${protocol} ${port}`;
     const now = performance.now();
     const known = this.#known.get(key);
-    if (known && known.until > now) return known.listener;
+    if (known && known.until > now && (!known.found || link(known.found.at) === known.found.socket))
+      return known.found;
     if (now - this.#since >= SECOND_MS) [this.#since, this.#spent] = [now, 0];
     const left = this.#patienceMs - this.#spent;
     if (left <= 0) return null;
-    const listener = this.#find(protocol, port, now + left);
+    const found = find(protocol, port, now + left);
     this.#spent += performance.now() - now;
     if (this.#known.size >= MOST_REMEMBERED) this.#known.clear();
-    this.#known.set(key, { listener, until: now + REMEMBER_MS });
-    return listener;
+    this.#known.set(key, { found, until: now + (found ? REMEMBER_MS : NOBODY_MS) });
+    return found;
   }
+}
 
-  #isHere(address: Address): boolean {
-    return address.startsWith('127.') || address === '::1' || this.#own.has(address);
-  }
+function isHere(address: Address, own: ReadonlySet<Address>): boolean {
+  return address.startsWith('127.') || address === '::1' || own.has(address);
+}
 
-  #find(protocol: number, port: number, until: number): EventListener | null {
-    const inodes = socketsAt(protocol, port);
-    if (inodes.size === 0) return null;
-    for (const pid of processes()) {
-      if (performance.now() > until) return null;
-      for (const fd of descriptors(pid)) {
-        const inode = /^socket:\[(\d+)\]$/.exec(link(`/proc/${pid}/fd/${fd}`) ?? '')?.[1];
-        if (inode !== undefined && inodes.has(inode)) return this.#describe(Number(pid));
-      }
+function find(protocol: number, port: number, until: number): Found | null {
+  const inodes = socketsAt(protocol, port);
+  if (inodes.size === 0) return null;
+  for (const pid of processes()) {
+    if (performance.now() > until) return null;
+    for (const fd of descriptors(pid)) {
+      const at = `/proc/${pid}/fd/${fd}`;
+      const socket = link(at) ?? '';
+      const inode = /^socket:\[(\d+)\]$/.exec(socket)?.[1];
+      if (inode !== undefined && inodes.has(inode)) return { ...describe(Number(pid)), at, socket };
     }
-    return null;
   }
+  return null;
+}
 
-  #describe(pid: number): EventListener | null {
-    const places = text(`/proc/${pid}/cgroup`).split('\n');
-    if (places.some((place) => `${place}/`.includes(`/${this.#cgroup}/`))) return null;
-    return { pid, comm: text(`/proc/${pid}/comm`).trimEnd() || null, exe: link(`/proc/${pid}/exe`) };
-  }
+function describe(pid: number): Pick<Found, 'listener' | 'places'> {
+  const listener = { pid, comm: text(`/proc/${pid}/comm`).trimEnd() || null, exe: link(`/proc/${pid}/exe`) };
+  return { listener, places: text(`/proc/${pid}/cgroup`).split('\n') };
 }
 
 /** Inodes of the sockets that listen on a port, of either family (proc(5), /proc/net/tcp). */
