@@ -27,6 +27,7 @@ const IDLE_MS = 60_000;
 const SETTLE_MS = 12_000;
 const PORT = 18_573;
 
+const ASK_PROGRAM = join(import.meta.dirname, 'ask-program.ts');
 const COMPARED =
   '| the daemon | bare | guarded | ratio or difference | target |\n| --- | --- | --- | --- | --- |';
 
@@ -81,10 +82,12 @@ async function idleFigures({ hosted }: Stage, ms: number): Promise<{ percent: nu
 async function* benchIdle(stage: Stage): AsyncGenerator<string> {
   for (let i = 0; i < 2; i++) stage.hosted.acyclic(['run', '--quiet', '--', 'true']);
   await sleep(SETTLE_MS);
+  const first = residentMiB(stage.hosted.pid());
   const { percent, resident } = await idleFigures(stage, IDLE_MS);
   yield '| a daemon that guards nothing | figure | target |\n| --- | --- | --- |';
   yield `| of one processor, over ${IDLE_MS / 1000} s | ${percent.toFixed(3)} % | under 0.2 % |`;
-  yield `| resident | ${resident.toFixed(1)} MiB | under 90 MiB |`;
+  yield `| resident after ten idle seconds | ${first.toFixed(1)} MiB | under 90 MiB |`;
+  yield `| resident after the minute | ${resident.toFixed(1)} MiB | under 90 MiB |`;
   yield `| of that maps of the kernel | ${mappedMapsMiB(stage.hosted.pid()).toFixed(1)} MiB | |`;
 }
 
@@ -155,15 +158,35 @@ async function* benchCrowd(stage: Stage, { rounds }: Amounts): AsyncGenerator<st
 /** Runs all at once, several times over: what the first leaves is caches, and what each leaves is a leak. */
 async function* benchWaves({ hosted, load }: Stage): AsyncGenerator<string> {
   const figures = () => `${descriptors(hosted.pid())} | ${residentMiB(hosted.pid()).toFixed(1)} MiB`;
-  yield '| | descriptors | resident, after ten idle seconds |\n| --- | --- | --- |';
+  yield '| | descriptors | resident, after ten idle seconds | longest answer meanwhile |\n| --- | --- | --- | --- |';
   await sleep(SETTLE_MS);
-  yield `| before | ${figures()} |`;
+  yield `| before | ${figures()} | |`;
   for (let wave = 1; wave <= WAVES; wave++) {
+    const asking = askOn(hosted);
     await each(2 * HALF, 2 * HALF, () => oneRun(hosted, load, PORT));
+    const longest = await asking.stop();
     await untilIdle(hosted);
     await sleep(SETTLE_MS);
-    yield `| after ${2 * HALF} runs at once, ${wave} | ${figures()} |`;
+    yield `| after ${2 * HALF} runs at once, ${wave} | ${figures()} | ${longest} ms |`;
   }
+}
+
+/** Asks a daemon again and again, in a process that does nothing else. */
+function askOn(hosted: Hosted): { /** Milliseconds. */ stop(): Promise<number> } {
+  const child = hosted.place.start([process.execPath, ASK_PROGRAM, hosted.socket], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout?.on('data', (data) => {
+    output += data;
+  });
+  return {
+    async stop() {
+      child.stdin?.end();
+      await once(child, 'close');
+      return Number(output);
+    },
+  };
 }
 
 const PARTS: Readonly<Record<string, (stage: Stage, amounts: Amounts) => AsyncGenerator<string>>> = {
