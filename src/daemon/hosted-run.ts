@@ -79,6 +79,8 @@ export class HostedRun {
   /** What cannot be watched here. */
   readonly unwatched: string[] = [];
   readonly #shared: Shared;
+  /** Of the cgroup tree; whoever asks for a run has every other one's place looked at. */
+  readonly #root = findCgroup2();
   readonly #tally: Tally;
   readonly #file: RunFile;
   readonly #left: LeftRun | null;
@@ -158,7 +160,7 @@ export class HostedRun {
     // Another cgroup may be in its place by now.
     if (!this.#guard || this.#ending || !isThere(this.#guard.cgroup)) return [];
     const { deployment, policy } = this.#plan;
-    const place = this.#guard.cgroup.path.slice(findCgroup2().length);
+    const place = this.#guard.cgroup.path.slice(this.#root.length);
     return [[place, { run: this.id, deployment, mode: policy.mode }]];
   }
 
