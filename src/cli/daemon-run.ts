@@ -190,7 +190,9 @@ async function conduct(run: DaemonRun, command: HeldCommand): Promise<number> {
 
 /** Null: a signal came before it could. */
 function begin({ options, created, output, held }: DaemonRun, command: HeldCommand): Running | null {
-  const cgroup = cgroupOfRun(command.pid);
+  const place = placeOfRun(command.pid);
+  // Only a timeout asks for it.
+  const cgroup = options.timeoutMs === null ? null : cgroupIfSeen(place);
   const { id, deployment, mode, policy } = created;
   const opening = { run: id, deployment, mode, policy };
   output.say('info', [formatOpening(opening)], { kind: 'opening', ...opening });
@@ -202,8 +204,8 @@ function endedBefore({ first, exit }: HeldSignals, output: Output): number {
   return exit ?? RUN_FAILED;
 }
 
-/** Where the daemon put the command; null where the tree cannot be seen from here. Throws ClientFailure. */
-function cgroupOfRun(pid: number): Cgroup | null {
+/** Where in the cgroup tree the daemon put the command. Throws ClientFailure. */
+function placeOfRun(pid: number): string {
   const inside = cgroupOf(pid);
   if (inside === cgroupOf('self'))
     throw new ClientFailure(
@@ -211,8 +213,13 @@ function cgroupOfRun(pid: number): Cgroup | null {
       'what answers is not the daemon, or a broken one: it did not put the command into a cgroup of its own',
       'see acyclic status, and the journal of acyclic',
     );
+  return inside;
+}
+
+/** Null: the tree cannot be seen from here. */
+function cgroupIfSeen(place: string): Cgroup | null {
   try {
-    return cgroupAt(findCgroup2(), inside);
+    return cgroupAt(findCgroup2(), place);
   } catch {
     return null;
   }
