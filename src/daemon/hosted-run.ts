@@ -8,6 +8,7 @@ import { FactFile, readFacts } from '../guard/fact-file.ts';
 import type { Outliving, PastPolicy } from '../guard/guarded-run.ts';
 import type { Recorded } from '../guard/recorder.ts';
 import { isAlive } from '../guard/registry.ts';
+import type { PolicyRows } from '../guard/reign.ts';
 import { type Finished, guardRun, type RunGuard } from '../guard/run-guard.ts';
 import { type RunPlan, sessionPlan } from '../guard/run-plan.ts';
 import { exitStatus, type Outcome, summarize } from '../guard/run-summary.ts';
@@ -199,12 +200,12 @@ export class HostedRun {
 
   /**
    * Puts another policy in force for it, with the live entries it is planned by. False: there is no room for its tables,
-   * or the run ends, and the one before stays.
+   * or the run ends, and the one before stays. `rows` as in GuardedRun.swap.
    */
-  async swap(next: RunPlan, live: readonly LiveEntry[]): Promise<boolean> {
+  async swap(next: RunPlan, live: readonly LiveEntry[], rows: PolicyRows): Promise<boolean> {
     const { policy, elsewhere: policyElsewhere, policyId, staged } = next;
     if (this.#ending || !this.#guard) return false;
-    if (!(await this.#guard.run.swap({ policy, policyElsewhere, policyId, staged }))) return false;
+    if (!(await this.#guard.run.swap({ policy, policyElsewhere, policyId, staged }, rows))) return false;
     this.#plan = { ...next, id: this.id };
     this.#live = live;
     return true;

@@ -1,5 +1,6 @@
 import type { LoadedPolicy } from '../guard/policy-files.ts';
-import { planRun } from '../guard/run-plan.ts';
+import { PolicyRows } from '../guard/reign.ts';
+import { type AskedRun, planRun, type RunPlan } from '../guard/run-plan.ts';
 import { pause } from '../guard/slices.ts';
 import type { LiveEntry } from '../policy/live.ts';
 import type { HostedRun } from './hosted-run.ts';
@@ -25,17 +26,13 @@ export async function swapEach(
   const failed: { id: string; reason: string }[] = [];
   let swapped = 0;
   keepPolicy(loaded);
+  const planOf = planning(loaded, live);
   for (const run of runs) {
     if (run.plan.policyId === null) continue;
     await pause();
     try {
-      if (
-        await run.swap(
-          planRun(loaded, { ...run.options.asked, live }, () => {}),
-          live,
-        )
-      )
-        swapped += 1;
+      const { plan, rows } = planOf(run.options.asked);
+      if (await run.swap(plan, live, rows)) swapped += 1;
       else if (!run.isEnding)
         failed.push({ id: run.id, reason: 'the tables of the kernel have no room for it' });
     } catch (error) {
@@ -43,4 +40,24 @@ export async function swapEach(
     }
   }
   return { swapped, failed };
+}
+
+/** Plans runs, those that ask for the same only once. */
+function planning(loaded: LoadedPolicy, live: readonly LiveEntry[]) {
+  const known = new Map<string, { plan: RunPlan; rows: PolicyRows }>();
+  const policies = [loaded, ...loaded.staged.values()].map(({ policy }) => policy);
+  const waivers = policies.flatMap(({ deployments }) =>
+    [...deployments.values()].flatMap((of) => of.waivers),
+  );
+  return ({ now, ...asked }: AskedRun) => {
+    // Of the time a run began it matters which waivers were in force.
+    const waived = waivers.map(({ until }) => now.getTime() < until.end);
+    const key = JSON.stringify([{ ...asked, live: [] }, waived]);
+    const before = known.get(key);
+    if (before) return before;
+    const plan = planRun(loaded, { ...asked, now, live }, () => {});
+    const planned = { plan, rows: new PolicyRows({ policy: plan.policy, policyElsewhere: plan.elsewhere }) };
+    known.set(key, planned);
+    return planned;
+  };
 }

@@ -23,7 +23,7 @@ import { type LookupNote, type RunLookups, readReply } from './lookups.ts';
 import type { ProcessSnapshot, ProcessTable } from './processes.ts';
 import { readIfThere } from './readable.ts';
 import { type Era, type Recorded, Recorder } from './recorder.ts';
-import { type Reign, type RunPolicy, type Tabled, writePolicy } from './reign.ts';
+import { type PolicyRows, type Reign, type RunPolicy, type Tabled, writePolicy } from './reign.ts';
 import type { Rejudging } from './rejudging.ts';
 import { endSilentSocket } from './silent-socket.ts';
 import { atOnce, inSlices, whileWanted } from './slices.ts';
@@ -197,15 +197,15 @@ export class GuardedRun implements EngineRun {
    * Puts another policy of the same mode in force, in one step once its tables are written: a call is judged by the one
    * before or by this one. What was learned of addresses stays. False: the tables have no room for it, or the run ends,
    * and the one before stays in force. Rejects with SetupFailure `delegate-open` where it closes sockets and the kernel
-   * cannot; then nothing has changed, either.
+   * cannot; then nothing has changed, either. `rows`: what its tables say, where several runs share that.
    */
-  swap(next: RunPolicy): Promise<boolean> {
-    const done = this.#swapping.then(() => this.#swap(next));
+  swap(next: RunPolicy, rows?: PolicyRows): Promise<boolean> {
+    const done = this.#swapping.then(() => this.#swap(next, rows));
     this.#swapping = done.catch(() => {});
     return done;
   }
 
-  async #swap(next: RunPolicy): Promise<boolean> {
+  async #swap(next: RunPolicy, rows?: PolicyRows): Promise<boolean> {
     if (next.policy.mode !== this.#reign.policy.mode)
       throw new RangeError('the mode of a run does not change');
     const { tables } = this.#engine;
@@ -214,7 +214,8 @@ export class GuardedRun implements EngineRun {
     let full = false;
     try {
       const wanted = () => !this.#isOver;
-      const tabled = await inSlices(whileWanted(wanted, writePolicy(tables, this.run, generation, next)));
+      const writing = writePolicy(tables, this.run, generation, next, rows);
+      const tabled = await inSlices(whileWanted(wanted, writing));
       if (tabled) {
         rejudging = this.#facts.rejudge({ ...tabled, policy: next.policy });
         const judged = await inSlices(whileWanted(wanted, rejudging.judge()));

@@ -1,4 +1,4 @@
-import type { PrefixAnswers, Tables } from '../kernel/tables.ts';
+import type { NameAnswers, PrefixAnswers, Tables } from '../kernel/tables.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
 import { addressTable, segmentsOfPrefix } from '../policy/flatten.ts';
 import { nameTable } from '../policy/flatten-names.ts';
@@ -14,6 +14,35 @@ export interface RunPolicy {
   /** Null: there is none, the run is observed. */
   readonly policyId: string | null;
   readonly staged: StagedRun | null;
+}
+
+/** What the tables of a policy say: made once, as it is first written, for all runs that go by the same one. */
+export class PolicyRows {
+  readonly #of: Pick<RunPolicy, 'policy' | 'policyElsewhere'>;
+  #addresses: readonly PrefixAnswers[] | null = null;
+  #names: readonly NameAnswers[] | null = null;
+
+  constructor(of: Pick<RunPolicy, 'policy' | 'policyElsewhere'>) {
+    this.#of = of;
+  }
+
+  *addresses(): Generator<PrefixAnswers> {
+    const { policy, policyElsewhere } = this.#of;
+    this.#addresses = yield* kept(this.#addresses ?? addressRows(policy, policyElsewhere));
+  }
+
+  *names(): Generator<NameAnswers> {
+    this.#names = yield* kept(this.#names ?? nameTable(this.#of.policy));
+  }
+}
+
+function* kept<T>(rows: Iterable<T>): Generator<T, readonly T[]> {
+  const all: T[] = [];
+  for (const row of rows) {
+    all.push(row);
+    yield row;
+  }
+  return all;
 }
 
 /** Where the kernel has a policy of one run: its tables, and its word on what the run knows. */
@@ -36,11 +65,12 @@ export function* writePolicy(
   run: bigint,
   generation: number,
   { policy, policyElsewhere }: RunPolicy,
+  rows: PolicyRows = new PolicyRows({ policy, policyElsewhere }),
 ): Generator<void, Tabled> {
   const isEnforced = policy.mode === 'enforce';
   if (isEnforced) {
-    yield* tables.installPolicy(generation, addressRows(policy, policyElsewhere));
-    yield* tables.installNames(generation, nameTable(policy));
+    yield* tables.installPolicy(generation, rows.addresses());
+    yield* tables.installNames(generation, rows.names());
   }
   const of = { tables, policy, run, generation };
   return {
