@@ -1,4 +1,7 @@
-import { expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { loadFiles, PolicyFailure } from '../guard/policy-files.ts';
 import { loadBeside } from './policy-loading.ts';
 
@@ -27,6 +30,27 @@ test('a large policy is loaded in another process as it is in this one, and comp
   expect(changes).toHaveLength(201);
   expect(changes.slice(0, 2)).toEqual(['deployment a', '  allowed now h1.example on 443/tcp']);
   expect(changes.at(-1)).toMatch(/^and \d+ more lines$/);
+});
+
+test('services, floor, several deployments and what they stage come across as they are', {
+  timeout: 30_000,
+}, async () => {
+  const services = Array.from(
+    { length: 700 },
+    (_, i) => `  s${i}: { hosts: [s${i}.example], depends_on: [a] }\n`,
+  );
+  const rules = Array.from({ length: 600 }, (_, i) => `{ host: r${i}.example }`).join(', ');
+  const text = `version: 1\nservices:\n  a: { addresses: [10.0.0.0/8] }\n${services.join('')}floor:\n  deny: [${rules}]
+deployments:\n  a: { allow: [${rules}], staged: next.yaml }\n  b: { deploys: [a], deny: [${rules}] }\n`;
+  const directory = mkdtempSync(join(tmpdir(), 'acyclic-loading-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  writeFileSync(join(directory, 'next.yaml'), text.replace('staged: next.yaml, ', '').replaceAll('r5', 'q5'));
+  const files = [{ file: join(directory, 'a.yaml'), name: 'a.yaml', text }];
+  const { loaded } = await loadBeside(directory, files, loadFiles(directory, files));
+  const here = loadFiles(directory, files);
+  expect(here.staged.size).toBe(1);
+  expect(loaded).toEqual(here);
+  expect([...loaded.policy.services.keys()]).toEqual([...here.policy.services.keys()]);
 });
 
 test('a mistake in a large one is told as that of a small one', { timeout: 30_000 }, async () => {

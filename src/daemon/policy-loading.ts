@@ -1,18 +1,21 @@
-import { fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type LoadedPolicy, loadFiles, PolicyFailure, type PolicyFile } from '../guard/policy-files.ts';
+import { inSlices } from '../guard/slices.ts';
 import type { Policy } from '../policy/policy.ts';
 import { changesOf } from './policy-changes.ts';
+import { headOf, joinParts, type PolicyPart, partsOf } from './policy-parts.ts';
 
 /** What the process is given. */
 export interface LoadRequest {
   readonly path: string;
   readonly files: readonly PolicyFile[];
+  /** Without its parts, which are sent after this. */
   readonly before: Policy | null;
   readonly now: Date;
 }
 
-/** What it answers: a policy, or why there is none. */
+/** What it answers: a policy, whose parts it has sent before, or why there is none. */
 export type LoadAnswer =
   | { readonly loaded: Omit<LoadedPolicy, 'files'>; readonly changes: string[] }
   | { readonly fault: string; readonly remedy: string | null };
@@ -25,8 +28,11 @@ export interface ComparedPolicy {
 
 /** Characters of a policy, and of the one before, that take no longer than lookups may wait. */
 const SMALL = 16 << 10;
-/** Much is made and thrown away: with room for it the process is done in two thirds of the time. */
-const MEMORY = ['--max-semi-space-size=64', '--max-old-space-size=1024'];
+/** Not the daemon's own flags, which keep it small: much is made here and thrown away. */
+const FLAGS = ['--max-semi-space-size=64', '--max-old-space-size=1024'];
+
+/** A policy of 10,000 rules takes less than a second. */
+const PATIENCE_MS = 60_000;
 
 /** The process's program beside this module: in the sources, or in the bundle. */
 const LOADER = fileURLToPath(
@@ -44,16 +50,10 @@ export async function loadBeside(
   before: LoadedPolicy | null,
 ): Promise<ComparedPolicy> {
   const now = new Date();
-  const answer =
-    isSmall(files) && (!before || isSmall(before.files))
-      ? null
-      : await load({ path, files, before: before?.policy ?? null, now });
-  if (!answer) {
-    const loaded = loadFiles(path, files);
-    return { loaded, changes: changesOf(before?.policy ?? null, loaded.policy, now) };
-  }
-  if ('fault' in answer) throw new PolicyFailure(answer.fault, answer.remedy);
-  return { loaded: { ...answer.loaded, files }, changes: answer.changes };
+  if (!isSmall(files) || (before && !isSmall(before.files)))
+    return await load({ path, files, now }, before?.policy ?? null);
+  const loaded = loadFiles(path, files);
+  return { loaded, changes: changesOf(before?.policy ?? null, loaded.policy, now) };
 }
 
 /** What is staged lies in files that are not at hand, and may be large. */
@@ -63,25 +63,57 @@ function isSmall(files: readonly PolicyFile[]): boolean {
 }
 
 /** The process is gone when this has its answer: an idle daemon keeps none of its memory. */
-function load(request: LoadRequest): Promise<LoadAnswer> {
+async function load(
+  request: Pick<LoadRequest, 'path' | 'files' | 'now'>,
+  before: Policy | null,
+): Promise<ComparedPolicy> {
+  const loader = fork(LOADER, {
+    ...{ serialization: 'advanced', execArgv: FLAGS },
+    ...{ timeout: PATIENCE_MS, killSignal: 'SIGKILL' },
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  });
+  const parts: PolicyPart[] = [];
+  loader.send({ ...request, before: before && headOf(before) } satisfies LoadRequest);
+  const [answer] = await Promise.all([
+    answerOf(loader, parts),
+    before && inSlices(sendParts(before, loader)),
+  ]);
+  if ('fault' in answer) throw new PolicyFailure(answer.fault, answer.remedy);
+  return {
+    loaded: { ...(await join(answer.loaded, parts.values())), files: request.files },
+    changes: answer.changes,
+  };
+}
+
+/** A policy is copied as it is sent. */
+function* sendParts(policy: Policy, loader: ChildProcess): Generator<void> {
+  for (const part of partsOf(policy)) {
+    if (loader.connected) loader.send(part, () => {});
+    yield;
+  }
+}
+
+/** `parts`: those of the policy are put there before the answer comes. */
+function answerOf(loader: ChildProcess, parts: PolicyPart[]): Promise<LoadAnswer> {
   return new Promise((resolve, reject) => {
-    const loader = fork(LOADER, {
-      serialization: 'advanced',
-      execArgv: [...process.execArgv, ...MEMORY],
-      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    });
-    let answer: LoadAnswer | null = null;
     const fail = (why: string) => reject(new PolicyFailure(`the policy cannot be loaded: ${why}`, null));
-    loader.once('message', (message: LoadAnswer) => {
-      answer = message;
+    loader.on('message', (message: PolicyPart | LoadAnswer) => {
+      if ('kind' in message) parts.push(message);
+      else resolve(message);
     });
     loader.once('error', (error) => fail(error.message));
-    loader.once('exit', (status, signal) => {
-      if (answer) resolve(answer);
-      else fail(`the process that does it ended with ${signal ?? status}`);
-    });
-    loader.send(request, (error) => {
-      if (error) fail(error.message);
-    });
+    loader.once('close', (status, signal) => fail(`the process that does it ended with ${signal ?? status}`));
   });
+}
+
+/** In the order in which the process has sent them. */
+async function join<T extends Omit<LoadedPolicy, 'files'>>(
+  loaded: T,
+  parts: Iterator<PolicyPart>,
+): Promise<T> {
+  const policy = await inSlices(joinParts(loaded.policy, parts));
+  const staged = new Map(loaded.staged);
+  for (const [name, of] of staged)
+    staged.set(name, { ...of, policy: await inSlices(joinParts(of.policy, parts)) });
+  return { ...loaded, policy, staged };
 }
