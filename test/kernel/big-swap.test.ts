@@ -148,7 +148,7 @@ test('one for which there is no room leaves the one before in force, and nothing
 test('a run that ends meanwhile leaves nothing, and has no other policy put in force', {
   timeout: 60_000,
 }, async () => {
-  for (const turns of [0, 3, 20]) {
+  for (const turns of [0, 1, 3]) {
     await begin();
     const swapping = run.swap(OTHER);
     for (let i = 0; i < turns; i++) await turn();
