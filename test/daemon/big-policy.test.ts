@@ -1,10 +1,11 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { AppliedPolicy } from '../../src/daemon/answers.ts';
 import { remains } from '../cli/harness.ts';
 import { startEcho } from '../cli/residents.ts';
-import { type Hosted, openHost, untilIdle } from './host.ts';
+import { type Begun, type Hosted, openHost, untilIdle } from './host.ts';
 
 const RULES = 5000;
 const SERVER = '127.53.0.1';
@@ -74,22 +75,33 @@ afterEach(async () => {
   expect(remains()).toEqual([]);
 });
 
+/** A run that calls and asks, once it does. */
+async function beginCaller(): Promise<Begun> {
+  const run = hosted.begin(['run', '--quiet', '-d', 'mysql', '--', 'python3', '-c', CALLER]);
+  while ((await hosted.status()).runs.every(({ calls }) => calls < 8)) await sleep(50);
+  return run;
+}
+
+/** What it has said, a line each, when it has gone on for a moment. */
+async function endCaller(run: Begun): Promise<string[]> {
+  await sleep(300);
+  hosted.place.file('stop', '');
+  return (await run.ended).stdout.trimEnd().split('\n');
+}
+
+function applyOther(): Promise<AppliedPolicy> {
+  const files = [{ path: 'acyclic.yaml', text: allowing('other') }];
+  return hosted.client.request('POST', '/v1/policy/apply', { body: { files, reason: 'tried' } });
+}
+
 test('lookups and calls go on while a large policy is put in force, each by it or by the one before', {
   timeout: 60_000,
 }, async () => {
-  const run = hosted.begin(['run', '--quiet', '-d', 'mysql', '--', 'python3', '-c', CALLER]);
-  while ((await hosted.status()).runs.every(({ calls }) => calls < 8))
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  const files = [{ path: 'acyclic.yaml', text: allowing('other') }];
-  const applied = await hosted.client.request<AppliedPolicy>('POST', '/v1/policy/apply', {
-    body: { files, reason: 'tried' },
-  });
+  const run = await beginCaller();
+  const applied = await applyOther();
   expect(applied).toMatchObject({ changed: true, runs: 1 });
   expect(applied.changes).toHaveLength(201);
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  hosted.place.file('stop', '');
-  const { stdout } = await run.ended;
-  const lines = stdout.trimEnd().split('\n');
+  const lines = await endCaller(run);
   const seen = (what: string) =>
     lines.filter((line) => line.split(' ')[0] === what).map((line) => line.split(' ')[1]);
   for (const [what, [before, after]] of Object.entries({
@@ -106,4 +118,23 @@ test('lookups and calls go on while a large policy is put in force, each by it o
     expect([what, ...new Set(all.slice(since))]).toEqual([what, after]);
   }
   expect(lines.filter((line) => line.endsWith('late'))).toEqual([]);
+});
+
+test('live entries that are made meanwhile are in force with that policy', { timeout: 60_000 }, async () => {
+  const run = await beginCaller();
+  const applied = applyOther();
+  let isOver = false;
+  void applied.finally(() => {
+    isOver = true;
+  });
+  for (let i = 0; !isOver; i++) {
+    const body = { verdict: 'deny', destination: i === 0 ? '127.4.2.0/24' : `127.9.0.${i}`, seconds: 600 };
+    await hosted.client.request('POST', '/v1/entries', { body: { ...body, reason: 'OPS-1' } });
+    await sleep(30);
+  }
+  expect(await applied).toMatchObject({ changed: true, runs: 1 });
+  expect((await hosted.status()).runs).toMatchObject([{ policy: (await applied).id }]);
+  const last = (await endCaller(run)).slice(-4).map((line) => line.trim());
+  // The policy would allow the second.
+  expect(last).toEqual(['one denied', 'other allowed', 'first denied', 'second denied']);
 });
