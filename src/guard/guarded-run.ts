@@ -219,8 +219,9 @@ export class GuardedRun implements EngineRun {
       if (tabled) {
         rejudging = this.#facts.rejudge({ ...tabled, policy: next.policy });
         const judged = await inSlices(whileWanted(wanted, rejudging.judge()));
-        if (judged && this.#takeOver(next, tabled, rejudging)) return true;
-        full = judged !== null;
+        const isWanted = judged !== null && !this.#isOver;
+        if (isWanted && judged && this.#takeOver(next, tabled, rejudging)) return true;
+        full = isWanted;
       }
     } catch (error) {
       full = isFull(error);

@@ -158,6 +158,13 @@ test('a run that ends meanwhile leaves nothing, and has no other policy put in f
   }
 });
 
+test('nor has one that is observed, whose policy has no tables to write', async () => {
+  await begin(policyOf('{mode: audit}', 'before'));
+  const swapping = run.swap(policyOf('{mode: audit}', 'after'));
+  await engine.remove(run);
+  expect(await swapping).toBe(false);
+});
+
 test('of two at once the later one is in force', { timeout: 60_000 }, async () => {
   await begin();
   expect(await Promise.all([run.swap(OTHER), run.swap(ONE)])).toEqual([true, true]);
