@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type LoadedPolicy, loadFiles, PolicyFailure, type PolicyFile } from '../guard/policy-files.ts';
-import { inSlices } from '../guard/slices.ts';
+import { Slices } from '../guard/slices.ts';
 import type { Policy } from '../policy/policy.ts';
 import { changesOf } from './policy-changes.ts';
 import { headOf, joinParts, type PolicyPart, partsOf } from './policy-parts.ts';
@@ -72,15 +72,16 @@ async function load(
     ...{ timeout: PATIENCE_MS, killSignal: 'SIGKILL' },
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
+  const slices = new Slices();
   const parts: PolicyPart[] = [];
   loader.send({ ...request, before: before && headOf(before) } satisfies LoadRequest);
   const [answer] = await Promise.all([
     answerOf(loader, parts),
-    before && inSlices(sendParts(before, loader)),
+    before && slices.run(sendParts(before, loader)),
   ]);
   if ('fault' in answer) throw new PolicyFailure(answer.fault, answer.remedy);
   return {
-    loaded: { ...(await join(answer.loaded, parts.values())), files: request.files },
+    loaded: { ...(await join(answer.loaded, parts.values(), slices)), files: request.files },
     changes: answer.changes,
   };
 }
@@ -107,13 +108,14 @@ function answerOf(loader: ChildProcess, parts: PolicyPart[]): Promise<LoadAnswer
 }
 
 /** In the order in which the process has sent them. */
-async function join<T extends Omit<LoadedPolicy, 'files'>>(
-  loaded: T,
+async function join(
+  loaded: Omit<LoadedPolicy, 'files'>,
   parts: Iterator<PolicyPart>,
-): Promise<T> {
-  const policy = await inSlices(joinParts(loaded.policy, parts));
+  slices: Slices,
+): Promise<Omit<LoadedPolicy, 'files'>> {
+  const policy = await slices.run(joinParts(loaded.policy, parts));
   const staged = new Map(loaded.staged);
   for (const [name, of] of staged)
-    staged.set(name, { ...of, policy: await inSlices(joinParts(of.policy, parts)) });
+    staged.set(name, { ...of, policy: await slices.run(joinParts(of.policy, parts)) });
   return { ...loaded, policy, staged };
 }

@@ -20,7 +20,7 @@ import type { Clock } from './clock.ts';
 import { Keeper } from './keeper.ts';
 import { Listeners } from './listeners.ts';
 import { lookupLosses, proxyHooks, type RunLookups } from './lookups.ts';
-import { inSlices } from './slices.ts';
+import { Slices } from './slices.ts';
 
 /** A run, as its engine knows it. */
 export interface EngineRun {
@@ -75,6 +75,8 @@ export class Engine {
   readonly clock: Clock;
   readonly stream: RecordStream;
   readonly listeners = new Listeners();
+  /** Work on the tables of all runs. */
+  readonly slices = new Slices();
   readonly #clients: ClientTable;
   readonly #held: readonly HeldListener[] | null;
   readonly #runs = new Map<bigint, EngineRun>();
@@ -185,7 +187,7 @@ export class Engine {
   /** What nothing reads any more: programs that had looked a policy up have long returned. */
   #collect(): void {
     const others = new Set(this.#others.map(({ run }) => run));
-    void inSlices(clearLeft(this.programs, this.#before, { own: this.#runs, others }));
+    void this.slices.run(clearLeft(this.programs, this.#before, { own: this.#runs, others }));
   }
 
   /** What is on file of runs that are still to be added has these numbers, and so has nothing else. */

@@ -26,7 +26,7 @@ import { type Era, type Recorded, Recorder } from './recorder.ts';
 import { type PolicyRows, type Reign, type RunPolicy, type Tabled, writePolicy } from './reign.ts';
 import type { Rejudging } from './rejudging.ts';
 import { endSilentSocket } from './silent-socket.ts';
-import { atOnce, inSlices, whileWanted } from './slices.ts';
+import { atOnce, whileWanted } from './slices.ts';
 import { isFull } from './table-full.ts';
 
 /** A policy that was in force, and what the kernel has its tables under. */
@@ -118,10 +118,10 @@ export class GuardedRun implements EngineRun {
     const { tables } = engine;
     const generation = engine.nextGeneration();
     try {
-      const tabled = await inSlices(writePolicy(tables, options.cgroup.id, generation, options));
+      const tabled = await engine.slices.run(writePolicy(tables, options.cgroup.id, generation, options));
       return new GuardedRun(engine, options, tabled);
     } catch (error) {
-      await inSlices(tables.removePolicy(generation));
+      await engine.slices.run(tables.removePolicy(generation));
       throw error;
     }
   }
@@ -208,17 +208,17 @@ export class GuardedRun implements EngineRun {
   async #swap(next: RunPolicy, rows?: PolicyRows): Promise<boolean> {
     if (next.policy.mode !== this.#reign.policy.mode)
       throw new RangeError('the mode of a run does not change');
-    const { tables } = this.#engine;
+    const { tables, slices } = this.#engine;
     const generation = this.#engine.nextGeneration();
     let rejudging: Rejudging | null = null;
     let full = false;
     try {
       const wanted = () => !this.#isOver;
       const writing = writePolicy(tables, this.run, generation, next, rows);
-      const tabled = await inSlices(whileWanted(wanted, writing));
+      const tabled = await slices.run(whileWanted(wanted, writing));
       if (tabled) {
         rejudging = this.#facts.rejudge({ ...tabled, policy: next.policy });
-        const judged = await inSlices(whileWanted(wanted, rejudging.judge()));
+        const judged = await slices.run(whileWanted(wanted, rejudging.judge()));
         const isWanted = judged !== null && !this.#isOver;
         if (isWanted && judged && this.#takeOver(next, tabled, rejudging)) return true;
         full = isWanted;
@@ -229,8 +229,8 @@ export class GuardedRun implements EngineRun {
     } finally {
       if (this.#reign.generation !== generation) {
         this.#facts.notJudged(full);
-        if (rejudging) await inSlices(rejudging.takeBack());
-        await inSlices(tables.removePolicy(generation));
+        if (rejudging) await slices.run(rejudging.takeBack());
+        await slices.run(tables.removePolicy(generation));
       }
     }
     return false;
@@ -343,7 +343,7 @@ export class GuardedRun implements EngineRun {
     for (let [first] = this.#past; first && first.until <= performance.now(); [first] = this.#past) {
       this.#past.shift();
       const { reign } = first;
-      this.#clearing = this.#clearing.then(() => inSlices(this.#clear(reign)));
+      this.#clearing = this.#clearing.then(() => this.#engine.slices.run(this.#clear(reign)));
       this.#recorder.forget(reign.generation);
     }
   }
@@ -381,9 +381,9 @@ export class GuardedRun implements EngineRun {
     this.close();
     await this.#swapping;
     await this.#clearing;
-    for (const { reign } of this.#past.splice(0)) await inSlices(this.#clear(reign));
-    await inSlices(this.#facts.clear());
-    await inSlices(this.#engine.tables.removePolicy(this.#reign.generation));
+    for (const { reign } of this.#past.splice(0)) await this.#engine.slices.run(this.#clear(reign));
+    await this.#engine.slices.run(this.#facts.clear());
+    await this.#engine.slices.run(this.#engine.tables.removePolicy(this.#reign.generation));
     this.#options.outliving?.facts.remove();
   }
 

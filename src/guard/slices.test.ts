@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { atOnce, inSlices, whileWanted } from './slices.ts';
+import { atOnce, pause, Slices, whileWanted } from './slices.ts';
+
+const inSlices = <T>(work: Generator<void, T>) => new Slices().run(work);
 
 /** Work of so many steps, each of which keeps the processor busy for so long. */
 function* work(steps: number, ms = 0, done: number[] = []): Generator<void, string> {
@@ -29,6 +31,27 @@ test('between slices of a few milliseconds the event loop has its turn', async (
   const doing = inSlices(work(60, 1));
   expect(await turnsUntil(doing)).toBeGreaterThanOrEqual(10);
   expect(await doing).toBe('done');
+});
+
+test('much of it at a time shares the slices, by turns', async () => {
+  const slices = new Slices();
+  const done: number[][] = [];
+  let longest = 0;
+  let last = performance.now();
+  const timer = setInterval(() => {
+    longest = Math.max(longest, performance.now() - last);
+    last = performance.now();
+  }, 0);
+  const works = Array.from({ length: 20 }, (_, i) => {
+    done.push([]);
+    return slices.run(work(10, 1, done[i]));
+  });
+  await pause();
+  // The first began alone; none waits for another to be over.
+  expect(Math.max(...done.slice(1).map(({ length }) => length))).toBeLessThan(3);
+  expect(await Promise.all(works)).toEqual(works.map(() => 'done'));
+  clearInterval(timer);
+  expect(longest).toBeLessThan(100);
 });
 
 test('small steps share a slice', async () => {
