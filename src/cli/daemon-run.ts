@@ -184,8 +184,20 @@ async function conduct(run: DaemonRun, command: HeldCommand): Promise<number> {
     output.say('error', [`acyclic: the command timed out after ${(options.timeoutMs ?? 0) / 1000} s`]);
   const summary = await end(run, { status, timedOut });
   if (typeof summary === 'string') return endUntold(run, { status, timedOut }, summary);
+  tellUntold(run, summary);
   tellEnd({ ...run, trail: null }, options, summary, { failures: [] });
   return summary.exit.acyclic;
+}
+
+/** The daemon keeps only so much for who does not read, or while it is away itself. */
+function tellUntold({ created, output, report, teller }: DaemonRun, { calls }: RunSummary): void {
+  const untold = calls - teller.tally.calls;
+  if (untold <= 0) return;
+  const where = report === null ? 'told here' : 'told here, nor are they in the report';
+  output.say('warning', [
+    `acyclic: ${untold} calls were not ${where}: there were too many at once, or while the daemon was away`,
+    `they are on record: acyclic audit list --run ${created.id}`,
+  ]);
 }
 
 /** Null: a signal came before it could. */

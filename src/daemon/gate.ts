@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { native } from '../kernel/native.ts';
@@ -72,6 +73,8 @@ export class Gate {
     try {
       pidfd = native().peerPidfd(descriptorOf(socket));
       if (pidfd !== null) native().pidfdSendSignal(pidfd, 0);
+      // Before Linux 6.5 the kernel does not say whether the pid is still that process; of another user it is not.
+      else if (!isOfUser(this.peerOf(socket))) throw new Error('the pid is of another process');
     } catch {
       throw new Refusal('refused', 'who opened this connection is gone');
     } finally {
@@ -110,6 +113,11 @@ export class Gate {
     this.#told = performance.now();
     this.#untold = 0;
   }
+}
+
+function isOfUser({ pid, uid }: Peer): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  return new RegExp(`^Uid:\\t\\d+\\t${uid}\\t`, 'm').test(status);
 }
 
 /** An answer for who is not served by the router. */

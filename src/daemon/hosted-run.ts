@@ -122,13 +122,19 @@ export class HostedRun {
 
   /**
    * Goes on with a run that another daemon has left guarded. Throws SetupFailure, and RangeError where the tables have
-   * no room: then it is as it was, guarded under its last policy, and not among this daemon's.
+   * no room: then it is as it was, guarded under its last policy, and not among this daemon's. `rows`: what its tables
+   * say, where several runs share that.
    */
-  static async takeOver(left: LeftRun, options: HostedRunOptions, shared: Shared): Promise<HostedRun> {
+  static async takeOver(
+    left: LeftRun,
+    options: HostedRunOptions,
+    shared: Shared,
+    rows?: PolicyRows,
+  ): Promise<HostedRun> {
     const run = new HostedRun(options, shared, left);
     const undo = new UndoList();
     try {
-      run.#guard = await run.#setUp(undo);
+      run.#guard = await run.#setUp(undo, rows);
     } catch (error) {
       await undo.letGo();
       throw error;
@@ -217,12 +223,13 @@ export class HostedRun {
     return this.#ending;
   }
 
-  async #setUp(undo: UndoList): Promise<RunGuard> {
+  async #setUp(undo: UndoList, rows?: PolicyRows): Promise<RunGuard> {
     const { plan, owner, starter, attach, given, leftover, syscalls } = this.options;
     const { engine, trail, tallies, hub, count } = this.#shared;
     const closed = await closedTo(plan.policy);
     const options = {
       ...sessionPlan(plan),
+      ...(rows && { rows }),
       ...{ leftover, starter, syscalls, limits: plan.limits },
       ...(owner !== 0 && !attach && !this.#left && { parent: heldByRoot(starter.cgroup) }),
       ...(this.#left && !attach && { left: this.#left.cgroup }),

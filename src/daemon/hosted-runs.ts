@@ -93,6 +93,21 @@ export class HostedRuns {
       peer.uid,
       known.map(({ owner }) => owner),
     );
+    const coming = { owner: peer.uid, policy: loaded?.id ?? null };
+    this.#coming.add(coming);
+    try {
+      return await this.#begin(peer, body, loaded, { present, check });
+    } finally {
+      this.#coming.delete(coming);
+    }
+  }
+
+  async #begin(
+    peer: Peer,
+    body: CreateRunBody,
+    loaded: LoadedPolicy | null,
+    { present, check }: { present: () => void; check: (deployment: string | null) => void },
+  ): Promise<CreatedRun> {
     const place = cgroupOf(peer.pid);
     const starter = { pid: peer.pid, cgroup: cgroupAt(findCgroup2(), place) };
     refuseInner(place, this.#shared.guards());
@@ -103,26 +118,19 @@ export class HostedRuns {
     const plan = this.#plan(peer, body, asked, loaded, warnings);
     check(plan.deployment);
     const seen = body.failOn === 'new' ? await this.#seen(plan.deployment, warnings) : null;
-    const coming = { owner: peer.uid, policy: plan.policyId };
-    this.#coming.add(coming);
-    let run: HostedRun;
-    try {
-      if (loaded) keepPolicy(loaded);
-      run = await HostedRun.begin(
-        {
-          asked: { ...asked, deployment: plan.deployment, mode: plan.policy.mode },
-          ...{ plan, client, starter, seen, owner: peer.uid, command: plan.mask.argv(body.command) },
-          // The files it names are read only for who could read them anyway.
-          given: peer.uid === 0 ? givenCommand(body) : null,
-          ...{ labels: body.labels, failOn: body.failOn, leftover: body.leftover, syscalls: body.syscalls },
-          allowInherited: body.allowInherited,
-        },
-        this.#shared,
-      );
-      this.hold(run);
-    } finally {
-      this.#coming.delete(coming);
-    }
+    if (loaded) keepPolicy(loaded);
+    const run = await HostedRun.begin(
+      {
+        asked: { ...asked, deployment: plan.deployment, mode: plan.policy.mode },
+        ...{ plan, client, starter, seen, owner: peer.uid, command: plan.mask.argv(body.command) },
+        // The files it names are read only for who could read them anyway.
+        given: peer.uid === 0 ? givenCommand(body) : null,
+        ...{ labels: body.labels, failOn: body.failOn, leftover: body.leftover, syscalls: body.syscalls },
+        allowInherited: body.allowInherited,
+      },
+      this.#shared,
+    );
+    this.hold(run);
     await this.#shared.catchUp(run);
     if (body.breakGlass !== null) await recordBrokenGlass(this.#shared, peer, plan, body);
     return {

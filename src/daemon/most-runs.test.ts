@@ -9,6 +9,13 @@ test('what others run or set up takes nothing from a user', () => {
   expect(() => refuseMore(ONE, runsOf(ONE, 400))).toThrow('too many runs');
 });
 
+test('three users leave some for root', () => {
+  const others = [...runsOf(ONE, 400), ...runsOf(OTHER, 400), ...runsOf(1002, 100)];
+  expect(() => refuseMore(1002, others.slice(1))).not.toThrow();
+  expect(() => refuseMore(1002, others)).toThrow('too many runs');
+  expect(() => refuseMore(0, others)).not.toThrow();
+});
+
 test('root has what is left of all, and nobody more', () => {
   expect(() => refuseMore(0, runsOf(0, 999))).not.toThrow();
   expect(() => refuseMore(0, [...runsOf(ONE, 400), ...runsOf(OTHER, 400), ...runsOf(null, 200)])).toThrow(

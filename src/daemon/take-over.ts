@@ -5,7 +5,7 @@ import { type FactChange, readFacts } from '../guard/fact-file.ts';
 import type { PastPolicy } from '../guard/guarded-run.ts';
 import { type LoadedPolicy, loadPolicy } from '../guard/policy-files.ts';
 import { removeEntry } from '../guard/registry.ts';
-import { type AskedRun, planRun, type RunPlan } from '../guard/run-plan.ts';
+import type { AskedRun, RunPlan } from '../guard/run-plan.ts';
 import { summarize } from '../guard/run-summary.ts';
 import { Tally } from '../guard/tally.ts';
 import { type Cgroup, isThere } from '../kernel/cgroup.ts';
@@ -13,13 +13,13 @@ import { removeLeftPins } from '../kernel/pins.ts';
 import type { Past, PastQuery } from '../model/past.ts';
 import { formatTarget } from '../model/target.ts';
 import { parseDest } from '../policy/dest.ts';
-import type { LiveEntry } from '../policy/live.ts';
 import { isFault } from '../policy/problem.ts';
 import type { Attachments } from './attachments.ts';
 import type { EarlierRecords } from './earlier-records.ts';
 import { HostedRun, NOTHING_FINISHED, type Shared } from './hosted-run.ts';
 import type { HostedRuns } from './hosted-runs.ts';
 import type { Log } from './log.ts';
+import { type Planned, Planner } from './planner.ts';
 import {
   factsPath,
   policiesOf,
@@ -63,10 +63,12 @@ export async function takeOver(taking: Taking, earlier: EarlierRecords): Promise
     log.error({ file, reason }, 'the record of a run cannot be read'),
   );
   const restored = new Map<string, Tally>();
+  const planner = new Planner(taking.shared.live());
+  const policies = new KeptPolicies(taking.loaded);
   passOverNumbers(records, taking.shared);
   for (const record of records) {
     try {
-      await takeOne(record, taking, { earlier, restored });
+      await takeOne(record, taking, { earlier, restored, planner, policies });
     } catch (error) {
       taking.shared.tallies.remove(record.id);
       const { message } = error as Error;
@@ -109,13 +111,23 @@ function factsOf(id: string): FactChange[] {
 async function takeOne(
   record: RunRecord,
   taking: Taking,
-  { earlier, restored }: { earlier: EarlierRecords; restored: Map<string, Tally> },
+  {
+    earlier,
+    restored,
+    planner,
+    policies,
+  }: {
+    earlier: EarlierRecords;
+    restored: Map<string, Tally>;
+    planner: Planner;
+    policies: KeptPolicies;
+  },
 ): Promise<void> {
   const { shared, runs, attachments, state } = taking;
   const cgroup = cgroupOf(record.cgroup);
   const past = pastOfTrail(state);
-  const plans = plansOf(record, taking.loaded, shared.live());
-  const plan = plans.at(-1)?.plan;
+  const plans = plansOf(record, policies, planner);
+  const { plan, rows } = plans.at(-1) ?? {};
   if (!plan || !isThere(cgroup)) {
     await conclude(record, plan ?? null, taking);
     return;
@@ -136,7 +148,7 @@ async function takeOne(
     ...{ plan, asked: askedOf(record), owner, client, command, given, labels, failOn, leftover, syscalls },
     ...{ seen, starter, ...attach },
   };
-  const run = await HostedRun.takeOver(left, options, shared);
+  const run = await HostedRun.takeOver(left, options, shared, rows);
   if (attached === null) runs.hold(run);
   else attachments.hold(run, cgroup, attached);
   shared.log.info({ run: record.id, policy: plan.policyId }, 'a run is taken over');
@@ -145,21 +157,36 @@ async function takeOne(
 /** Its policies, by the numbers the kernel has them under. */
 function plansOf(
   record: RunRecord,
-  loaded: LoadedPolicy | null,
-  live: readonly LiveEntry[],
-): { plan: RunPlan; past: PastPolicy }[] {
-  const asked = { ...askedOf(record), live };
-  const known = new Map<string, LoadedPolicy | null>();
+  policies: KeptPolicies,
+  planner: Planner,
+): (Planned & { past: PastPolicy })[] {
+  const asked = askedOf(record);
   return record.generations.map(({ generation, policy: id }) => {
-    if (id !== null && !known.has(id)) known.set(id, keptPolicy(id) ?? loaded);
-    const from = id === null ? null : (known.get(id) ?? null);
-    const plan = { ...planRun(from, asked, () => {}), id: record.id };
+    const { plan, rows } = planner.plan(id === null ? null : policies.get(id), asked);
     const { policy, elsewhere: policyElsewhere, policyId, staged } = plan;
-    return { plan, past: { policy, policyElsewhere, policyId, staged, generation } };
+    const past = { policy, policyElsewhere, policyId, staged, generation };
+    return { plan: { ...plan, id: record.id }, rows, past };
   });
 }
 
-function keptPolicy(id: string): LoadedPolicy | null {
+/** Policies that runs go by, as they were kept for this: each is read once. */
+class KeptPolicies {
+  readonly #loaded: LoadedPolicy | null;
+  readonly #known = new Map<string, LoadedPolicy | null>();
+
+  /** `loaded`: the policy in force now, in place of one that cannot be read any more. */
+  constructor(loaded: LoadedPolicy | null) {
+    this.#loaded = loaded;
+  }
+
+  get(id: string): LoadedPolicy | null {
+    const known = this.#known.get(id) ?? readKept(id) ?? this.#loaded;
+    this.#known.set(id, known);
+    return known;
+  }
+}
+
+function readKept(id: string): LoadedPolicy | null {
   try {
     return loadPolicy(policyPath(id));
   } catch {

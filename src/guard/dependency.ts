@@ -6,7 +6,7 @@ import type { CompiledPolicy } from '../policy/compile.ts';
 import { resolveCommand } from './command.ts';
 import { type GivenCommand, Naming } from './naming.ts';
 import { originsOf, type Step } from './origin.ts';
-import { Packages } from './packages.ts';
+import type { Packages } from './packages.ts';
 import type { ProcessTable } from './processes.ts';
 import { ProgramSettings } from './program-settings.ts';
 
@@ -36,19 +36,29 @@ export class Dependencies {
   #policy: CompiledPolicy;
   readonly #processes: ProcessTable;
   readonly #naming: Naming | null;
-  readonly #packages = new Packages();
+  readonly #packages: Packages;
+  /** Programs of the command, whose packages are looked up before it begins. */
+  readonly #first: string[] = [];
   readonly #settings: ProgramSettings;
 
   /** `command` is null where what runs is not known. */
-  constructor(options: { policy: CompiledPolicy; processes: ProcessTable; command: GivenCommand | null }) {
+  constructor(options: {
+    policy: CompiledPolicy;
+    processes: ProcessTable;
+    packages: Packages;
+    command: GivenCommand | null;
+  }) {
     this.#policy = options.policy;
+    this.#packages = options.packages;
     this.#processes = options.processes;
     this.#naming = options.command && new Naming(options.command);
     this.#settings = new ProgramSettings(options.command?.home ?? null);
     for (const program of this.#naming?.programs ?? []) {
       this.#settings.prepare(program);
       const path = found(program, options.command?.path ?? '');
-      if (path !== null) this.#packages.want(path);
+      if (path === null) continue;
+      this.#first.push(path);
+      this.#packages.want(path);
     }
   }
 
@@ -58,7 +68,7 @@ export class Dependencies {
     const patience = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, PATIENCE_MS);
     });
-    await Promise.race([this.#packages.settled(), patience]);
+    await Promise.race([this.#packages.settled(this.#first), patience]);
     clearTimeout(timer);
   }
 
@@ -101,10 +111,6 @@ export class Dependencies {
       evidence: this.#program(steps, names, address),
       path: [...path],
     };
-  }
-
-  close(): void {
-    this.#packages.close();
   }
 
   #steps(pid: number, time: bigint): Step[] {

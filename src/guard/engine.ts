@@ -20,6 +20,7 @@ import type { Clock } from './clock.ts';
 import { Keeper } from './keeper.ts';
 import { Listeners } from './listeners.ts';
 import { lookupLosses, proxyHooks, type RunLookups } from './lookups.ts';
+import { Packages } from './packages.ts';
 import { Slices } from './slices.ts';
 
 /** A run, as its engine knows it. */
@@ -75,6 +76,7 @@ export class Engine {
   readonly clock: Clock;
   readonly stream: RecordStream;
   readonly listeners = new Listeners();
+  readonly packages = new Packages();
   /** Work on the tables of all runs. */
   readonly slices = new Slices();
   readonly #clients: ClientTable;
@@ -341,6 +343,7 @@ export class Engine {
     this.#heart = null;
     if (this.#collecting) clearTimeout(this.#collecting);
     if (this.#lingering) clearTimeout(this.#lingering);
+    this.packages.close();
     await this.#proxy?.close();
     this.#proxy = null;
     this.stream.close();

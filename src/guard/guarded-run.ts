@@ -52,6 +52,8 @@ export interface Outliving {
 }
 
 export interface GuardedRunOptions extends RunPolicy {
+  /** What its tables say, where several runs share that. */
+  readonly rows?: PolicyRows;
   readonly cgroup: Cgroup;
   /** UNIX sockets that are closed to it; null: none can be. */
   readonly sockets: ClosedSockets | null;
@@ -118,7 +120,9 @@ export class GuardedRun implements EngineRun {
     const { tables } = engine;
     const generation = engine.nextGeneration();
     try {
-      const tabled = await engine.slices.run(writePolicy(tables, options.cgroup.id, generation, options));
+      const tabled = await engine.slices.run(
+        writePolicy(tables, options.cgroup.id, generation, options, options.rows),
+      );
       return new GuardedRun(engine, options, tabled);
     } catch (error) {
       await engine.slices.run(tables.removePolicy(generation));

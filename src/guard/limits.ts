@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Cgroup, createCgroup, moveProcess } from '../kernel/cgroup.ts';
+import { type Cgroup, createCgroup, moveProcess, processesIn } from '../kernel/cgroup.ts';
 import { checkLimits, limitsIn, missingBelow, passOn, setLimits, takeOff } from '../kernel/limits.ts';
 import type { Limits } from '../model/limits.ts';
 import type { RunLimits } from '../model/summary.ts';
@@ -43,7 +43,7 @@ export async function imposeLimits({
   const lift = () => liftLimits(id, parent.path, cgroup.path);
   try {
     if (missing.length > 0 && parent.level > 0 && mover !== null)
-      moveProcess(mover, createCgroup(parent, asideName(id)).path);
+      stepAside(parent, mover, createCgroup(parent, asideName(id)).path);
     if (missing.length > 0) passOn(parent, missing);
     const set = setLimits(cgroup, limits);
     return { read: set.read, lift };
@@ -69,6 +69,11 @@ export async function liftLimits(id: string, origin: string, cgroup: string): Pr
   takeOff(origin, cgroup);
   await release(aside, origin);
   if (!(await removeWhenEmpty(aside))) throw new Error(`${aside} is still in use`);
+}
+
+/** Who asked, and is still where it asked from: the pid may be another's by now. */
+function stepAside(parent: Cgroup, mover: number, aside: string): void {
+  if (processesIn(parent.path).includes(mover)) moveProcess(mover, aside);
 }
 
 function asideName(id: string): string {

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { DPKG, type Manager, RPM } from './package-managers.ts';
 
 const LONGEST_MS = 3000;
@@ -9,14 +9,23 @@ const MOST_KNOWN = 2000;
 /** Everything else in a path could mean something to who is asked. */
 const PLAIN = /^\/[\w.+\-/@]+$/;
 
-/** Which package a program came with, asked of the host's package manager: each once, and never while somebody waits. */
+/**
+ * Which package a program came with, asked of the host's package manager for all runs: each once for as long as nothing
+ * is installed or removed, and never while somebody waits.
+ */
 export class Packages {
-  readonly #manager: Manager | null = [DPKG, RPM].find(({ program }) => existsSync(program)) ?? null;
+  readonly #manager: Manager | null;
   /** By path; null: in no package. */
   readonly #known = new Map<string, string | null>();
   readonly #wanted = new Set<string>();
-  #asking: { child: ChildProcess; done: Promise<void> } | null = null;
+  #asking: { programs: readonly string[]; child: ChildProcess; done: Promise<void> } | null = null;
+  /** When what is installed changed last, as the manager has it. */
+  #changed: number | null = null;
   #closed = false;
+
+  constructor(manager = [DPKG, RPM].find(({ program }) => existsSync(program))) {
+    this.#manager = manager ?? null;
+  }
 
   /** The package; null: it is in none; undefined: not known, yet or ever. */
   of(path: string): string | null | undefined {
@@ -25,15 +34,19 @@ export class Packages {
 
   /** Has the package of a program looked up. */
   want(path: string): void {
-    if (!this.#manager || this.#known.has(path) || !PLAIN.test(path) || this.#known.size >= MOST_KNOWN)
-      return;
+    if (!this.#manager || !PLAIN.test(path)) return;
+    const changed = changedAt(this.#manager);
+    if (changed !== this.#changed) this.#known.clear();
+    this.#changed = changed;
+    if (this.#known.has(path)) return;
     this.#wanted.add(path);
     if (!this.#asking) this.#ask(this.#manager);
   }
 
-  /** Until what was wanted is known. */
-  async settled(): Promise<void> {
-    while (this.#asking) await this.#asking.done;
+  /** Until these are known, of those that were wanted. */
+  async settled(paths: readonly string[]): Promise<void> {
+    const isOpen = (path: string) => this.#wanted.has(path) || this.#asking?.programs.includes(path);
+    while (this.#asking && paths.some(isOpen)) await this.#asking.done;
   }
 
   close(): void {
@@ -59,7 +72,7 @@ export class Packages {
         if (this.#asking?.child !== child) return;
         const found = answered ? manager.read(output, paths) : null;
         for (const [program, ways] of spellings)
-          if (found) this.#known.set(program, ways.map((way) => found.get(way)).find((name) => name) ?? null);
+          if (found) this.#know(program, ways.map((way) => found.get(way)).find((name) => name) ?? null);
         this.#asking = null;
         this.#ask(manager);
         resolve();
@@ -68,8 +81,19 @@ export class Packages {
       // Both exit with an error when they do not know one of the files.
       child.once('close', (status) => end(status !== null));
     });
-    this.#asking = { child, done };
+    this.#asking = { programs, child, done };
   }
+
+  #know(program: string, name: string | null): void {
+    const [oldest] = this.#known.size >= MOST_KNOWN ? this.#known.keys() : [];
+    if (oldest !== undefined) this.#known.delete(oldest);
+    this.#known.set(program, name);
+  }
+}
+
+/** Null: it has no such file. */
+function changedAt({ database }: Manager): number | null {
+  return statSync(database, { throwIfNoEntry: false })?.mtimeMs ?? null;
 }
 
 /** Null: this host cannot start it now. */

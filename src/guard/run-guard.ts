@@ -19,6 +19,7 @@ import type { GivenCommand } from './naming.ts';
 import { ProcessTable } from './processes.ts';
 import type { Recorded, StagedRun } from './recorder.ts';
 import type { RunCounts } from './registry.ts';
+import type { PolicyRows } from './reign.ts';
 import type { UndoList } from './undo.ts';
 
 /** The process that asked for a run, and the cgroup it is in: the run's is below that one, and what is left goes there. */
@@ -37,6 +38,8 @@ export interface RunGuardOptions {
   /** Compiled as from another network namespace, where this host's addresses are not the socket's own. */
   readonly policyElsewhere: CompiledPolicy;
   readonly policyId: string | null;
+  /** What its tables say, where several runs share that. */
+  readonly rows?: PolicyRows;
   /** Evaluated beside the policy, and recorded. */
   readonly staged: StagedRun | null;
   readonly leftover: 'release' | 'kill';
@@ -151,9 +154,8 @@ export async function guardRun(
   undo.add('limits', () => limited.lift());
   const engine = await engineFor();
   const processes = new ProcessTable(engine.clock, mask);
-  const dependencies = new Dependencies({ policy, processes, command: options.command ?? null });
-  const close = () => dependencies.close();
-  undo.add('dependencies', close, close);
+  const { packages } = engine;
+  const dependencies = new Dependencies({ policy, processes, packages, command: options.command ?? null });
   // In a run that is taken over, who began while nobody looked.
   const residents = attach || options.left ? new Residents(cgroup, processes, dependencies) : null;
   const adoptAll = () => residents?.adoptAll(cgroup.path);
@@ -167,6 +169,7 @@ export async function guardRun(
     sockets,
     common: { host, run: id, deployment, ...(attach?.service == null ? {} : { attached: attach.service }) },
     ...(outliving && { outliving }),
+    ...(options.rows && { rows: options.rows }),
     admit: (record) => (attach ? (residents?.admit(record) ?? true) : true),
     syscalls: options.syscalls,
     onDenied: options.onDenied,

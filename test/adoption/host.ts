@@ -58,7 +58,10 @@ const { realtime, monotonic } = native().clocks();
 let record = left ?? { offset: `${realtime - monotonic}`, generations: [] };
 const policy = policyOf(POLICY, 'policy');
 const processes = new ProcessTable(clock);
-const dependencies = new Dependencies({ policy: policy.policy, processes, command: null });
+const dependencies = new Dependencies({
+  ...{ policy: policy.policy, processes, command: null },
+  packages: engine.packages,
+});
 const changes = readFacts(factsPath);
 const run = await GuardedRun.begin(engine, {
   ...{
@@ -102,7 +105,6 @@ process.on('SIGTERM', async () => {
   const lost = { ...engine.lostOf(run), ...run.lost, ...engine.lost };
   attachment.detach();
   await engine.remove(run);
-  dependencies.close();
   await engine.close();
   removeEnginePins();
   const end = await trail.close();

@@ -78,7 +78,12 @@ beforeAll(async () => {
   run = await GuardedRun.begin(engine, {
     ...{ ...first, cgroup, sockets, processes, mask: createMask(), leases: LEASE_SETTINGS, syscalls: false },
     common: { host: 'test', run: 'test', deployment: 'd' },
-    dependencies: new Dependencies({ policy: first.policy, processes, command: null }),
+    dependencies: new Dependencies({
+      policy: first.policy,
+      processes,
+      packages: engine.packages,
+      command: null,
+    }),
     admit: () => true,
     onDenied: () => {},
     onEvent: ({ event }) => events.push(event),

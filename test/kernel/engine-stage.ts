@@ -29,7 +29,10 @@ export function guardedRun(
     ...{ ...policy, cgroup, processes, mask: createMask(), leases: LEASE_SETTINGS, syscalls: false },
     sockets: null,
     common: { host: 'test', run: 'test', deployment: 'd' },
-    dependencies: new Dependencies({ policy: policy.policy, processes, command: null }),
+    dependencies: new Dependencies({
+      ...{ policy: policy.policy, processes, command: null },
+      packages: engine.packages,
+    }),
     admit: () => true,
     onDenied: () => {},
     onEvent: () => {},

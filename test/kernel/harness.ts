@@ -6,6 +6,7 @@ import { Dependencies } from '../../src/guard/dependency.ts';
 import { FactTable } from '../../src/guard/fact-table.ts';
 import { Facts } from '../../src/guard/facts.ts';
 import type { LeaseSettings } from '../../src/guard/lease-settings.ts';
+import { Packages } from '../../src/guard/packages.ts';
 import { ProcessTable } from '../../src/guard/processes.ts';
 import { type Recorded, Recorder } from '../../src/guard/recorder.ts';
 import { addressRows } from '../../src/guard/reign.ts';
@@ -152,7 +153,10 @@ export class Harness {
       clock: this.#clock,
       processes: this.#processes,
       facts,
-      dependencies: new Dependencies({ policy, processes: this.#processes, command: null }),
+      dependencies: new Dependencies({
+        ...{ policy, processes: this.#processes, command: null },
+        packages: new Packages(),
+      }),
       common: { host: 'test', run: 'test', deployment: policy.deployment },
       idOf: () => '',
     });

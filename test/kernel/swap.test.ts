@@ -62,7 +62,12 @@ beforeAll(async () => {
     ...{ ...POLICIES[0], cgroup, processes, mask: createMask(), leases: LEASE_SETTINGS, syscalls: false },
     sockets: null,
     common: { host: 'test', run: 'test', deployment: 'd' },
-    dependencies: new Dependencies({ policy: POLICIES[0].policy, processes, command: null }),
+    dependencies: new Dependencies({
+      policy: POLICIES[0].policy,
+      processes,
+      packages: engine.packages,
+      command: null,
+    }),
     admit: () => true,
     onDenied: () => {},
     onEvent: ({ event }) => events.push(event),
