@@ -25,7 +25,8 @@ struct ring {
 	size_t size, page;
 	/** Where the kernel may write again from: we have read up to there. */
 	uint64_t *consumer;
-	/** How far it has written, and in the page after that the records, twice in a row. */
+	/** How far it has written, and in the page after that the records. The kernel would have them twice in a row there,
+	 * which would count as memory of ours. */
 	const uint64_t *producer;
 	const uint8_t *records;
 	/** How far we have looked. */
@@ -40,7 +41,7 @@ static void unmap(struct ring *r)
 	if (r->consumer)
 		munmap(r->consumer, r->page);
 	if (r->producer)
-		munmap((void *)r->producer, r->page + 2 * r->size);
+		munmap((void *)r->producer, r->page + r->size);
 	if (r->buffer)
 		munmap(r->buffer, r->capacity);
 	if (r->epoll >= 0)
@@ -66,14 +67,19 @@ static void ring_destroy(napi_env env, void *data, void *hint)
 	free(data);
 }
 
-static void take(struct ring *r, const uint8_t *data, size_t length)
+/** A record whose bytes are at a position; they may go on at the beginning of the ring. */
+static void take(struct ring *r, uint64_t position, size_t length)
 {
 	size_t padded = (length + 7) & ~(size_t)7;
+	size_t from = position & (r->size - 1);
+	size_t first = length < r->size - from ? length : r->size - from;
 	uint32_t header[2] = { (uint32_t)length, 0 };
+	uint8_t *to = r->buffer + r->used + HEADER;
 
 	memcpy(r->buffer + r->used, header, HEADER);
-	memcpy(r->buffer + r->used + HEADER, data, length);
-	memset(r->buffer + r->used + HEADER + length, 0, padded - length);
+	memcpy(to, r->records + from, first);
+	memcpy(to + first, r->records, length - first);
+	memset(to + length, 0, padded - length);
 	r->used += HEADER + padded;
 }
 
@@ -90,7 +96,7 @@ static void look(struct ring *r)
 		if (head & BPF_RINGBUF_BUSY_BIT || length > r->size)
 			return;
 		if (!(head & BPF_RINGBUF_DISCARD_BIT))
-			take(r, at + HEADER, length);
+			take(r, r->position + HEADER, length);
 		r->position += (length + HEADER + 7) & ~(uint64_t)7;
 	}
 }
@@ -104,7 +110,7 @@ static bool map_ring(struct ring *r)
 	if (memory == MAP_FAILED)
 		return false;
 	r->consumer = memory;
-	memory = mmap(NULL, r->page + 2 * r->size, PROT_READ, MAP_SHARED, r->map_fd, (off_t)r->page);
+	memory = mmap(NULL, r->page + r->size, PROT_READ, MAP_SHARED, r->map_fd, (off_t)r->page);
 	if (memory == MAP_FAILED)
 		return false;
 	r->producer = memory;

@@ -54,6 +54,18 @@ test('no record is lost or doubled, however small the limit', () =>
     expect(seen).toEqual(Array.from({ length: 14000 }, (_, i) => i));
   }));
 
+test('a record that goes on at the beginning of the ring is whole', () =>
+  withRing((ring) => {
+    // 64 KiB hold sixteen of these and a part of the next.
+    for (let round = 0; round < 40; round++) {
+      const size = 4000 + round;
+      expect(emit(round * 16, 16, size)).toBe(0);
+      const records = [...ringRecords(native.ringConsume(ring, 1 << 20))];
+      const ends = records.map((record) => [record.readUInt32LE(0), record.readUInt32LE(size - 4)]);
+      expect(ends).toEqual(Array.from({ length: 16 }, (_, i) => [round * 16 + i, round * 16 + i]));
+    }
+  }));
+
 test('the limit ends a batch after the record that reaches it', () =>
   withRing((ring) => {
     emit(0, 10, 24);
