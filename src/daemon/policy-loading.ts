@@ -102,7 +102,8 @@ function answerOf(loader: ChildProcess, parts: PolicyPart[]): Promise<LoadAnswer
       if ('kind' in message) parts.push(message);
       else resolve(message);
     });
-    loader.once('error', (error) => fail(error.message));
+    // One that could not be started tells so again for each message.
+    loader.on('error', (error) => fail(error.message));
     loader.once('close', (status, signal) => fail(`the process that does it ended with ${signal ?? status}`));
   });
 }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { AuditFailure } from '../audit/failure.ts';
 import { TrailReader } from '../audit/reader.ts';
 import type { Tally, TallySnapshot } from '../guard/tally.ts';
+import { CONNECT_RESULTS } from '../model/event.ts';
 import { formatTarget } from '../model/target.ts';
 import { HOSTED, writeWhole } from './run-record.ts';
 import { readIfPresent } from './state-file.ts';
@@ -18,16 +19,7 @@ const snapshot = z.object({
   cycles: z.array(z.array(z.string())),
   waits: each(
     z.object({
-      outcome: z.enum([
-        'denied',
-        'connected',
-        'refused',
-        'timed-out',
-        'reset',
-        'unreachable',
-        'abandoned',
-        'failed',
-      ]),
+      outcome: z.enum(['denied', ...CONNECT_RESULTS]),
       ...{ attempts: count, waitMs: z.number(), first: z.number(), last: z.number() },
     }),
   ),
@@ -51,8 +43,8 @@ export class Tallies {
   readonly #flushed: () => Promise<boolean>;
   readonly #file: string;
   readonly #runs = new Map<string, Tally>();
-  /** As a daemon before this one left them; null: it left none. */
-  readonly #kept: Kept | null;
+  /** As a daemon before this one left them, until they have caught up; null: it left none. */
+  #kept: Kept | null;
   #since = 0;
   #writing = false;
 
@@ -77,10 +69,12 @@ export class Tallies {
 
   /** Counts what runs that were restored have recorded since. Throws AuditFailure. */
   catchUp(restored: ReadonlyMap<string, Tally>): void {
-    if (!this.#kept || restored.size === 0) return;
+    const kept = this.#kept;
+    this.#kept = null;
+    if (!kept || restored.size === 0) return;
     const reader = openReader(this.#state);
     try {
-      for (let { place } = this.#kept; reader; ) {
+      for (let { place } = kept; reader; ) {
         const { events, seq } = reader.following({}, place);
         for (const event of events)
           if (!('lost' in event)) restored.get(event.run)?.add(event, formatTarget(event));

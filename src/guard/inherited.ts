@@ -1,7 +1,8 @@
-import { opendirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import type { SocketInfo } from '../kernel/binding.ts';
 import { SetupFailure } from '../kernel/failure.ts';
 import { native, processes } from '../kernel/native.ts';
+import { descriptorsOf } from './descriptors.ts';
 
 /** A socket the command is started with, which no hook of the run will see. */
 export interface InheritedSocket {
@@ -26,7 +27,7 @@ export function inheritedSockets(fds: readonly number[]): InheritedSocket[] {
 
 /** The network sockets that another process has open, by the kernel's word; none of one that has ended. */
 export function heldSockets(pid: number): InheritedSocket[] {
-  const descriptors = descriptorsOf(pid);
+  const descriptors = descriptorsOf(pid, MOST_DESCRIPTORS);
   const sockets = descriptors.filter((fd) => isSocket(`/proc/${pid}/fd/${fd}`));
   const known = sockets.flatMap((fd) => networkSocket(fd, native().socketInfoIn(pid, fd)));
   if (descriptors.length < MOST_DESCRIPTORS) return known;
@@ -48,25 +49,6 @@ export function inheritedSocket(outbound: readonly InheritedSocket[]): SetupFail
 function networkSocket(fd: number, info: SocketInfo | null): InheritedSocket[] {
   if (!info || ![AF_INET, AF_INET6, AF_PACKET].includes(info.domain)) return [];
   return [{ fd, outbound: isOutbound(info), description: describe(fd, info) }];
-}
-
-function descriptorsOf(pid: number): number[] {
-  const found: number[] = [];
-  try {
-    const directory = opendirSync(`/proc/${pid}/fd`);
-    try {
-      while (found.length < MOST_DESCRIPTORS) {
-        const entry = directory.readSync();
-        if (!entry) break;
-        found.push(Number(entry.name));
-      }
-    } finally {
-      directory.closeSync();
-    }
-  } catch {
-    // It ended meanwhile.
-  }
-  return found;
 }
 
 function isSocket(path: string): boolean {

@@ -1,9 +1,10 @@
-import { opendirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { AttemptRecord } from '../kernel/records.ts';
 import type { Address } from '../model/address.ts';
 import type { EventListener } from '../model/event.ts';
 import { readBounded } from './bounded-file.ts';
+import { descriptorsOf } from './descriptors.ts';
 
 /** How long an answer holds: services do not move from port to port; somebody may begin to listen at any time. */
 const REMEMBER_MS = 10_000;
@@ -90,7 +91,7 @@ function find(protocol: number, port: number, until: number): Found | null {
   if (inodes.size === 0) return null;
   for (const pid of processes()) {
     if (performance.now() > until) return null;
-    for (const fd of descriptors(pid)) {
+    for (const fd of descriptorsOf(Number(pid), MOST_DESCRIPTORS)) {
       const at = `/proc/${pid}/fd/${fd}`;
       const socket = link(at) ?? '';
       const inode = /^socket:\[(\d+)\]$/.exec(socket)?.[1];
@@ -130,27 +131,6 @@ function table(file: string): string {
 
 function processes(): string[] {
   return readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-}
-
-/** The first descriptors of a process; none of one that is gone. */
-function descriptors(pid: string): string[] {
-  const names: string[] = [];
-  try {
-    const directory = opendirSync(`/proc/${pid}/fd`);
-    try {
-      for (
-        let entry = directory.readSync();
-        entry && names.length < MOST_DESCRIPTORS;
-        entry = directory.readSync()
-      )
-        names.push(entry.name);
-    } finally {
-      directory.closeSync();
-    }
-  } catch {
-    // It ended meanwhile.
-  }
-  return names;
 }
 
 function text(path: string): string {

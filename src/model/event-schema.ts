@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { AuditEvent } from './event.ts';
+import { type AuditEvent, CONNECT_RESULTS } from './event.ts';
 import type { RunSummary } from './summary.ts';
 
 /**
@@ -47,15 +47,7 @@ function shapes(object: typeof z.strictObject | typeof z.object) {
     reason: text,
     owner: text,
   });
-  const connectResult = z.enum([
-    'connected',
-    'refused',
-    'timed-out',
-    'reset',
-    'unreachable',
-    'abandoned',
-    'failed',
-  ]);
+  const connectResult = z.enum(CONNECT_RESULTS);
 
   const event = object({
     ...head,

@@ -113,11 +113,13 @@ export function isFailure(outcome: EventOutcome | null): boolean {
 }
 
 /** `abandoned`: the caller closed it, or was ended, before it was there. */
-export type ConnectResult =
-  | 'connected'
-  | 'refused'
-  | 'timed-out'
-  | 'reset'
-  | 'unreachable'
-  | 'abandoned'
-  | 'failed';
+export const CONNECT_RESULTS = [
+  'connected',
+  'refused',
+  'timed-out',
+  'reset',
+  'unreachable',
+  'abandoned',
+  'failed',
+] as const;
+export type ConnectResult = (typeof CONNECT_RESULTS)[number];

@@ -318,6 +318,18 @@ describe('a daemon that dies during a run', () => {
     expect(hosts).toEqual(['one.example', 'two.example', 'summary']);
   });
 
+  test('and does not tell everything: how much that is is said, and where it is', async () => {
+    await daemon.fault('untold');
+    try {
+      const { stderr } = run('--report', join(place.directory, 'untold.jsonl'), '--', 'true');
+      expect(stderr).toMatch(/^acyclic: 3 calls were not told here, nor are they in the report: /m);
+      expect(stderr).toMatch(/acyclic audit list --run \w{26}\n/);
+    } finally {
+      await daemon.fault(null);
+    }
+    expect(run('--', 'true').stderr).not.toContain('were not told');
+  });
+
   test('and does not come back: the command ends as it would, and what is missing is said', async () => {
     const going = begin(['--', ...WAIT]);
     await until(() => going.out().includes('go'), 'the command');

@@ -12,7 +12,7 @@ export interface StubDaemon {
   /** What the stream of the newest run says next. */
   say(message: StreamMessage): Promise<void>;
   /** What goes wrong with commands from now on. */
-  fault(fault: 'refuse' | 'leave' | 'hang' | null): Promise<void>;
+  fault(fault: 'refuse' | 'leave' | 'hang' | 'untold' | null): Promise<void>;
   start(): Promise<void>;
   kill(): Promise<void>;
   close(): Promise<void>;

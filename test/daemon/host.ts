@@ -22,6 +22,9 @@ deployments:
   mysql: { mode: enforce, default: allow }
 `;
 
+/** As that, but what is circular is allowed. */
+export const CIRCULAR_ALLOWED = POLICY.replace('default: allow }', 'default: allow, circular: off }');
+
 /** What a guest said last. */
 export interface Told {
   readonly created?: CreatedRun;

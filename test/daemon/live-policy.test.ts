@@ -7,17 +7,10 @@ import type { AppliedPolicy, Entry, PolicyHistory } from '../../src/daemon/answe
 import type { AuditEvent } from '../../src/model/event.ts';
 import { acyclic, remains, until } from '../cli/harness.ts';
 import { startEcho } from '../cli/residents.ts';
-import { type Guest, type Hosted, openHost, untilIdle } from './host.ts';
+import { CIRCULAR_ALLOWED, type Guest, type Hosted, openHost, untilIdle } from './host.ts';
 
 /** Needs mysql, which is deployed; and a place no rule speaks of. */
 const [CIRCULAR, PLAIN] = ['127.2.0.7', '127.3.0.1'];
-const OPEN = `version: 1
-services:
-  mysql: { addresses: [127.1.0.1] }
-  github: { addresses: [127.2.0.0/16], depends_on: [mysql] }
-deployments:
-  mysql: { mode: enforce, default: allow, circular: off }
-`;
 const WRONG = 'version: 1\ndeployments: { mysql: { mode: enfroce } }\n';
 
 let hosted: Hosted;
@@ -93,10 +86,10 @@ async function changes(): Promise<AuditEvent[]> {
 
 test('apply and rollback change what a run in progress may, over a daemon that is killed too', async () => {
   expect(await call(CIRCULAR)).toBe('denied');
-  const applied = await apply(OPEN);
+  const applied = await apply(CIRCULAR_ALLOWED);
   expect(applied).toMatchObject({ changed: true, runs: 1 });
   expect(await call(CIRCULAR)).toBe('reached');
-  expect(readFileSync(join(hosted.policy, 'acyclic.yaml'), 'utf8')).toBe(OPEN);
+  expect(readFileSync(join(hosted.policy, 'acyclic.yaml'), 'utf8')).toBe(CIRCULAR_ALLOWED);
   await restart();
   expect(await call(CIRCULAR)).toBe('reached');
   expect(await rollback()).toMatchObject({ id: applied.before, before: applied.id, runs: 1 });
@@ -127,7 +120,7 @@ test('a policy with a mistake changes nothing, and is told until it is mended', 
     ...{ policies: before, degraded: [expect.stringContaining('the last good policy stays in force')] },
   });
   expect([await call(CIRCULAR), await call(PLAIN)]).toEqual(['denied', 'reached']);
-  writeFileSync(file, OPEN);
+  writeFileSync(file, CIRCULAR_ALLOWED);
   await untilCall(CIRCULAR, 'reached');
   expect((await hosted.status()).degraded).toEqual([]);
 });
@@ -141,7 +134,7 @@ test('a live entry opens what is circular to a run in progress, survives a kill,
   await restart();
   expect([await call(CIRCULAR), await call(PLAIN)]).toEqual(['reached', 'denied']);
   expect((await hosted.status()).entries).toEqual([allowed, denied]);
-  await apply(OPEN);
+  await apply(CIRCULAR_ALLOWED);
   expect(await call(PLAIN)).toBe('denied');
   await rollback();
   await hosted.client.request('DELETE', `/v1/entries/${allowed.id}`);
@@ -192,7 +185,7 @@ test('the command line asks that daemon', async () => {
   expect(say('allow', '--list').told).toMatch(/^1h 59m +127\.2\.0\.7 +every +root .* OPS-2 /m);
   expect(say('allow', '--remove', CIRCULAR).status).toBe(0);
   expect(await call(CIRCULAR)).toBe('denied');
-  const file = hosted.place.file('open.yaml', OPEN);
+  const file = hosted.place.file('open.yaml', CIRCULAR_ALLOWED);
   expect(say('policy', 'apply', file).told).toContain('1 run in progress go by it');
   expect(await call(CIRCULAR)).toBe('reached');
   expect(say('policy', 'rollback').status).toBe(0);

@@ -32,7 +32,7 @@ export class StubRuns {
   readonly #deliver: (run: string, message: HostMessage) => void;
   readonly #runs: Map<string, KeptRun>;
   /** What goes wrong with the next command: it is refused, said to be moved and is not, or never answered. */
-  fault: 'refuse' | 'leave' | 'hang' | null = null;
+  fault: 'refuse' | 'leave' | 'hang' | 'untold' | null = null;
 
   constructor(file: string, deliver: (run: string, message: HostMessage) => void) {
     this.#file = file;
@@ -98,7 +98,14 @@ export class StubRuns {
     const summary: EndedRun['summary'] = {
       ...{ v: 1, kind: 'summary', id: ulid(), time: presentTime(), host: 'stub', run: id },
       ...{ deployment: state.deployment, policy: state.policy, mode: state.mode, labels: body.labels },
-      ...{ calls: said.length, destinations: said.length, denials, would_deny: 0, cycles: [], lost: {} },
+      ...{
+        calls: said.length + (this.fault === 'untold' ? 3 : 0),
+        destinations: said.length,
+        denials,
+        would_deny: 0,
+        cycles: [],
+        lost: {},
+      },
       ...{ waiting: [], traffic: [], staged: null, new_destinations: null, duration_ms: 1, limits: null },
       exit: { command: status, acyclic: timedOut ? 124 : found ? 122 : (status ?? 0) },
       leftover: left.map((pid) => ({ pid, comm: 'left', argv: null })),

@@ -4,16 +4,15 @@ import { afterEach, beforeAll, expect, test } from 'vitest';
 import type { RunRecord } from '../../src/audit/runs.ts';
 import type { AuditEvent } from '../../src/model/event.ts';
 import { MEMBER } from './harness.ts';
-import { type Guest, type Hosted, hostForAll, type User, untilOver, untilStatus } from './host.ts';
-
-/** What is circular is allowed. */
-const OPEN = `version: 1
-services:
-  mysql: { addresses: [127.1.0.1] }
-  github: { addresses: [127.2.0.0/16], depends_on: [mysql] }
-deployments:
-  mysql: { mode: enforce, default: allow, circular: off }
-`;
+import {
+  CIRCULAR_ALLOWED,
+  type Guest,
+  type Hosted,
+  hostForAll,
+  type User,
+  untilOver,
+  untilStatus,
+} from './host.ts';
 
 let hosted: Hosted;
 hostForAll((one) => {
@@ -70,7 +69,7 @@ async function end(): Promise<void> {
 
 test('runs has those in progress as the daemon has them, by a policy that was put in force meanwhile', async () => {
   const id = await inProgress();
-  const next = hosted.place.file('acyclic.yaml', OPEN);
+  const next = hosted.place.file('acyclic.yaml', CIRCULAR_ALLOWED);
   const applied = JSON.parse(say('policy', 'apply', next, '--reason', 'OPS-4', '--json'));
   const run = json<RunRecord>(say('runs', '--json')).find((one) => one.run === id);
   const now = { run: id, policy: applied.id, mode: 'enforce', calls: 2, denials: 1, would_deny: 0 };
@@ -102,7 +101,7 @@ test('who may not read the audit trail sees what is in progress, and is told tha
 });
 
 test('a change of policy is no run; audit finds it, and tells who changed what and why', async () => {
-  const next = hosted.place.file('acyclic.yaml', OPEN);
+  const next = hosted.place.file('acyclic.yaml', CIRCULAR_ALLOWED);
   const { id: after, before } = JSON.parse(say('policy', 'apply', next, '--reason', 'OPS-5', '--json'));
   say('deny', '127.9.0.0/16', '--for', '1h', '--reason', 'OPS-6', '-d', 'mysql');
   say('deny', '--remove', '127.9.0.0/16');

@@ -1,26 +1,13 @@
-import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { BpfMap, BpfObject } from '../../src/kernel/binding.ts';
+import { expect, test } from 'vitest';
+import type { BpfMap } from '../../src/kernel/binding.ts';
 import { type EntryKind, Journal } from '../../src/kernel/journal.ts';
-import { native } from '../../src/kernel/native.ts';
+import { journalForAll } from './fixtures/journal.ts';
 
-const OBJECT = fileURLToPath(new URL('../../build/acyclic.bpf.o', import.meta.url));
 const MIB = 1 << 20;
 
-let object: BpfObject;
 let map: BpfMap;
-
-/** Two halves of 4 MiB. */
-beforeAll(async () => {
-  object = native().objectOpen(OBJECT);
-  for (const { name } of native().objectPrograms(object)) native().objectSetAutoload(object, name, false);
-  native().objectSetMaxEntries(object, 'journal', 1 + 2048);
-  await native().objectLoad(object);
-  map = native().mapOpen(object, 'journal');
-});
-afterAll(() => {
-  native().mapClose(map);
-  native().objectClose(object);
+journalForAll((one) => {
+  map = one;
 });
 
 const entry = (kind: EntryKind, time: number, bytes: Buffer) => ({

@@ -1,27 +1,15 @@
-import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Keeper } from '../../src/guard/keeper.ts';
-import type { BpfMap, BpfObject } from '../../src/kernel/binding.ts';
+import type { BpfMap } from '../../src/kernel/binding.ts';
 import { native } from '../../src/kernel/native.ts';
+import { journalForAll } from './fixtures/journal.ts';
 
-const OBJECT = fileURLToPath(new URL('../../build/acyclic.bpf.o', import.meta.url));
 const NOTE = 60 << 10;
 const REST_MS = 10_000;
 
-let object: BpfObject;
 let map: BpfMap;
-
-/** Two halves of 4 MiB. */
-beforeAll(async () => {
-  object = native().objectOpen(OBJECT);
-  for (const { name } of native().objectPrograms(object)) native().objectSetAutoload(object, name, false);
-  native().objectSetMaxEntries(object, 'journal', 1 + 2048);
-  await native().objectLoad(object);
-  map = native().mapOpen(object, 'journal');
-});
-afterAll(() => {
-  native().mapClose(map);
-  native().objectClose(object);
+journalForAll((one) => {
+  map = one;
 });
 
 /** A keeper at its own time, in milliseconds, and the times its run was settled for, in nanoseconds. */
