@@ -73,3 +73,16 @@ test('a run that was begun later is counted from its beginning; without a file t
   writeFileSync(file(), '{"v":2}');
   expect(open().restore(RUN, newTally())).toBe(false);
 });
+
+test('what was counted with another store is not gone on with', async () => {
+  const before = open();
+  record(before, newTally(), events(0, 10_000));
+  await until(() => existsSync(file()), 'the tallies are on file');
+  expect(open().restore(RUN, newTally())).toBe(true);
+  const elsewhere = join(directory, 'elsewhere');
+  const other = new AuditTrail({ directory: elsewhere, limits: LIMITS, onNotice: () => {} });
+  other.record(sampleEvent(0));
+  await other.flushed();
+  expect(new Tallies(elsewhere, () => other.flushed(), file()).restore(RUN, newTally())).toBe(false);
+  await other.close();
+});

@@ -1,7 +1,9 @@
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { AuditFailure } from '../audit/failure.ts';
 import { TrailReader } from '../audit/reader.ts';
+import { STORE_FILE } from '../audit/store.ts';
 import type { Tally, TallySnapshot } from '../guard/tally.ts';
 import { CONNECT_RESULTS } from '../model/event.ts';
 import { formatTarget } from '../model/target.ts';
@@ -30,6 +32,8 @@ const snapshot = z.object({
 
 const tallies = z.object({
   v: z.literal(1),
+  /** The store these were counted with: in another one, places mean nothing. */
+  store: z.string(),
   /** The place in the order of record up to which these have counted. */
   place: count,
   runs: z.record(z.string(), snapshot),
@@ -53,7 +57,7 @@ export class Tallies {
     this.#state = state;
     this.#flushed = flushed;
     this.#file = file;
-    this.#kept = readKept(file);
+    this.#kept = readKept(file, storeOf(state));
   }
 
   /**
@@ -112,13 +116,20 @@ export class Tallies {
       const reader = openReader(this.#state);
       const place = reader?.placeOf(last) ?? null;
       reader?.close();
-      if (place !== null) writeWhole(this.#file, JSON.stringify({ v: 1, place, runs }));
+      if (place !== null)
+        writeWhole(this.#file, JSON.stringify({ v: 1, store: storeOf(this.#state), place, runs }));
     } catch {
       // It is tried again: until then what is on file is older.
     } finally {
       this.#writing = false;
     }
   }
+}
+
+/** Tells a store from every other there was; null: there is none yet. */
+function storeOf(state: string): string | null {
+  const found = statSync(join(state, STORE_FILE), { throwIfNoEntry: false });
+  return found ? `${found.dev}:${found.ino}:${found.birthtimeMs}` : null;
 }
 
 /** Null: nothing is recorded yet. Throws AuditFailure. */
@@ -131,10 +142,11 @@ function openReader(state: string): TrailReader | null {
   }
 }
 
-/** Null: there is none, or it is not of this version, and all is counted from the beginning. */
-function readKept(file: string): Kept | null {
+/** Null: there is none, or it is not of this version or store, and all is counted from the beginning. */
+function readKept(file: string, store: string | null): Kept | null {
   try {
-    return tallies.parse(JSON.parse(readIfPresent(file) ?? 'null'));
+    const kept = tallies.parse(JSON.parse(readIfPresent(file) ?? 'null'));
+    return kept.store === store ? kept : null;
   } catch {
     return null;
   }
