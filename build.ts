@@ -25,6 +25,7 @@ const common: BuildOptions = {
   bundle: true,
   platform: 'node',
   target: 'node24',
+  alias: { yaml: './node_modules/yaml/browser/dist/index.js' },
   legalComments: 'none',
   logLevel: 'warning',
 };

@@ -257,11 +257,12 @@ static napi_value map_keys(struct call *c)
 	struct map *m = arg_handle(c, c->arg[0], KIND_MAP);
 	size_t used = 0, capacity = 64;
 	napi_value out = NULL;
-	uint8_t *keys;
+	uint8_t *keys, *after = NULL;
 	int64_t max;
 	int err = 0;
 
-	if (!m || !arg_integer(c, c->arg[1], "max", 0, UINT32_MAX, &max))
+	if (!m || !arg_integer(c, c->arg[1], "max", 0, UINT32_MAX, &max) ||
+	    (!is_nullish(c, c->arg[2]) && !arg_entries(c, c->arg[2], "after", m->key_size, 1, &after)))
 		return NULL;
 	if (!m->key_size)
 		return throw_errno(c, EINVAL, "map %s has no keys", m->name);
@@ -269,7 +270,7 @@ static napi_value map_keys(struct call *c)
 	while (keys && (int64_t)used < max) {
 		uint8_t *next = keys + used * m->key_size;
 
-		if (bpf_map_get_next_key(m->fd, used ? next - m->key_size : NULL, next)) {
+		if (bpf_map_get_next_key(m->fd, used ? next - m->key_size : after, next)) {
 			err = errno == ENOENT ? 0 : errno;
 			break;
 		}

@@ -31,7 +31,7 @@ export function policyApplyCommand(): Command {
     .addOption(JSON_OPTION)
     .addHelpText('after', EXAMPLES)
     .action(async (path: string, options: ApplyOptions) => {
-      const { readTexts } = await import('../guard/policy-files.ts');
+      const { readTexts } = await import('../guard/policy-texts.ts');
       const texts = readTexts(path).map(({ name, text }) => ({ path: name, text }));
       try {
         await change('/v1/policy/apply', { files: texts }, options);

@@ -26,8 +26,8 @@ export interface EntriesOptions {
   readonly policy: () => { readonly id: string; readonly policy: Policy } | null;
   /** Puts the entries in force for runs in progress. If it throws, nothing has changed. */
   readonly change: (entries: readonly LiveEntry[]) => void | Promise<void>;
-  /** Puts a change on record. */
-  readonly record: (change: Change) => void;
+  /** Puts a change on record, of an id only once. */
+  readonly record: (change: Change, id?: string) => void;
   /** Milliseconds since 1970, and of a clock that nobody sets. */
   readonly clocks?: { readonly wall: () => number; readonly steady: () => number };
 }
@@ -86,6 +86,8 @@ export class Entries {
       return readIfPresent(this.#file);
     });
     this.#held = text === null ? [] : this.#read(text);
+    // A daemon that was killed as it made one may not have come to that.
+    for (const { entry } of this.#held) this.#record('entry-made', entry, entry.who, entry.reason);
     this.#expire();
   }
 
@@ -286,11 +288,17 @@ export class Entries {
   }
 
   #tell(what: Change['what'], entry: Entry, who: Who | null, reason: string | null): void {
-    const { verdict, destination, deployment, until } = entry;
+    const { id, verdict, deployment } = entry;
+    this.#record(what, entry, who, reason);
+    this.#options.log.info({ entry: id, verdict, deployment, uid: who?.uid ?? null }, what);
+  }
+
+  #record(what: Change['what'], entry: Entry, who: Who | null, reason: string | null): void {
+    const { id, verdict, destination, deployment, until } = entry;
     const policy = this.#options.policy()?.id ?? null;
     const changes = [`${verdict} ${destination} until ${until}, by ${formatWho(entry.who)}`];
-    this.#options.record({ what, who, reason, before: policy, changes, policy, deployment });
-    this.#options.log.info({ entry: entry.id, verdict, deployment, uid: who?.uid ?? null }, what);
+    const change = { what, who, reason, before: policy, changes, policy, deployment };
+    this.#options.record(change, what === 'entry-made' ? id : undefined);
   }
 }
 

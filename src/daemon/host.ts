@@ -84,9 +84,11 @@ export class DaemonHost implements Host {
     this.#options = options;
     const { engine, trail, log, state, policy } = options;
     const count = (recorded: Recorded) => this.#count(recorded);
-    const common = { state, log, record: (change: Change) => trail.record(changeEvent(change, OF_NO_RUN)) };
+    const record = (change: Change, id?: string) => trail.record(changeEvent(change, OF_NO_RUN, id));
+    const common = { state, log, record };
     this.#keeper = new PolicyKeeper({
       ...{ ...common, policy, change: (loaded) => this.#inTurn(() => this.#putInForce(loaded)) },
+      recorded: () => trail.flushed(),
       doubts: (loaded) => this.#entries.doubts(loaded.policy),
     });
     this.#entries = new Entries({

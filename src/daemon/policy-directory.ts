@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync, rmSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { type PolicyFile, policyFilesIn } from '../guard/policy-files.ts';
+import { type PolicyFile, policyFilesIn } from '../guard/policy-texts.ts';
 import { readIfPresent, syncDirectory, writeDurably } from './state-file.ts';
 
 /** A file of a policy by its place in it. */

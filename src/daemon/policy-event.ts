@@ -16,12 +16,12 @@ export interface Change extends Pick<EventChange, 'what' | 'reason' | 'before' |
 /** `host`, and the id under which the trail has what is of no run. */
 export type ChangeCommon = Pick<AuditEvent, 'host' | 'run'>;
 
-/** The event of a change. */
-export function changeEvent(change: Change, common: ChangeCommon): AuditEvent {
+/** The event of a change. `id`: a ULID, of which the trail takes one event, however often it is told. */
+export function changeEvent(change: Change, common: ChangeCommon, id = ulid()): AuditEvent {
   const { what, who, reason, before, changes, policy, deployment } = change;
   const { host, run } = common;
   return {
-    ...{ v: 1, id: ulid(), time: presentTime(), host, run, deployment, policy, count: 1, kind: 'policy' },
+    ...{ v: 1, id, time: presentTime(), host, run, deployment, policy, count: 1, kind: 'policy' },
     destination: null,
     process: who && {
       ...{ pid: who.pid, start: null, uid: who.uid, comm: who.comm, exe: null, argv: null, ancestry: [] },

@@ -29,8 +29,12 @@ let state: string;
 let keepers: PolicyKeeper[];
 let swapped: string[];
 let recorded: Change[];
+/** What has come to disk of it. */
+let onDisk: () => Promise<unknown>;
 /** What the run's tables say; null: there is room. */
 let full: string | null;
+/** Of what is on record: the trail takes each once. */
+const ids = new Set<string>();
 
 beforeEach(() => {
   place = mkdtempSync(join(tmpdir(), 'acyclic-keeper-'));
@@ -38,6 +42,7 @@ beforeEach(() => {
   state = join(place, 'state');
   mkdirSync(policy);
   [keepers, swapped, recorded, full] = [[], [], [], null];
+  onDisk = async () => {};
 });
 afterEach(async () => {
   for (const keeper of keepers) await keeper.close();
@@ -46,7 +51,11 @@ afterEach(async () => {
 
 function open(path = policy): PolicyKeeper {
   const keeper = new PolicyKeeper({
-    ...{ policy: path, state, log, record: (change) => recorded.push(change) },
+    ...{ policy: path, state, log, recorded: () => onDisk() },
+    record: (change, id) => {
+      if (!ids.has(id)) recorded.push(change);
+      ids.add(id);
+    },
     change: (loaded: LoadedPolicy | null) => {
       if (full !== null) throw new Error(full);
       swapped.push(loaded?.id ?? '');

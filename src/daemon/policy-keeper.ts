@@ -1,11 +1,6 @@
-import {
-  type LoadedPolicy,
-  loadFiles,
-  loadPolicy,
-  PolicyFailure,
-  type PolicyFile,
-  readTexts,
-} from '../guard/policy-files.ts';
+import { ulid } from 'ulid';
+import { type LoadedPolicy, loadFiles, loadPolicy } from '../guard/policy-files.ts';
+import { PolicyFailure, type PolicyFile, readTexts } from '../guard/policy-texts.ts';
 import { pause } from '../guard/slices.ts';
 import type { AppliedPolicy, PolicyAnswer, PolicyHistory, PolicyVersion, Who } from './answers.ts';
 import type { Log } from './log.ts';
@@ -13,7 +8,7 @@ import { changesOf } from './policy-changes.ts';
 import { PolicyDirectory, type PolicyText } from './policy-directory.ts';
 import type { Change } from './policy-event.ts';
 import { type ComparedPolicy, loadBeside } from './policy-loading.ts';
-import { PolicyVersions, type VersionHead } from './policy-versions.ts';
+import { DONE, PolicyVersions, type Version, type VersionHead } from './policy-versions.ts';
 import { watchDirectories } from './policy-watch.ts';
 import { Refusal } from './refusal.ts';
 import { keeping } from './state-file.ts';
@@ -26,8 +21,10 @@ export interface PolicyKeeperOptions {
   readonly log: Log;
   /** Puts a policy in force for runs in progress; gives how many. If it throws, nothing has changed. Null: none. */
   readonly change: (policy: LoadedPolicy | null) => number | Promise<number>;
-  /** Puts a change on record; asked for while the keeper is made, too. */
-  readonly record: (change: Change) => void;
+  /** Puts a change on record, once for each id; asked for while the keeper is made, too. */
+  readonly record: (change: Change, id: string) => void;
+  /** Resolves when what was recorded so far is on disk, or is not waited for any more. */
+  readonly recorded: () => Promise<unknown>;
   /** What is doubtful about a policy here, a line each, besides what it says itself. */
   readonly doubts?: (policy: LoadedPolicy) => readonly string[];
 }
@@ -126,7 +123,7 @@ export class PolicyKeeper {
   history(): PolicyHistory {
     const versions = this.#versions.heads.map(
       ({ seq, id, applied, by, who, reason, changes }): PolicyVersion => ({
-        ...{ id, applied, inForce: seq === this.#seq, by, who, reason, changes },
+        ...{ id, applied, inForce: seq === this.#seq, by, who, reason, changes: changes ?? [] },
       }),
     );
     return { versions: versions.reverse() };
@@ -150,7 +147,7 @@ export class PolicyKeeper {
     const { log } = this.#options;
     const current = keeping('policies', () => this.#versions.current);
     // Killed while it wrote the policy directory: what was decided is done.
-    if (current && this.#versions.installing)
+    if (current && this.#versions.isInstalling)
       keeping('the policy directory', () => this.#directory.install(current.files));
     this.#seen = this.#directory.signature();
     let loaded: LoadedPolicy | null = null;
@@ -168,16 +165,38 @@ export class PolicyKeeper {
     this.#loaded = kept;
     this.#applied = current?.applied ?? null;
     this.#seq = current?.seq ?? 0;
-    if (current?.id === kept.id) {
-      if (this.#versions.installing) keeping('policies', () => this.#versions.point(current.seq, false));
-      return;
-    }
+    if (current && !this.#versions.isDone) this.#recordLate(current, last);
+    if (current?.id === kept.id) return;
     const changes = changesOf(last?.policy ?? null, kept.policy, new Date());
     const asked = { by: 'start', who: null, reason: null } as const;
-    const seq = keeping('policies', () => this.#add(kept, asked, changes, null));
-    keeping('policies', () => this.#versions.point(seq, false));
-    this.#settle(kept, seq, asked, changes, last?.id ?? null);
+    const version = keeping('policies', () => this.#add(kept, asked, changes, null));
+    keeping('policies', () => this.#versions.point(version.seq, { installing: false, recorded: false }));
+    this.#enter(kept, version);
+    this.#record(version, changes, last?.id ?? null);
+    this.#finish(version);
     log.info({ policy: kept.id }, 'the policy in force');
+  }
+
+  /** Puts on record what a daemon that was killed had put in force, if it had not yet; compares, if it had not. */
+  #recordLate(current: Version, policy: LoadedPolicy | null): void {
+    const head = this.#versions.heads.findLast(({ seq }) => seq < current.seq);
+    let { changes } = current;
+    if (!changes) {
+      const before = head && this.#lastGood(this.#versions.read(head.seq)?.files ?? [], true);
+      const compared = policy ? changesOf(before?.policy ?? null, policy.policy, new Date()) : [];
+      keeping('policies', () => this.#versions.tell(current, compared));
+      changes = compared;
+    }
+    this.#record(current, changes, head?.id ?? null);
+    this.#finish(current);
+  }
+
+  /** Nothing is left to do for a version, once its event is on disk. */
+  #finish(version: Version): void {
+    void this.#exclusively(async () => {
+      await this.#options.recorded();
+      if (this.#seq === version.seq) this.#conclude(version, null);
+    });
   }
 
   /** The policy last in force; null: it does not load any more, and another one does. */
@@ -282,34 +301,50 @@ export class PolicyKeeper {
 
   /**
    * Puts a policy in force: it is kept, written to the policy directory where it did not come from there, and handed
-   * on. If any of that fails, all is as before.
+   * on. If any of that fails, all is as before. What it means otherwise is found out meanwhile.
    */
   async #adopt(
-    { loaded, changes }: ComparedPolicy,
+    { loaded, changes: comparing }: ComparedPolicy,
     asked: Asked,
     to: { files: readonly PolicyText[]; found: readonly PolicyText[]; replaced: PolicyText[] | null } | null,
   ): Promise<AppliedPolicy> {
-    const before = this.#loaded;
+    const before = this.#loaded?.id ?? null;
     await pause();
-    const seq = keeping('policies', () => this.#add(loaded, asked, changes, to?.replaced ?? null));
-    let runs: number | null = null;
+    const version = keeping('policies', () => this.#add(loaded, asked, null, to?.replaced ?? null));
+    const { seq } = version;
+    let runs: number;
     try {
       await pause();
+      keeping('policies', () => this.#versions.point(seq, { installing: to !== null, recorded: false }));
+      await pause();
       if (to) {
-        keeping('policies', () => this.#versions.point(seq, true));
-        await pause();
         keeping('the policy directory', () => this.#directory.install(to.files));
+        this.#seen = this.#directory.signature();
         await pause();
       }
       runs = await this.#options.change(loaded);
-      keeping('policies', () => this.#versions.point(seq, false));
     } catch (error) {
-      if (runs !== null) await this.#options.change(before);
       this.#undo(seq, to?.found ?? null);
       throw error;
     }
-    this.#settle(loaded, seq, asked, changes, before?.id ?? null);
-    return this.#answer(loaded, before?.id ?? null, { changed: true, changes, runs, also: [] });
+    this.#enter(loaded, version);
+    this.#fault = null;
+    const changes = await comparing;
+    this.#record(version, changes, before);
+    await this.#options.recorded();
+    this.#conclude(version, changes);
+    return this.#answer(loaded, before, { changed: true, changes, runs, also: [] });
+  }
+
+  /** What is left of a change that is in force and on record: if it fails, the next start of the daemon does it. */
+  #conclude(version: Version, changes: string[] | null): void {
+    try {
+      if (changes) this.#versions.tell(version, changes);
+      this.#versions.point(version.seq, DONE);
+      this.#versions.prune();
+    } catch (error) {
+      this.#options.log.error({ policy: version.id }, `cannot keep policies: ${(error as Error).message}`);
+    }
   }
 
   #undo(seq: number, found: readonly PolicyText[] | null): void {
@@ -322,25 +357,24 @@ export class PolicyKeeper {
     this.#seen = this.#directory.signature();
   }
 
-  #add(loaded: LoadedPolicy, asked: Asked, changes: string[], replaced: PolicyText[] | null): number {
+  #add(loaded: LoadedPolicy, asked: Asked, changes: string[] | null, replaced: PolicyText[] | null): Version {
     const files = loaded.files.map(asText);
     return this.#versions.add({
       ...{ id: loaded.id, applied: new Date().toISOString(), ...asked },
-      ...{ changes, files, replaced },
+      ...{ changes, event: ulid(), files, replaced },
     });
   }
 
-  #settle(loaded: LoadedPolicy, seq: number, asked: Asked, changes: string[], before: string | null): void {
-    const { log, record } = this.#options;
+  #enter(loaded: LoadedPolicy, { seq, applied }: Version): void {
     this.#loaded = loaded;
     this.#seq = seq;
-    this.#applied = this.#versions.heads.at(-1)?.applied ?? null;
-    if (asked.by !== 'files' && asked.by !== 'start') this.#seen = this.#directory.signature();
-    if (asked.by !== 'start') this.#fault = null;
-    this.#versions.prune();
-    const { by, who, reason } = asked;
-    record({ what: by, who, reason, before, changes, policy: loaded.id, deployment: null });
-    log.info({ by, uid: who?.uid ?? null, before, policy: loaded.id }, 'another policy is in force');
+    this.#applied = applied;
+  }
+
+  #record({ by, who, reason, id, event }: Version, changes: string[], before: string | null): void {
+    const change = { what: by, who, reason, before, changes, policy: id, deployment: null };
+    this.#options.record(change, event ?? ulid());
+    this.#options.log.info({ by, uid: who?.uid ?? null, before, policy: id }, 'another policy is in force');
   }
 
   #answer(

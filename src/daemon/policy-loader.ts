@@ -1,31 +1,53 @@
 /** The program of the process that loads large policies (policy-loading.ts): one, and it ends. */
-import { type LoadedPolicy, loadFiles, PolicyFailure } from '../guard/policy-files.ts';
+import { type LoadedPolicy, loadFiles } from '../guard/policy-files.ts';
+import { PolicyFailure } from '../guard/policy-texts.ts';
 import { atOnce } from '../guard/slices.ts';
 import type { Policy } from '../policy/policy.ts';
 import { changesOf } from './policy-changes.ts';
-import type { LoadAnswer, LoadRequest } from './policy-loading.ts';
+import type { CompareAnswer, LoadAnswer, LoadRequest } from './policy-loading.ts';
 import { headOf, joinParts, type PolicyPart, partsOf } from './policy-parts.ts';
 
-let request: LoadRequest | null = null;
+/** What is there to compare: the policy, with the head of the one before. */
+interface Comparison {
+  readonly policy: Policy;
+  readonly before: Policy | null;
+  readonly now: Date;
+}
+
+let comparison: Comparison | null = null;
 /** Of the policy before. */
 const parts: PolicyPart[] = [];
 
 process.on('message', (message: LoadRequest | PolicyPart) => {
   if ('kind' in message) parts.push(message);
-  else request = message;
-  if (!request || (request.before && parts.at(-1)?.kind !== 'end')) return;
-  process.send?.(answer(request), () => process.disconnect());
+  else load(message);
+  compare();
 });
 
-function answer({ path, files, before, now }: LoadRequest): LoadAnswer {
+/** The policy is on its way before what it means is looked at: it is put in force meanwhile. */
+function load({ path, files, before, now }: LoadRequest): void {
   try {
     const loaded = loadFiles(path, files);
-    const changes = changesOf(before && atOnce(joinParts(before, parts.values())), loaded.policy, now);
-    return { loaded: sendAway(loaded), changes };
+    tell({ loaded: sendAway(loaded) }, () => {
+      comparison = { policy: loaded.policy, before, now };
+      compare();
+    });
   } catch (error) {
     if (!(error instanceof PolicyFailure)) throw error;
-    return { fault: error.message, remedy: error.remedy };
+    tell({ fault: error.message, remedy: error.remedy }, () => process.disconnect());
   }
+}
+
+function compare(): void {
+  if (!comparison || (comparison.before && parts.at(-1)?.kind !== 'end')) return;
+  const { policy, before, now } = comparison;
+  comparison = null;
+  const changes = changesOf(before && atOnce(joinParts(before, parts.values())), policy, now);
+  tell({ changes }, () => process.disconnect());
+}
+
+function tell(answer: LoadAnswer | CompareAnswer, told: () => void): void {
+  process.send?.(answer, told);
 }
 
 /** Whoever asked has the files. */

@@ -1,6 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { constants, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { type LoadedPolicy, loadFiles, PolicyFailure, type PolicyFile } from '../guard/policy-files.ts';
+import { type LoadedPolicy, loadFiles } from '../guard/policy-files.ts';
+import { PolicyFailure, type PolicyFile } from '../guard/policy-texts.ts';
 import { Slices } from '../guard/slices.ts';
 import type { Policy } from '../policy/policy.ts';
 import { changesOf } from './policy-changes.ts';
@@ -17,19 +19,23 @@ export interface LoadRequest {
 
 /** What it answers: a policy, whose parts it has sent before, or why there is none. */
 export type LoadAnswer =
-  | { readonly loaded: Omit<LoadedPolicy, 'files'>; readonly changes: string[] }
+  | { readonly loaded: Omit<LoadedPolicy, 'files'> }
   | { readonly fault: string; readonly remedy: string | null };
 
-/** A policy, and what it means otherwise than the one before. */
+/** What it answers after a policy. */
+export type CompareAnswer = { readonly changes: string[] };
+
+/** A policy. */
 export interface ComparedPolicy {
   readonly loaded: LoadedPolicy;
-  readonly changes: string[];
+  /** What it means otherwise than the one before, when that is known; does not reject. */
+  readonly changes: Promise<string[]>;
 }
 
 /** Characters of a policy, and of the one before, that take no longer than lookups may wait. */
 const SMALL = 16 << 10;
 /** Not the daemon's own flags, which keep it small: much is made here and thrown away. */
-const FLAGS = ['--max-semi-space-size=64', '--max-old-space-size=1024'];
+const FLAGS = ['--min-semi-space-size=32', '--max-semi-space-size=64', '--max-old-space-size=1024'];
 
 /** A policy of 10,000 rules takes less than a second. */
 const PATIENCE_MS = 60_000;
@@ -53,7 +59,7 @@ export async function loadBeside(
   if (!isSmall(files) || (before && !isSmall(before.files)))
     return await load({ path, files, now }, before?.policy ?? null);
   const loaded = loadFiles(path, files);
-  return { loaded, changes: changesOf(before?.policy ?? null, loaded.policy, now) };
+  return { loaded, changes: Promise.resolve(changesOf(before?.policy ?? null, loaded.policy, now)) };
 }
 
 /** What is staged lies in files that are not at hand, and may be large. */
@@ -62,7 +68,7 @@ function isSmall(files: readonly PolicyFile[]): boolean {
   return characters <= SMALL && !files.some(({ text }) => text.includes('staged'));
 }
 
-/** The process is gone when this has its answer: an idle daemon keeps none of its memory. */
+/** The process ends when it has compared: an idle daemon keeps none of its memory. */
 async function load(
   request: Pick<LoadRequest, 'path' | 'files' | 'now'>,
   before: Policy | null,
@@ -72,17 +78,16 @@ async function load(
     ...{ timeout: PATIENCE_MS, killSignal: 'SIGKILL' },
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
+  yieldTo(loader);
   const slices = new Slices();
-  const parts: PolicyPart[] = [];
-  loader.send({ ...request, before: before && headOf(before) } satisfies LoadRequest);
-  const [answer] = await Promise.all([
-    answerOf(loader, parts),
-    before && slices.run(sendParts(before, loader)),
-  ]);
+  const heard = hear(loader);
+  loader.send({ ...request, before: before && headOf(before) } satisfies LoadRequest, () => {});
+  if (before) void slices.run(sendParts(before, loader));
+  const answer = await heard.answer;
   if ('fault' in answer) throw new PolicyFailure(answer.fault, answer.remedy);
   return {
-    loaded: { ...(await join(answer.loaded, parts.values(), slices)), files: request.files },
-    changes: answer.changes,
+    loaded: { ...(await join(answer.loaded, heard.parts.values(), slices)), files: request.files },
+    changes: heard.changes,
   };
 }
 
@@ -94,18 +99,39 @@ function* sendParts(policy: Policy, loader: ChildProcess): Generator<void> {
   }
 }
 
-/** `parts`: those of the policy are put there before the answer comes. */
-function answerOf(loader: ChildProcess, parts: PolicyPart[]): Promise<LoadAnswer> {
-  return new Promise((resolve, reject) => {
-    const fail = (why: string) => reject(new PolicyFailure(`the policy cannot be loaded: ${why}`, null));
-    loader.on('message', (message: PolicyPart | LoadAnswer) => {
-      if ('kind' in message) parts.push(message);
-      else resolve(message);
-    });
-    // One that could not be started tells so again for each message.
-    loader.on('error', (error) => fail(error.message));
-    loader.once('close', (status, signal) => fail(`the process that does it ended with ${signal ?? status}`));
+/** Lookups of runs come before it. */
+function yieldTo({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // It has ended already, which is told where its answer is waited for.
+  }
+}
+
+interface Heard {
+  /** Of the policy: they are there before the answer. */
+  readonly parts: readonly PolicyPart[];
+  readonly answer: Promise<LoadAnswer>;
+  readonly changes: Promise<string[]>;
+}
+
+function hear(loader: ChildProcess): Heard {
+  const parts: PolicyPart[] = [];
+  const [answer, changes] = [Promise.withResolvers<LoadAnswer>(), Promise.withResolvers<string[]>()];
+  const fail = (why: string) => {
+    answer.reject(new PolicyFailure(`the policy cannot be loaded: ${why}`, null));
+    // By then it may be in force.
+    changes.resolve([`what it means otherwise cannot be told: ${why}`]);
+  };
+  loader.on('message', (message: PolicyPart | LoadAnswer | CompareAnswer) => {
+    if ('kind' in message) parts.push(message);
+    else if ('changes' in message) changes.resolve(message.changes);
+    else answer.resolve(message);
   });
+  // One that could not be started tells so again for each message.
+  loader.on('error', (error) => fail(error.message));
+  loader.once('close', (status, signal) => fail(`the process that does it ended with ${signal ?? status}`));
+  return { parts, answer: answer.promise, changes: changes.promise };
 }
 
 /** In the order in which the process has sent them. */

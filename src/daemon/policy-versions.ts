@@ -14,7 +14,10 @@ const version = z.object({
   by: z.enum(['start', 'apply', 'reload', 'files', 'rollback']),
   who: z.object({ uid: z.int(), pid: z.int(), comm: z.string().nullable() }).nullable(),
   reason: z.string().nullable(),
-  changes: z.array(z.string()),
+  /** What it means otherwise than the one before; null: the two were being compared. */
+  changes: z.array(z.string()).nullable(),
+  /** The id of its event in the audit trail; null: of an earlier build, which kept none. */
+  event: z.ulid().nullable().default(null),
   files: z.array(text),
   /** What the policy directory held in its place, where that was not the version before; otherwise null. */
   replaced: z.array(text).nullable(),
@@ -25,8 +28,19 @@ export type Version = z.infer<typeof version>;
 /** What is kept in memory of one. */
 export type VersionHead = Omit<Version, 'v' | 'files' | 'replaced'> & { readonly bytes: number };
 
-/** `installing`: its files may not all be in the policy directory yet. */
-const pointer = z.object({ v: z.literal(1), seq: z.int().min(1), installing: z.boolean() });
+const pointer = z.object({
+  v: z.literal(1),
+  seq: z.int().min(1),
+  /** Its files may not all be in the policy directory yet. */
+  installing: z.boolean(),
+  /** Its event is in the audit trail. */
+  recorded: z.boolean().default(true),
+});
+/** How far the version in force has come. */
+type Progress = Pick<z.infer<typeof pointer>, 'installing' | 'recorded'>;
+
+/** Nothing of it is left to do. */
+export const DONE: Progress = { installing: false, recorded: true };
 
 const MOST_VERSIONS = 100;
 const MOST_BYTES = 64 << 20;
@@ -41,14 +55,14 @@ export class PolicyVersions {
   /** Oldest first. */
   #heads: VersionHead[] = [];
   #current = 0;
-  #installing = false;
+  #progress: Progress = DONE;
 
   constructor(state: string) {
     this.#directory = join(state, 'policy');
     makeDirectory(this.#directory);
     const pointed = pointer.safeParse(jsonOf(readIfPresent(join(this.#directory, POINTER)))).data;
     this.#current = pointed?.seq ?? 0;
-    this.#installing = pointed?.installing ?? false;
+    if (pointed) this.#progress = pointed;
     for (const name of readdirSync(this.#directory)) {
       const seq = Number(/^(\d{8})\.json$/.exec(name)?.[1] ?? 0);
       if (seq === 0 && !name.endsWith('.new')) continue;
@@ -68,36 +82,49 @@ export class PolicyVersions {
     return this.#current === 0 ? null : this.read(this.#current);
   }
 
-  get installing(): boolean {
-    return this.#installing;
+  get isInstalling(): boolean {
+    return this.#progress.installing;
+  }
+
+  /** Whether nothing is left to do for the version in force. */
+  get isDone(): boolean {
+    return this.#progress.recorded && !this.#progress.installing;
   }
 
   read(seq: number): Version | null {
     return version.safeParse(jsonOf(readIfPresent(this.#file(seq)))).data ?? null;
   }
 
-  /** Keeps a version, which is not in force by that. Gives its number. */
-  add(given: Omit<Version, 'v' | 'seq'>): number {
+  /** Keeps a version, which is not in force by that. */
+  add(given: Omit<Version, 'v' | 'seq'>): Version {
     const seq = Math.max(this.#current, this.#heads.at(-1)?.seq ?? 0) + 1;
     const whole: Version = { v: 1, seq, ...given };
     writeDurably(this.#file(seq), JSON.stringify(whole));
     this.#remember(whole);
-    return seq;
+    return whole;
+  }
+
+  /** Keeps what a version means otherwise than the one before. */
+  tell(given: Version, changes: string[]): void {
+    const { seq } = given;
+    this.#heads = this.#heads.map((head) => (head.seq === seq ? { ...head, changes } : head));
+    const whole: Version = { ...given, changes };
+    writeDurably(this.#file(seq), JSON.stringify(whole));
   }
 
   /** From now on this version is in force. */
-  point(seq: number, installing: boolean): void {
-    writeDurably(join(this.#directory, POINTER), JSON.stringify({ v: 1, seq, installing }));
+  point(seq: number, { installing, recorded }: Progress): void {
+    writeDurably(join(this.#directory, POINTER), JSON.stringify({ v: 1, seq, installing, recorded }));
     this.#current = seq;
-    this.#installing = installing;
+    this.#progress = { installing, recorded };
   }
 
   /** Nothing points at the version: back to the one before it, or to none. */
   takeBack(seq: number, before: number): void {
     if (before === 0) rmSync(join(this.#directory, POINTER), { force: true });
-    else this.point(before, false);
+    else this.point(before, DONE);
     this.#current = before;
-    this.#installing = false;
+    this.#progress = DONE;
     this.#drop(seq);
   }
 

@@ -1,4 +1,5 @@
-import { MAX_POLICY_BYTES, type PolicySource } from '../policy/read-file.ts';
+import { MAX_POLICY_BYTES } from '../policy/policy-bytes.ts';
+import type { PolicySource } from '../policy/read-file.ts';
 import { readBounded, readingFault } from './bounded-file.ts';
 
 /** A catalog that cannot be read. */

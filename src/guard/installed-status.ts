@@ -3,7 +3,8 @@ import { LAPSES_SOON_MS } from '../policy/inspect-deployment.ts';
 import type { Policy } from '../policy/policy.ts';
 import { formatProblem } from '../policy/problem.ts';
 import { INSTALLED } from './installed.ts';
-import { PolicyFailure, readInstalledPolicy } from './policy-files.ts';
+import { readInstalledPolicy } from './policy-files.ts';
+import { PolicyFailure } from './policy-texts.ts';
 import { mayRead } from './readable.ts';
 
 /** The policy that holds where none is given, as it is now. */

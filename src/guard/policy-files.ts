@@ -1,19 +1,13 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, statSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
-import { nearest } from '../policy/nearest.ts';
+import { dirname, resolve } from 'node:path';
 import { parsePolicy } from '../policy/parse.ts';
 import { problemAt } from '../policy/place.ts';
 import type { Policy } from '../policy/policy.ts';
 import { fault, formatProblem, type Problem } from '../policy/problem.ts';
-import { MAX_POLICY_BYTES, type PolicySource } from '../policy/read-file.ts';
-import { readBounded, readingFault } from './bounded-file.ts';
+import type { PolicySource } from '../policy/read-file.ts';
 import { INSTALLED } from './installed.ts';
+import { PolicyFailure, type PolicyFile, policyFilesIn, readTexts } from './policy-texts.ts';
 
-/** Where an administrator installs policy. */
-
-/** Folders of a policy directory, as the files in them are named in messages. */
-const FOLDERS = ['', 'services', 'deployments'] as const;
 const MOST_PROBLEMS = 20;
 
 /** A policy's files, and what there is to say of them. */
@@ -29,14 +23,6 @@ export interface ReadPolicy {
   readonly staged: ReadonlyMap<string, StagedPolicy>;
 }
 
-/** One file of a policy. */
-export interface PolicyFile {
-  readonly file: string;
-  /** As messages and events name it: within the policy. */
-  readonly name: string;
-  readonly text: string;
-}
-
 /** A policy read from files, without an error. */
 export interface LoadedPolicy extends ReadPolicy {
   readonly policy: Policy;
@@ -48,18 +34,6 @@ export interface StagedPolicy {
   readonly id: string;
   /** As written in the policy that names it. */
   readonly path: string;
-}
-
-/** A policy that cannot be read or does not hold; nothing was run. */
-export class PolicyFailure extends Error {
-  readonly code = 'policy';
-  readonly remedy: string | null;
-
-  constructor(message: string, remedy: string | null, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'PolicyFailure';
-    this.remedy = remedy;
-  }
 }
 
 /** The installed policy, or null where none is. Throws PolicyFailure. */
@@ -110,11 +84,6 @@ function readFiles(path: string, now: Date | null): Omit<ReadPolicy, 'staged'> {
   return parseFiles(readTexts(path), now);
 }
 
-/** The files of a policy, of a file or a directory, as they are. Throws PolicyFailure if one cannot be read. */
-export function readTexts(path: string): PolicyFile[] {
-  return filesOf(path).map((named) => ({ ...named, text: readText(named.file) }));
-}
-
 function parseFiles(files: readonly PolicyFile[], now: Date | null): Omit<ReadPolicy, 'staged'> {
   const sources = files.map(({ name, text }): PolicySource => ({ path: name, text }));
   const { policy, problems } = parsePolicy(sources, now);
@@ -158,55 +127,4 @@ function refusal(path: string, errors: readonly Problem[]): PolicyFailure {
   const shown = errors.slice(0, MOST_PROBLEMS).map(formatProblem);
   if (errors.length > shown.length) shown.push(`and ${errors.length - shown.length} more`);
   return new PolicyFailure([`the policy ${path} has ${count}:`, ...shown].join('\n'), null);
-}
-
-function filesOf(path: string): Omit<PolicyFile, 'text'>[] {
-  let directory: boolean;
-  try {
-    directory = statSync(path).isDirectory();
-  } catch (error) {
-    throw unreadable(path, error as NodeJS.ErrnoException);
-  }
-  if (!directory) return [{ file: path, name: basename(path) }];
-  const files = policyFilesIn(path);
-  if (files.length > 0) return files;
-  throw new PolicyFailure(
-    `the policy directory ${path} holds no policy`,
-    'it needs *.yaml, services/*.yaml or deployments/*.yaml',
-  );
-}
-
-/** Files of a policy directory; none where there is no directory. */
-export function policyFilesIn(directory: string): Omit<PolicyFile, 'text'>[] {
-  return FOLDERS.flatMap((folder) =>
-    namesIn(join(directory, folder))
-      .filter((name) => /\.ya?ml$/.test(name) && !name.startsWith('.'))
-      .sort()
-      .map((name) => ({ file: join(directory, folder, name), name: join(folder, name) })),
-  );
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
-}
-
-function readText(file: string): string {
-  try {
-    return readBounded(file, MAX_POLICY_BYTES);
-  } catch (error) {
-    throw unreadable(file, error as NodeJS.ErrnoException);
-  }
-}
-
-function unreadable(path: string, error: NodeJS.ErrnoException): PolicyFailure {
-  const meant = error.code === 'ENOENT' ? nearest(basename(path), namesIn(dirname(path))) : null;
-  return new PolicyFailure(
-    `cannot read the policy ${path}: ${readingFault(error)}`,
-    meant ? `did you mean ${join(dirname(path), meant)}?` : 'check the path given with -p',
-    { cause: error },
-  );
 }

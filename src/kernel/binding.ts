@@ -174,8 +174,8 @@ export interface Binding {
   mapUpdateBatch(map: BpfMap, keys: Uint8Array, values: Uint8Array, count: number): void;
   /** Missing keys are passed over. Throws BatchError. */
   mapDeleteBatch(map: BpfMap, keys: Uint8Array, count: number): void;
-  /** Keys one after another; while others delete, one may come twice or be missed. */
-  mapKeys(map: BpfMap, max: number): Buffer;
+  /** Keys one after another, from the first or past `after`; while others delete, one may come twice or be missed. */
+  mapKeys(map: BpfMap, max: number, after?: Uint8Array | null): Buffer;
   /** The memory of a BPF_F_MMAPABLE array, each value rounded up to 8 bytes; mapped until collected. */
   mapMmap(map: BpfMap): ArrayBuffer;
   mapClose(map: BpfMap): void;

@@ -10,7 +10,7 @@ export interface Numbers {
   readonly places: number;
 }
 
-/** Rows that are removed in one go. */
+/** Rows that are read or removed in one go. */
 const PART = 256;
 
 /** More than any table has (MAX_ENTRIES of bpf/maps.bpf.h). */
@@ -28,7 +28,7 @@ export function* clearLeft(
 ): Generator<void> {
   const runs = programs.map('runs');
   const stay = new Set<number>();
-  for (const key of keysOf(programs, 'runs')) {
+  for (const key of [...partsOfKeys(programs, 'runs')].flat()) {
     const run = key.readBigUInt64LE();
     const state = native().mapLookup(runs, key);
     if (others.has(run) && state) stay.add(state.readUInt32LE(layout.runState.generation.offset));
@@ -38,8 +38,11 @@ export function* clearLeft(
   const shared = others.size > 0;
   const ofNone = (key: Buffer) => !own.has(key.readBigUInt64LE()) && !others.has(key.readBigUInt64LE());
   function* remove(name: string, isLeft: (key: Buffer) => boolean): Generator<void> {
-    const left = keysOf(programs, name).filter(isLeft);
-    yield;
+    const left: Buffer[] = [];
+    for (const keys of partsOfKeys(programs, name)) {
+      left.push(...keys.filter(isLeft));
+      yield;
+    }
     for (let at = 0; at < left.length; at += PART) {
       const part = left.slice(at, at + PART);
       native().mapDeleteBatch(programs.map(name), Buffer.concat(part), part.length);
@@ -60,11 +63,18 @@ export function* clearLeft(
   for (const name of ['facts', 'closed_sockets', 'run_losses']) yield* remove(name, ofNone);
 }
 
-function keysOf(programs: Pick<Programs, 'map'>, name: string): Buffer[] {
+/** The keys of a table, a few at a step. While others delete, one may come twice. */
+function* partsOfKeys(programs: Pick<Programs, 'map'>, name: string): Generator<Buffer[]> {
   const map = programs.map(name);
   const { keySize } = native().mapInfo(map);
-  const keys = native().mapKeys(map, MOST);
-  return Array.from({ length: keys.length / keySize }, (_, i) =>
-    keys.subarray(i * keySize, (i + 1) * keySize),
-  );
+  let last: Buffer | null = null;
+  for (let seen = 0; seen < MOST; seen += PART) {
+    const keys: Buffer = native().mapKeys(map, PART, last);
+    if (keys.length === 0) return;
+    const part = Array.from({ length: keys.length / keySize }, (_, i) =>
+      keys.subarray(i * keySize, (i + 1) * keySize),
+    );
+    yield part;
+    last = part.at(-1) ?? null;
+  }
 }

@@ -39,8 +39,16 @@ export function parseAddress(text: string): Address | null {
 export function addressBytes(address: Address): Uint8Array {
   const parsed = parse(address);
   if (!parsed) throw new RangeError(`not an IP address: ${address}`);
-  const v6 = parsed.kind() === 'ipv4' ? (parsed as ipaddr.IPv4).toIPv4MappedAddress() : parsed;
-  return Uint8Array.from(v6.toByteArray());
+  return bytesOf(parsed);
+}
+
+function bytesOf(parsed: ipaddr.IPv4 | ipaddr.IPv6): Uint8Array {
+  const own = parsed.toByteArray();
+  if (own.length === 16) return Uint8Array.from(own);
+  const bytes = new Uint8Array(16);
+  bytes.fill(0xff, 10, 12);
+  bytes.set(own, 12);
+  return bytes;
 }
 
 /** The address held in 16 bytes of network order (v4-mapped becomes IPv4), or in 4. */
@@ -73,7 +81,7 @@ export function parsePrefix(text: string): Prefix | PrefixFault {
     if (mapped) length -= V4_MAPPED_BITS;
     if (length < 0 || length > own) return 'bad-length';
   }
-  const bytes = addressBytes(parsed.toString());
+  const bytes = bytesOf(parsed);
   const full = own === 32 ? length + V4_MAPPED_BITS : length;
   const network = maskBytes(bytes, full);
   const canonical = addressFromBytes(network);
@@ -84,15 +92,24 @@ export function parsePrefix(text: string): Prefix | PrefixFault {
 
 /** The first `length` bits kept, the rest zero. */
 export function maskBytes(bytes: Uint8Array, length: number): Uint8Array {
-  return bytes.map((byte, i) => {
-    const keep = Math.min(8, Math.max(0, length - i * 8));
-    return byte & (0xff << (8 - keep)) & 0xff;
-  });
+  const masked = new Uint8Array(bytes.length);
+  const whole = length >> 3;
+  for (let i = 0; i < whole; i++) masked[i] = bytes[i] as number;
+  const rest = length & 7;
+  if (rest > 0) masked[whole] = (bytes[whole] as number) & (0xff << (8 - rest));
+  return masked;
+}
+
+/** Bytes as text, a character each, for keys. */
+export function bytesText(bytes: Uint8Array): string {
+  return String.fromCharCode.apply(null, bytes as unknown as number[]);
 }
 
 /** Whether 16 bytes in network order are a v4-mapped address, that is, IPv4. */
 function isMapped(bytes: Uint8Array): boolean {
-  return bytes[10] === 0xff && bytes[11] === 0xff && bytes.subarray(0, 10).every((byte) => byte === 0);
+  if (bytes[10] !== 0xff || bytes[11] !== 0xff) return false;
+  for (let i = 0; i < 10; i++) if (bytes[i] !== 0) return false;
+  return true;
 }
 
 /** Whether the prefix holds the address given as 16 bytes. */

@@ -1,5 +1,6 @@
+import { MAX_POLICY_BYTES } from './policy-bytes.ts';
 import { type Fault, fault } from './problem.ts';
-import { MAX_POLICY_BYTES, type PolicySource } from './read-file.ts';
+import type { PolicySource } from './read-file.ts';
 import { parseYaml } from './yaml-text.ts';
 
 /** An entity of a Backstage catalog, as far as a service map asks for it. */

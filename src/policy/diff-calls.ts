@@ -1,10 +1,10 @@
 import { prefixHolds } from '../model/address.ts';
 import type { Answer, RuleReference } from '../model/verdict.ts';
 import type { CompiledPolicy } from './compile.ts';
-import { type Judgement, judge, locate, select } from './evaluate.ts';
+import { exemption, type Judgement, judge, select } from './evaluate.ts';
 import { type HostPattern, hostHolds } from './pattern.ts';
 import { type Piece, pieces } from './pieces.ts';
-import { shapesBy } from './shape.ts';
+import { portsKey, shapesBy } from './shape.ts';
 import { NOWHERE, StandIns, WHOLE } from './stand-in.ts';
 import type { Identities, Selection } from './tier.ts';
 
@@ -13,8 +13,8 @@ export interface CallChange {
   /** A host pattern, a prefix, or `host at prefix`; what a closer pattern holds is not in it. */
   readonly about: string;
   readonly ports: readonly Piece[];
-  readonly before: Judgement;
-  readonly after: Judgement;
+  /** What each policy says; of ten thousand changes a few are shown. */
+  readonly judged: () => readonly [before: Judgement, after: Judgement];
   /** What becomes of the destinations; `rule`: the answer stays, by another rule, owner or path. */
   readonly effect: Answer | 'rule';
 }
@@ -28,16 +28,29 @@ const MOST_PAIRS = 100_000;
  * destination has its own winner, classes of one identity, and of pairs, are all there is.
  */
 export function diffCalls(before: CompiledPolicy, after: CompiledPolicy): CallChange[] {
-  const shapeOf = shapesBy(({ answer, ports, rule, cycle }) => [answer, ports, mattering(rule), cycle]);
+  const shapeOf = shapesBy(({ answer, ports, rule, cycle }) => {
+    return `${answer} ${portsKey(ports)} ${mattering(rule)} ${cycle && JSON.stringify(cycle)}`;
+  });
   const meaningOf = meanings();
+  const spansOf = new Map<string, readonly Span[]>();
   const changes: CallChange[] = [];
   for (const [about, identities] of classesOf(before, after)) {
-    const [was, is] = [select(before, identities), select(after, identities)];
+    const judges = {
+      before,
+      after,
+      identities,
+      was: select(before, identities),
+      is: select(after, identities),
+    };
+    const [was, is] = [shapeOf(judges.was), shapeOf(judges.is)];
     // What neither names follows the default, which is told by itself.
-    if (shapeOf(was) !== shapeOf(is)) {
-      const judges = { before, was, after, is, identities, meaningOf };
-      for (const change of compare(about, judges)) changes.push(change);
-    }
+    if (was === is) continue;
+    const exempt = [before, after].map((policy) => exemption(policy, identities.address));
+    const key = [was, is, ...exempt].join(' ');
+    const spans = spansOf.get(key) ?? compare(judges, meaningOf);
+    spansOf.set(key, spans);
+    for (const { ports, effect } of spans)
+      changes.push({ about, ports, judged: () => judgeAt(judges, ports[0]), effect });
   }
   return changes;
 }
@@ -50,8 +63,8 @@ function* classesOf(before: CompiledPolicy, after: CompiledPolicy): Generator<[s
   for (const host of hosts) yield [host.text, { address: NOWHERE, names: [standIns.nameFor(host)] }];
   const prefixes = [...standIns.prefixes, WHOLE[4], WHOLE[6]];
   for (const prefix of new Map(prefixes.map((each) => [each.text, each])).values()) {
-    const address = standIns.addressFor(prefix);
-    if (address !== null) yield [prefix.text, { address: locate(address), names: [] }];
+    const address = standIns.placeFor(prefix);
+    if (address) yield [prefix.text, { address, names: [] }];
   }
   const seen = new Set<string>();
   for (const { host, address: prefix } of clauses) {
@@ -64,10 +77,10 @@ function* classesOf(before: CompiledPolicy, after: CompiledPolicy): Generator<[s
     for (const name of names)
       for (const part of inside) {
         const about = `${name.text} at ${part.text}`;
-        const address = seen.has(about) ? null : standIns.addressFor(part);
+        const address = seen.has(about) ? null : standIns.placeFor(part);
         seen.add(about);
         if (seen.size > MOST_PAIRS) return;
-        if (address !== null) yield [about, { address: locate(address), names: [standIns.nameFor(name)] }];
+        if (address) yield [about, { address, names: [standIns.nameFor(name)] }];
       }
   }
 }
@@ -83,33 +96,37 @@ interface Judges {
   readonly after: CompiledPolicy;
   readonly is: readonly Selection[];
   readonly identities: Identities;
-  readonly meaningOf: (judgement: Judgement) => string;
 }
 
-function compare(
-  about: string,
-  { before, was, after, is, identities, meaningOf }: Judges,
-): Iterable<CallChange> {
-  const changes = new Map<string, CallChange & { ports: Piece[] }>();
-  for (const piece of pieces([...was, ...is])) {
-    const { protocol, from } = piece;
-    const first = judge(before, was, identities, protocol, from);
-    const second = judge(after, is, identities, protocol, from);
+/** Ports at which the same becomes of destinations. */
+interface Span extends Pick<CallChange, 'effect'> {
+  readonly ports: readonly [Piece, ...Piece[]];
+}
+
+/** What differs between selections, which is the same for all of the same shapes that are exempt alike. */
+function compare(judges: Judges, meaningOf: (judgement: Judgement) => string): Span[] {
+  const spans = new Map<string, { ports: [Piece, ...Piece[]]; effect: CallChange['effect'] }>();
+  for (const piece of pieces([...judges.was, ...judges.is])) {
+    const { protocol, from, to } = piece;
+    const [first, second] = judgeAt(judges, piece);
     if (first.rule.kind === 'default' && second.rule.kind === 'default') continue;
     const [one, other] = [meaningOf(first), meaningOf(second)];
     if (one === other) continue;
     const key = `${one} ${other}`;
-    const same = changes.get(key);
+    const same = spans.get(key);
     const last = same?.ports.at(-1);
-    if (last?.protocol === protocol && last.to + 1 === from)
-      same?.ports.splice(-1, 1, { ...last, to: piece.to });
+    if (last?.protocol === protocol && last.to + 1 === from) same?.ports.splice(-1, 1, { ...last, to });
     else if (same) same.ports.push(piece);
-    else {
-      const effect = first.answer === second.answer ? 'rule' : second.answer;
-      changes.set(key, { about, ports: [piece], before: first, after: second, effect });
-    }
+    else spans.set(key, { ports: [piece], effect: first.answer === second.answer ? 'rule' : second.answer });
   }
-  return changes.values();
+  return [...spans.values()];
+}
+
+function judgeAt(
+  { before, was, after, is, identities }: Judges,
+  { protocol, from }: Piece,
+): [Judgement, Judgement] {
+  return [judge(before, was, identities, protocol, from), judge(after, is, identities, protocol, from)];
 }
 
 /** Gives all that matters of a judgement, as text. */
@@ -124,6 +141,7 @@ function meanings(): (judgement: Judgement) => string {
 }
 
 /** Not where a rule is written. */
-function mattering({ kind, id, service, reason, owner, instead }: RuleReference): unknown {
-  return [kind, id, service, reason, owner, instead];
+function mattering({ kind, id, service, reason, owner, instead }: RuleReference): string {
+  const told = [id, service, reason, owner, instead];
+  return told.every((text) => text === null) ? kind : JSON.stringify([kind, ...told]);
 }

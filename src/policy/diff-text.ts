@@ -52,10 +52,10 @@ function formatSetting({ setting, before, after }: SettingChange): DiffLine {
 /** What is denied comes first: it is what breaks. */
 function formatCalls(calls: readonly CallChange[]): DiffLine[] {
   return EFFECT_ORDER.flatMap((effect) => calls.filter((call) => call.effect === effect)).flatMap(
-    ({ about, ports, before, after, effect }) => [
+    ({ about, ports, judged, effect }) => [
       () => `  ${EFFECTS[effect].padEnd(EFFECT_COLUMN)} ${about} on ${formatPieces(ports)}`,
-      () => `    was ${formatJudgement(before)}`,
-      () => `    is  ${formatJudgement(after)}`,
+      () => `    was ${formatJudgement(judged()[0])}`,
+      () => `    is  ${formatJudgement(judged()[1])}`,
     ],
   );
 }
@@ -67,11 +67,10 @@ function formatJudgement({ answer, rule, cycle }: Judgement): string {
 
 export function diffAsJson({ floor, settings, services, deployments }: PolicyDiff): object {
   const calls = (changes: readonly CallChange[]) =>
-    changes.map(({ about, ports, before, after, effect }) => ({
-      ...{ destination: about, ports: formatPieces(ports), effect },
-      before: judgementAsJson(before),
-      after: judgementAsJson(after),
-    }));
+    changes.map(({ about, ports, judged, effect }) => {
+      const [before, after] = judged().map(judgementAsJson);
+      return { destination: about, ports: formatPieces(ports), effect, before, after };
+    });
   return {
     floor: calls(floor),
     settings,

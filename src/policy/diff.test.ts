@@ -78,7 +78,8 @@ deployments:
 /** `effect about at ports: before → after` of the deployment's calls. */
 function told(found: PolicyDiff): string[] {
   return found.deployments.flatMap(({ calls }) =>
-    calls.map(({ about, ports, before, after, effect }) => {
+    calls.map(({ about, ports, judged, effect }) => {
+      const [before, after] = judged();
       return `${effect} ${about} at ${formatPieces(ports)}: ${before.rule.kind} → ${after.rule.kind}`;
     }),
   );

@@ -111,10 +111,14 @@ function ownerOf(name: Name): Name[] {
   return owner === null ? [] : [owner];
 }
 
-/** An address as tiers look for it; the unspecified addresses are loopback, as the kernel has it. */
-export function locate(address: Address): Located {
+/**
+ * An address as tiers look for it; the unspecified addresses are loopback, as the kernel has it. `bytes`: its own, where
+ * they are at hand.
+ */
+export function locate(address: Address, bytes: Uint8Array | null = null): Located {
   const lone = settleUnspecified(address);
-  return { family: addressFamily(lone), bytes: addressBytes(lone), longest: 128, lone };
+  const own = lone === address && bytes ? bytes : addressBytes(lone);
+  return { family: addressFamily(lone), bytes: own, longest: 128, lone };
 }
 
 /** If any identity's winner denies, so it is; otherwise one allow is enough; otherwise it is for audit. */

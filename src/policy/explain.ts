@@ -92,9 +92,9 @@ function identitiesOf(
 ): ExplainedIdentity[] {
   const groups: [string, (readonly Clause[])[]][] = names.map((name) => [
     name,
-    [...tier.forName(name, address ?? 'open')],
+    tier.forName(name, address ?? 'open'),
   ]);
-  if (address) groups.push([address.lone ?? '', [...tier.forAddress(address, names)]]);
+  if (address) groups.push([address.lone ?? '', tier.forAddress(address, names)]);
   return groups
     .filter(([, found]) => found.length > 0)
     .map(([identity, found]) => {

@@ -4,7 +4,7 @@ import type { CompiledPolicy } from './compile.ts';
 import { exemption, locate, strongest } from './evaluate.ts';
 import { type CallJudgement, type Chains, judgeCall, type Situation, situate, WEB_SPECS } from './opening.ts';
 import { type Piece, pieces } from './pieces.ts';
-import { shapesBy } from './shape.ts';
+import { portsKey, shapesBy } from './shape.ts';
 import { type Located, type Selection, winners } from './tier.ts';
 
 /** What the policy says for a span of ports. A list of them covers tcp and udp 0 to 65535, and other, completely. */
@@ -67,7 +67,7 @@ export function sharing<S>(): (
   beside: string,
   make: () => readonly S[],
 ) => readonly S[] {
-  const shapeOf = shapesBy(({ answer, ports }) => [answer, ports]);
+  const shapeOf = shapesBy(({ answer, ports }) => `${answer} ${portsKey(ports)}`);
   const byKey = new Map<string, readonly S[]>();
   const byText = new Map<string, readonly S[]>();
   return (selections, beside, make) => {
@@ -90,7 +90,7 @@ export function segmentsOfPrefix(policy: CompiledPolicy, prefix: Prefix): Segmen
 
 /** An address of the prefix that no longer prefix holds. */
 export function standIn({ family, bytes, length, text }: Prefix): Located {
-  return length === 128 ? locate(text) : { family, bytes, longest: length, lone: null };
+  return length === 128 ? locate(text, bytes) : { family, bytes, longest: length, lone: null };
 }
 
 function segmentsAt(policy: CompiledPolicy, address: Located, chains: Chains): Segment[] {

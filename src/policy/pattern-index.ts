@@ -1,4 +1,4 @@
-import { maskBytes, type Prefix } from '../model/address.ts';
+import { bytesText, maskBytes, type Prefix } from '../model/address.ts';
 import type { HostPattern } from './pattern.ts';
 
 /** A pattern of names or a prefix of addresses; where both are given, of that name at that address. */
@@ -34,7 +34,7 @@ export class PatternIndex<T> {
       } else if (address && !host) {
         push(this.#prefixes, prefixKey(address), indexed);
         this.#lengths.add(address.length);
-        this.#sorted.push({ ...indexed, first: String.fromCharCode(...address.bytes), prefix: address });
+        this.#sorted.push({ ...indexed, first: bytesText(address.bytes), prefix: address });
       }
     }
     this.#sorted.sort((a, b) => (a.first < b.first ? -1 : Number(a.first > b.first)));
@@ -72,7 +72,7 @@ export class PatternIndex<T> {
   }
 
   #prefixesWithin(outer: Prefix): Indexed<T>[] {
-    const first = String.fromCharCode(...outer.bytes);
+    const first = bytesText(outer.bytes);
     let [low, high] = [0, this.#sorted.length];
     while (low < high) {
       const middle = (low + high) >> 1;
@@ -100,7 +100,7 @@ function* namesAbove({ name }: HostPattern): Generator<string> {
 }
 
 function prefixKey({ family, bytes, length }: Prefix): string {
-  return `${family}/${length}/${String.fromCharCode(...bytes)}`;
+  return `${family}/${length}/${bytesText(bytes)}`;
 }
 
 function push<T>(map: Map<string, T[]>, key: string, value: T): void {

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { nearest } from './nearest.ts';
 import type { Path } from './path.ts';
 import { type Place, Places, problemAt } from './place.ts';
+import { MAX_POLICY_BYTES } from './policy-bytes.ts';
 import { type Fault, fault, type Problem } from './problem.ts';
 import { salvage } from './salvage.ts';
 import { type PolicyFile, policyFile } from './schema.ts';
@@ -25,8 +26,6 @@ export interface ReadFile {
   readonly serviceNames: readonly string[];
 }
 
-/** The largest policy file read. */
-export const MAX_POLICY_BYTES = 4 << 20;
 /** YAML aliases followed in one file; a policy needs few, a bomb needs many. */
 const MAX_ALIASES = 100;
 

@@ -16,6 +16,8 @@ export class ValueReader {
   readonly file: ReadFile;
   readonly #problems: Problem[];
   readonly #serviceFault: (name: string) => Fault | null;
+  /** Of thousands of rules a few ports. */
+  readonly #ports = new Map<string | number, PortSpec | Fault>();
 
   constructor(file: ReadFile, problems: Problem[], serviceFault: (name: string) => Fault | null) {
     this.file = file;
@@ -56,7 +58,13 @@ export class ValueReader {
   }
 
   ports(path: Path, values: readonly (string | number)[] | undefined): readonly PortSpec[] | null {
-    return values ? this.list(path, values, readPorts) : null;
+    return values ? this.list(path, values, (value) => this.#portsOf(value)) : null;
+  }
+
+  #portsOf(value: string | number): PortSpec | Fault {
+    const known = this.#ports.get(value) ?? readPorts(value);
+    this.#ports.set(value, known);
+    return known;
   }
 
   /** The name of a service that exists. */

@@ -1,3 +1,4 @@
+import type { PortSpec } from './ports.ts';
 import type { Clause, Selection } from './tier.ts';
 
 /**
@@ -5,14 +6,14 @@ import type { Clause, Selection } from './tier.ts';
  * selections that differ in that.
  */
 export function shapesBy(
-  mattering: (clause: Clause) => unknown,
+  mattering: (clause: Clause) => string,
 ): (selections: readonly Selection[]) => string {
   const numbers = new Map<string, number>();
   const known = new WeakMap<Clause, number>();
   const numberOf = (clause: Clause): number => {
     let number = known.get(clause);
     if (number === undefined) {
-      const text = JSON.stringify(mattering(clause));
+      const text = mattering(clause);
       number = numbers.get(text) ?? numbers.size;
       numbers.set(text, number);
       known.set(clause, number);
@@ -33,4 +34,9 @@ export function shapesBy(
     }
     return shape;
   };
+}
+
+/** Ports as text, for comparing; no space is in it. */
+export function portsKey(ports: readonly PortSpec[] | null): string {
+  return ports ? ports.map(({ protocol, from, to }) => `${protocol}:${from}-${to}`).join() : 'every';
 }

@@ -2,11 +2,13 @@ import {
   type Address,
   addressBytes,
   addressFromBytes,
+  bytesText,
   maskBytes,
   type Prefix,
   prefixHolds,
 } from '../model/address.ts';
 import type { Name } from '../model/name.ts';
+import { locate } from './evaluate.ts';
 import type { HostPattern } from './pattern.ts';
 import type { Pattern } from './pattern-index.ts';
 import type { Located } from './tier.ts';
@@ -62,12 +64,23 @@ export class StandIns {
 
   /** An address that the prefix holds and no longer prefix does; null if they leave none. */
   addressFor(prefix: Prefix): Address | null {
+    const bytes = this.#bytesFor(prefix);
+    return bytes && addressFromBytes(bytes);
+  }
+
+  /** The same, as tiers look for it. */
+  placeFor(prefix: Prefix): Located | null {
+    const bytes = this.#bytesFor(prefix);
+    return bytes && locate(addressFromBytes(bytes), bytes);
+  }
+
+  #bytesFor(prefix: Prefix): Uint8Array | null {
     for (let at: Uint8Array | null = prefix.bytes; at && prefixHolds(prefix, at); ) {
       const here: Uint8Array = at;
       const holder = this.#lengths.find(
         (length) => length > prefix.length && this.#known.has(keyOf(maskBytes(here, length), length)),
       );
-      if (holder === undefined) return addressFromBytes(here);
+      if (holder === undefined) return here;
       at = after(here, holder);
     }
     return null;
@@ -95,5 +108,5 @@ function after(bytes: Uint8Array, length: number): Uint8Array | null {
 }
 
 function keyOf(bytes: Uint8Array, length: number): string {
-  return `${length}/${String.fromCharCode(...bytes)}`;
+  return `${length}/${bytesText(bytes)}`;
 }

@@ -1,4 +1,4 @@
-import { type Address, maskBytes, type Prefix, prefixHolds } from '../model/address.ts';
+import { type Address, bytesText, maskBytes, type Prefix, prefixHolds } from '../model/address.ts';
 import type { Transport } from '../model/destination.ts';
 import type { Name } from '../model/name.ts';
 import type { Answer, RuleReference } from '../model/verdict.ts';
@@ -45,6 +45,8 @@ export interface Identities {
 export type Selection = readonly (readonly (readonly Clause[])[])[];
 
 type Unplaced = 'open' | 'deny' | 'none';
+
+const NOTHING: Selection = [];
 
 /** A clause that says something. */
 export type Ruling = Clause & { readonly answer: Answer };
@@ -96,33 +98,41 @@ export class Tier {
 
   /** What is said of each identity, names first; an identity no clause holds is not in it. */
   select(identities: Identities): Selection {
+    if (this.clauses.length === 0) return NOTHING;
     const { address, names } = identities;
-    const selection = names.map((name) => [...this.forName(name, address ?? identities.unplaced ?? 'open')]);
-    if (address) selection.push([...this.forAddress(address, names)]);
+    const selection = names.map((name) => this.forName(name, address ?? identities.unplaced ?? 'open'));
+    if (address) selection.push(this.forAddress(address, names));
     return selection.filter((groups) => groups.length > 0);
   }
 
   /** Groups of clauses that hold the name, the most specific first. */
-  *forName(name: Name, address: Located | Unplaced): Generator<readonly Clause[]> {
-    yield* this.#pairsFor(address, [name]);
-    yield* some(this.#exact.get(name));
-    for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
-      yield* some(this.#below.get(name.slice(dot + 1)));
-    if (this.#any.length > 0) yield this.#any;
+  forName(name: Name, address: Located | Unplaced): (readonly Clause[])[] {
+    const groups = this.#pairsFor(address, [name]);
+    const exact = this.#exact.get(name);
+    if (exact) groups.push(exact);
+    for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+      const below = this.#below.get(name.slice(dot + 1));
+      if (below) groups.push(below);
+    }
+    if (this.#any.length > 0) groups.push(this.#any);
+    return groups;
   }
 
   /** Groups of clauses that hold the address, the most specific first. */
-  *forAddress(address: Located, names: readonly Name[]): Generator<readonly Clause[]> {
-    yield* this.#pairsFor(address, names);
+  forAddress(address: Located, names: readonly Name[]): (readonly Clause[])[] {
+    const groups = this.#pairsFor(address, names);
     for (const length of this.#lengths[address.family]) {
       if (length > address.longest) continue;
       const key = prefixKey(address.family, maskBytes(address.bytes, length), length);
-      yield* some(this.#prefixes.get(key));
+      const here = this.#prefixes.get(key);
+      if (here) groups.push(here);
     }
+    return groups;
   }
 
   /** Rules of host and address together, most specific first; without an address only those that may count. */
-  *#pairsFor(address: Located | Unplaced, names: readonly Name[]): Generator<readonly Clause[]> {
+  #pairsFor(address: Located | Unplaced, names: readonly Name[]): (readonly Clause[])[] {
+    const groups: (readonly Clause[])[] = [];
     for (const clause of this.#pairs) {
       const { host, address: prefix } = clause;
       if (!host || !prefix || !names.some((name) => hostHolds(host, name))) continue;
@@ -130,13 +140,10 @@ export class Tier {
         typeof address === 'string'
           ? address !== 'none' && (clause.answer === 'deny') === (address === 'deny')
           : prefix.length <= address.longest && prefixHolds(prefix, address.bytes);
-      if (here) yield [clause];
+      if (here) groups.push([clause]);
     }
+    return groups;
   }
-}
-
-function some(group: readonly Clause[] | undefined): readonly (readonly Clause[])[] {
-  return group ? [group] : [];
 }
 
 /** The winning clause of each identity at a port, where it says something. */
@@ -187,5 +194,5 @@ export function settleUnspecified(address: Address): Address {
 }
 
 function prefixKey(family: 4 | 6, bytes: Uint8Array, length: number): string {
-  return `${family}/${length}/${String.fromCharCode(...bytes)}`;
+  return `${family}/${length}/${bytesText(bytes)}`;
 }

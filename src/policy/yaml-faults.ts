@@ -1,4 +1,15 @@
-import { type Alias, type Document, isAlias, isMap, isScalar, type Node, visit, type YAMLMap } from 'yaml';
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  type Node,
+  type YAMLMap,
+} from 'yaml';
 import type { Path } from './path.ts';
 import { type Places, problemAt } from './place.ts';
 import { type Fault, fault, type Problem } from './problem.ts';
@@ -11,17 +22,24 @@ export function yamlProblems(file: string, document: Document, places: Places, t
   });
   if (problems.length > 0) return problems;
   const anchors = new Set<string>();
-  visit(document, {
-    Node(_, node, ancestors) {
-      if (isAlias(node)) {
-        if (!anchors.has(node.source)) problems.push(lostAlias(file, node, places));
-        return;
-      }
-      if (node.anchor) anchors.add(node.anchor);
-      if (isMap(node)) problems.push(...keyProblems(file, node, places, pathTo([...ancestors, node])));
-    },
-  });
+  walk(document.contents, []);
   return problems;
+
+  /** `path`: the keys that lead here; lists count as no step. */
+  function walk(node: unknown, path: Path): void {
+    if (isPair(node)) {
+      walk(node.key, path);
+      walk(node.value, isScalar(node.key) ? [...path, String(node.key.value)] : path);
+    }
+    if (isAlias(node)) {
+      if (!anchors.has(node.source)) problems.push(lostAlias(file, node, places));
+      return;
+    }
+    if (!isNode(node)) return;
+    if (node.anchor) anchors.add(node.anchor);
+    if (isMap(node)) problems.push(...keyProblems(file, node, places, path));
+    if (isMap(node) || isSeq(node)) for (const item of node.items) walk(item, path);
+  }
 }
 
 /** The mistakes everybody makes, `host: *` and `owner: @web`, get the quotes they miss. */
@@ -50,12 +68,13 @@ function keyProblems(file: string, map: YAMLMap, places: Places, path: Path): Pr
   const isObjects = path.length === 1 && (path[0] === 'services' || path[0] === 'deployments');
   return map.items.flatMap(({ key }) => {
     const node = key as Node;
-    const [start, end] = node?.range ?? map.range ?? [0, 0];
-    const here = places.at(start, end);
-    if (!isScalar(node)) return [problemAt(file, here, fault('wrong-type', 'a key is a word'))];
+    const problem = (found: Fault) => {
+      const [start, end] = node?.range ?? map.range ?? [0, 0];
+      return [problemAt(file, places.at(start, end), found)];
+    };
+    if (!isScalar(node)) return problem(fault('wrong-type', 'a key is a word'));
     const name = String(node.value);
-    if (name === '__proto__')
-      return [problemAt(file, here, fault('unknown-key', `\`${name}\` has no meaning in a policy`))];
+    if (name === '__proto__') return problem(fault('unknown-key', `\`${name}\` has no meaning in a policy`));
     const before = first.get(name);
     if (!before) {
       first.set(name, node);
@@ -68,14 +87,6 @@ function keyProblems(file: string, map: YAMLMap, places: Places, path: Path): Pr
           `${String(path[0]).slice(0, -1)} \`${name}\` is defined at ${file}:${line} already`,
         )
       : fault('duplicate-key', `the key \`${name}\` is given at ${file}:${line} already`);
-    return [problemAt(file, here, found)];
-  });
-}
-
-/** The keys that lead to the innermost of nested nodes; lists count as no step. */
-function pathTo(nodes: readonly unknown[]): string[] {
-  return nodes.flatMap((node) => {
-    const key = (node as { key?: unknown } | null)?.key;
-    return isScalar(key) ? [String(key.value)] : [];
+    return problem(found);
   });
 }

@@ -7,12 +7,15 @@ import { join } from 'node:path';
 import { Entries } from '../../src/daemon/entries.ts';
 import { createLog } from '../../src/daemon/log.ts';
 import { PolicyKeeper } from '../../src/daemon/policy-keeper.ts';
+import { changesOnRecord } from './changes-on-record.ts';
 import { numbered } from './sample.ts';
 
 const [, , directory = '', from = '1'] = process.argv;
 const who = { uid: 0, pid: process.pid, comm: 'test' };
-const common = { state: join(directory, 'state'), log: createLog({ level: 'silent' }), record: () => {} };
-const keeper = new PolicyKeeper({ ...common, policy: join(directory, 'etc'), change: () => 0 });
+const state = join(directory, 'state');
+const { record, recorded } = changesOnRecord(state);
+const common = { state, log: createLog({ level: 'silent' }), record };
+const keeper = new PolicyKeeper({ ...common, recorded, policy: join(directory, 'etc'), change: () => 0 });
 const entries = new Entries({ ...common, policy: () => keeper.loaded, change: () => {} });
 const say = (text: string) => writeSync(1, `${text}\n`);
 

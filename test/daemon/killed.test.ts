@@ -4,10 +4,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
+import { pastOfTrail } from '../../src/audit/past.ts';
+import type { PolicyHistory } from '../../src/daemon/answers.ts';
 import { Entries } from '../../src/daemon/entries.ts';
 import { createLog } from '../../src/daemon/log.ts';
 import { PolicyKeeper } from '../../src/daemon/policy-keeper.ts';
-import { loadPolicy, policyFilesIn } from '../../src/guard/policy-files.ts';
+import { loadPolicy } from '../../src/guard/policy-files.ts';
+import { policyFilesIn } from '../../src/guard/policy-texts.ts';
+import type { AuditEvent } from '../../src/model/event.ts';
+import { changesOnRecord } from './changes-on-record.ts';
 import { makeDirectory, removeAll } from './harness.ts';
 
 const PROGRAM = fileURLToPath(new URL('keeper-program.ts', import.meta.url));
@@ -47,11 +52,28 @@ function possibleEntries(lines: readonly string[], held: readonly number[]): (re
   return [before, ...all.map((_, i) => all.slice(i))];
 }
 
+async function changesIn(state: string): Promise<AuditEvent[]> {
+  const events: AuditEvent[] = [];
+  for await (const event of pastOfTrail(state).events({ run: null, deployment: null, since: null }))
+    events.push(event);
+  return events;
+}
+
+/** Every policy that was ever in force, once, with what it means otherwise than the one before. */
+function expectOnRecord({ versions }: PolicyHistory, events: readonly AuditEvent[]): void {
+  for (const { id, by, reason, changes } of versions) {
+    const found = events.filter(({ policy, change }) => policy === id && change?.what === by);
+    expect(found.map(({ change }) => [change?.reason, change?.changes])).toEqual([[reason, changes]]);
+    expect(changes.length).toBeGreaterThan(0);
+  }
+}
+
 test('a daemon that is killed while it applies policies and makes entries has each whole or not at all', async () => {
   const directory = makeDirectory();
   const policy = join(directory, 'etc');
   mkdirSync(policy);
-  const common = { state: join(directory, 'state'), log: createLog({ level: 'silent' }), record: () => {} };
+  const state = join(directory, 'state');
+  const common = { state, log: createLog({ level: 'silent' }) };
   let at = 0;
   let held: number[] = [];
   const hit = { policy: 0, entry: 0 };
@@ -59,7 +81,8 @@ test('a daemon that is killed while it applies policies and makes entries has ea
     const lines = await killed(directory, at + 1, (round * 37) % 160);
     expect(lines.length).toBeGreaterThan(0);
     if (!lines.at(-1)?.endsWith('done')) hit[lines.at(-1)?.startsWith('policy') ? 'policy' : 'entry'] += 1;
-    const keeper = new PolicyKeeper({ ...common, policy, change: () => 0 });
+    const { close, ...onRecord } = changesOnRecord(state);
+    const keeper = new PolicyKeeper({ ...common, ...onRecord, policy, change: () => 0 });
     const [host = ''] = keeper.loaded?.policy.services.get('mysql')?.hosts.map(({ text }) => text) ?? [];
     const n = Number(/^h(\d+)\./.exec(host)?.[1] ?? 0);
     expect(possible(lines, 'policy', at)).toContain(n);
@@ -74,12 +97,17 @@ test('a daemon that is killed while it applies policies and makes entries has ea
         reason: `${n}`,
       });
     }
-    const numbers = new Entries({ ...common, policy: () => null, change: () => {} })
+    const numbers = new Entries({ ...common, ...onRecord, policy: () => null, change: () => {} })
       .list()
       .map(({ reason }) => Number(reason));
     expect(possibleEntries(lines, held).map(String)).toContain(`${numbers}`);
     held = numbers;
     await keeper.close();
+    await close();
+    const events = await changesIn(state);
+    expectOnRecord(keeper.history(), events);
+    const made = events.filter(({ change }) => change?.what === 'entry-made');
+    for (const n of numbers) expect(made.filter(({ change }) => change?.reason === `${n}`)).toHaveLength(1);
   }
   expect(hit.policy).toBeGreaterThan(0);
   expect(at).toBeGreaterThan(KILLS);

@@ -89,6 +89,10 @@ test('batches go through up to the entry that does not fit, and say how many', (
   expect(new Set(Array.from({ length: 1000 }, (_, i) => keys.readUInt32LE(i * 4))).size).toBe(1000);
   expect(keys).toHaveLength(4000);
   expect(native.mapKeys(map, 3)).toHaveLength(12);
+  expect(native.mapKeys(map, 3, keys.subarray(8, 12))).toEqual(keys.subarray(12, 24));
+  expect(native.mapKeys(map, 3, keys.subarray(-8, -4))).toEqual(keys.subarray(-4));
+  expect(native.mapKeys(map, 3, keys.subarray(-4))).toHaveLength(0);
+  expect(thrownBy(() => native.mapKeys(map, 3, keys.subarray(0, 3))).code).toBe('EINVAL');
   const error = thrownBy(() => native.mapUpdateBatch(map, numbers(100, 4, 5000), numbers(100, 8), 100));
   expect(error).toMatchObject({ code: 'E2BIG', done: 24 });
   native.mapDeleteBatch(map, numbers(9000, 4), 9000);
