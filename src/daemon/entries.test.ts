@@ -18,12 +18,16 @@ let state: string;
 let all: Entries[];
 let changes: string[][];
 let recorded: Change[];
+/** Of what was recorded. */
+let ids: string[];
+let onDisk: Promise<void>;
 let full: string | null;
 let now: { wall: number; steady: number };
 
 beforeEach(() => {
   state = mkdtempSync(join(tmpdir(), 'acyclic-entries-'));
-  [all, changes, recorded, full] = [[], [], [], null];
+  [all, changes, recorded, ids, full] = [[], [], [], [], null];
+  onDisk = Promise.resolve();
   now = { wall: Date.parse('2026-11-23T12:00:00Z'), steady: 0 };
 });
 afterEach(async () => {
@@ -33,7 +37,11 @@ afterEach(async () => {
 
 function open(clocks: 'set' | 'real' = 'set'): Entries {
   const entries = new Entries({
-    ...{ state, log, record: (change) => recorded.push(change) },
+    ...{ state, log, recorded: () => onDisk },
+    record: (change, id) => {
+      recorded.push(change);
+      ids.push(id);
+    },
     policy: () => policy && { id: '3f9c2a1', policy },
     change: (live) => {
       if (full !== null) throw new Error(full);
@@ -68,6 +76,25 @@ test('an entry is in force, on record, and there after a restart', async () => {
   expect(again.live()).toEqual([expect.objectContaining({ owner: 'root', until: entry.until })]);
 });
 
+test('what a daemon that was killed may not have on record yet is recorded again, under the same id', async () => {
+  const { id } = await open().create(asked, ROOT);
+  open().start();
+  expect(recorded.map(({ what }) => what)).toEqual(['entry-made']);
+  const entries = open();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  onDisk = promise;
+  const [made, removed] = [entries.create(asked, ROOT), entries.remove(id, ROOT)];
+  await vi.waitUntil(() => recorded.length === 2);
+  open();
+  expect(recorded.map(({ what }) => what)).toEqual(['entry-made', 'entry-made', 'entry-made']);
+  expect(ids[2]).toBe(ids[1]);
+  resolve();
+  await Promise.all([made, removed]);
+  expect(recorded.at(-1)).toMatchObject({ what: 'entry-removed' });
+  open();
+  expect(recorded).toHaveLength(4);
+});
+
 test('taken back, it is in force no more; there is no such entry then', async () => {
   const entries = open();
   const { id } = await entries.create(asked, ROOT);
@@ -96,7 +123,10 @@ describe('it lapses', () => {
     pass(3 * HOUR);
     expect(open().list()).toEqual([]);
     expect(recorded.at(-1)).toMatchObject({ what: 'entry-lapsed' });
-    expect(JSON.parse(readFileSync(join(state, 'entries.json'), 'utf8'))).toEqual({ v: 1, entries: [] });
+    expect(JSON.parse(readFileSync(join(state, 'entries.json'), 'utf8'))).toMatchObject({
+      v: 1,
+      entries: [],
+    });
   });
 
   test.each([

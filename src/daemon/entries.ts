@@ -26,8 +26,10 @@ export interface EntriesOptions {
   readonly policy: () => { readonly id: string; readonly policy: Policy } | null;
   /** Puts the entries in force for runs in progress. If it throws, nothing has changed. */
   readonly change: (entries: readonly LiveEntry[]) => void | Promise<void>;
-  /** Puts a change on record, of an id only once. */
-  readonly record: (change: Change, id?: string) => void;
+  /** Puts a change on record, once for each id; asked for while the entries are made, too. */
+  readonly record: (change: Change, id: string) => void;
+  /** Resolves when what was recorded so far is on disk, or is not waited for any more. */
+  readonly recorded: () => Promise<unknown>;
   /** Milliseconds since 1970, and of a clock that nobody sets. */
   readonly clocks?: { readonly wall: () => number; readonly steady: () => number };
 }
@@ -38,21 +40,32 @@ const LOOK_EVERY_MS = 10_000;
 const FILE = 'entries.json';
 const CLOCKS = { wall: () => Date.now(), steady: () => performance.now() };
 
+const storedWho = z.object({ uid: z.int(), pid: z.int(), comm: z.string().nullable() });
+const storedEntry = z.object({
+  id: z.string(),
+  verdict: createEntryBody.shape.verdict,
+  destination: createEntryBody.shape.destination,
+  deployment: z.string().nullable(),
+  reason: z.string(),
+  created: z.iso.datetime(),
+  until: z.iso.datetime(),
+  who: storedWho,
+});
+const storedChange = z.object({
+  /** Of its event in the audit trail. */
+  id: z.ulid(),
+  what: z.enum(['entry-made', 'entry-removed', 'entry-lapsed']),
+  entry: storedEntry,
+  who: storedWho.nullable(),
+  reason: z.string().nullable(),
+});
 const stored = z.object({
   v: z.literal(1),
-  entries: z.array(
-    z.object({
-      id: z.string(),
-      verdict: createEntryBody.shape.verdict,
-      destination: createEntryBody.shape.destination,
-      deployment: z.string().nullable(),
-      reason: z.string(),
-      created: z.iso.datetime(),
-      until: z.iso.datetime(),
-      who: z.object({ uid: z.int(), pid: z.int(), comm: z.string().nullable() }),
-    }),
-  ),
+  entries: z.array(storedEntry),
+  /** What was done and may not be on record yet. */
+  untold: z.array(storedChange).default([]),
 });
+type Untold = z.infer<typeof storedChange>;
 
 interface Held {
   readonly entry: Entry;
@@ -70,6 +83,7 @@ export class Entries {
   readonly #file: string;
   readonly #clocks: typeof CLOCKS;
   #held: readonly Held[] = [];
+  #untold: readonly Untold[] = [];
   #timer: NodeJS.Timeout | null = null;
   #started = false;
   /** What has lapsed is still in force for runs in progress: why. */
@@ -85,9 +99,9 @@ export class Entries {
       makeDirectory(options.state);
       return readIfPresent(this.#file);
     });
-    this.#held = text === null ? [] : this.#read(text);
-    // A daemon that was killed as it made one may not have come to that.
-    for (const { entry } of this.#held) this.#record('entry-made', entry, entry.who, entry.reason);
+    if (text !== null) this.#read(text);
+    // A daemon that was killed may not have come to that.
+    for (const untold of this.#untold) this.#record(untold);
     this.#expire();
   }
 
@@ -95,6 +109,7 @@ export class Entries {
   start(): void {
     this.#started = true;
     this.#wait();
+    void this.#exclusively(() => this.#settle());
   }
 
   /** Nothing lapses any more; waits for what is being done. */
@@ -152,8 +167,9 @@ export class Entries {
         ...{ created: timeOf(now), until: timeOf(now + seconds * 1000), who },
       };
       const ends = this.#clocks.steady() + seconds * 1000;
-      await this.#become([...this.#held, { entry, dest, ends }]);
-      this.#tell('entry-made', entry, who, reason);
+      await this.#become([...this.#held, { entry, dest, ends }], {
+        ...{ id: ulid(), what: 'entry-made', entry, who, reason },
+      });
       return entry;
     });
   }
@@ -163,25 +179,41 @@ export class Entries {
     return this.#exclusively(async () => {
       const found = this.#held.find(({ entry }) => entry.id === id);
       if (!found) throw new Refusal('not-found', 'there is no such entry', 'see acyclic allow --list');
-      await this.#become(this.#held.filter((held) => held !== found));
-      this.#tell('entry-removed', found.entry, who, null);
+      const left = this.#held.filter((held) => held !== found);
+      await this.#become(left, { id: ulid(), what: 'entry-removed', entry: found.entry, who, reason: null });
     });
   }
 
-  /** Keeps these and puts them in force; if that fails, all is as before. */
-  async #become(next: readonly Held[]): Promise<void> {
-    const before = this.#held;
-    this.#write(next);
+  /** Keeps these, puts them in force and what was done on record; if they cannot be in force, all is as before. */
+  async #become(next: readonly Held[], change: Untold): Promise<void> {
+    const [before, untold] = [this.#held, this.#untold];
+    this.#write(next, [...untold, change]);
     this.#held = next;
     try {
       await this.#options.change(this.live());
     } catch (error) {
       this.#held = before;
-      this.#write(before);
+      this.#write(before, untold);
       throw error;
     }
     this.#stuck = null;
     this.#wait();
+    this.#untold = [...untold, change];
+    this.#tell(change);
+    await this.#settle();
+  }
+
+  /** What was told is on disk, and need not be told again. If that cannot be kept it is, and the trail has it once. */
+  async #settle(): Promise<void> {
+    const told = this.#untold;
+    if (told.length === 0) return;
+    await this.#options.recorded();
+    this.#untold = this.#untold.filter((change) => !told.includes(change));
+    try {
+      this.#write(this.#held, this.#untold);
+    } catch (error) {
+      this.#options.log.error({}, (error as Error).message);
+    }
   }
 
   #exclusively<T>(work: () => Promise<T>): Promise<T> {
@@ -201,6 +233,7 @@ export class Entries {
       this.#stuck = (error as Error).message;
       this.#options.log.error({}, `a live entry that has lapsed is still in force: ${this.#stuck}`);
     }
+    await this.#settle();
   }
 
   #expire(): boolean {
@@ -209,13 +242,17 @@ export class Entries {
     const lapsed = this.#held.filter(over);
     if (lapsed.length === 0) return false;
     this.#held = this.#held.filter((held) => !over(held));
+    const changes = lapsed.map(({ entry }): Untold => {
+      return { id: ulid(), what: 'entry-lapsed', entry, who: null, reason: null };
+    });
+    this.#untold = [...this.#untold, ...changes];
     try {
-      this.#write(this.#held);
+      this.#write(this.#held, this.#untold);
     } catch (error) {
       // Read again, it has lapsed all the same.
       this.#options.log.error({}, (error as Error).message);
     }
-    for (const { entry } of lapsed) this.#tell('entry-lapsed', entry, null, null);
+    for (const change of changes) this.#tell(change);
     return true;
   }
 
@@ -264,16 +301,17 @@ export class Entries {
     );
   }
 
-  #read(text: string): Held[] {
-    const entries = entriesIn(text);
-    if (!entries)
+  #read(text: string): void {
+    const kept = keptIn(text);
+    if (!kept)
       throw new DaemonFailure(
         'state-directory',
         `${this.#file} is damaged, and which live entries are in force cannot be told`,
         'remove it, and make the entries anew',
       );
     const [wall, steady] = [this.#clocks.wall(), this.#clocks.steady()];
-    return entries.flatMap((entry): Held[] => {
+    this.#untold = kept.untold;
+    this.#held = kept.entries.flatMap((entry): Held[] => {
       const dest = parseDest(entry.destination);
       if (isFault(dest)) return [];
       const [created, until] = [Date.parse(entry.created), Date.parse(entry.until)];
@@ -282,29 +320,29 @@ export class Entries {
     });
   }
 
-  #write(held: readonly Held[]): void {
-    const text = JSON.stringify({ v: 1, entries: held.map(({ entry }) => entry) });
+  #write(held: readonly Held[], untold: readonly Untold[]): void {
+    const text = JSON.stringify({ v: 1, entries: held.map(({ entry }) => entry), untold });
     keeping('live entries', () => writeDurably(this.#file, text));
   }
 
-  #tell(what: Change['what'], entry: Entry, who: Who | null, reason: string | null): void {
+  #tell(untold: Untold): void {
+    const { what, who, entry } = untold;
+    this.#record(untold);
     const { id, verdict, deployment } = entry;
-    this.#record(what, entry, who, reason);
     this.#options.log.info({ entry: id, verdict, deployment, uid: who?.uid ?? null }, what);
   }
 
-  #record(what: Change['what'], entry: Entry, who: Who | null, reason: string | null): void {
-    const { id, verdict, destination, deployment, until } = entry;
+  #record({ id, what, who, reason, entry }: Untold): void {
+    const { verdict, destination, deployment, until } = entry;
     const policy = this.#options.policy()?.id ?? null;
     const changes = [`${verdict} ${destination} until ${until}, by ${formatWho(entry.who)}`];
-    const change = { what, who, reason, before: policy, changes, policy, deployment };
-    this.#options.record(change, what === 'entry-made' ? id : undefined);
+    this.#options.record({ what, who, reason, before: policy, changes, policy, deployment }, id);
   }
 }
 
-function entriesIn(text: string): Entry[] | null {
+function keptIn(text: string): z.infer<typeof stored> | null {
   try {
-    return stored.parse(JSON.parse(text)).entries;
+    return stored.parse(JSON.parse(text));
   } catch {
     return null;
   }

@@ -84,11 +84,10 @@ export class DaemonHost implements Host {
     this.#options = options;
     const { engine, trail, log, state, policy } = options;
     const count = (recorded: Recorded) => this.#count(recorded);
-    const record = (change: Change, id?: string) => trail.record(changeEvent(change, OF_NO_RUN, id));
-    const common = { state, log, record };
+    const record = (change: Change, id: string) => trail.record(changeEvent(change, OF_NO_RUN, id));
+    const common = { state, log, record, recorded: () => trail.flushed() };
     this.#keeper = new PolicyKeeper({
       ...{ ...common, policy, change: (loaded) => this.#inTurn(() => this.#putInForce(loaded)) },
-      recorded: () => trail.flushed(),
       doubts: (loaded) => this.#entries.doubts(loaded.policy),
     });
     this.#entries = new Entries({
@@ -230,15 +229,15 @@ export class DaemonHost implements Host {
   }
 
   applyPolicy(peer: Peer, { files, reason }: bodies.ApplyPolicyBody): Promise<answers.AppliedPolicy> {
-    return this.#onRecord(this.#keeper.apply(files, whoOf(peer), reason ?? null));
+    return this.#keeper.apply(files, whoOf(peer), reason ?? null);
   }
 
   reloadPolicy(peer: Peer): Promise<answers.AppliedPolicy> {
-    return this.#onRecord(this.#keeper.reload(whoOf(peer)));
+    return this.#keeper.reload(whoOf(peer));
   }
 
   rollbackPolicy(peer: Peer, { to, reason }: bodies.RollbackPolicyBody): Promise<answers.AppliedPolicy> {
-    return this.#onRecord(this.#keeper.rollback(to ?? null, whoOf(peer), reason ?? null));
+    return this.#keeper.rollback(to ?? null, whoOf(peer), reason ?? null);
   }
 
   policy(): answers.PolicyAnswer {
@@ -250,7 +249,7 @@ export class DaemonHost implements Host {
   }
 
   createEntry(peer: Peer, body: bodies.CreateEntryBody): Promise<answers.Entry> {
-    return this.#onRecord(this.#entries.create(body, whoOf(peer)));
+    return this.#entries.create(body, whoOf(peer));
   }
 
   entries(): readonly answers.Entry[] {
@@ -258,7 +257,7 @@ export class DaemonHost implements Host {
   }
 
   removeEntry(peer: Peer, id: string): Promise<void> {
-    return this.#onRecord(this.#entries.remove(id, whoOf(peer)));
+    return this.#entries.remove(id, whoOf(peer));
   }
 
   createAttachment(peer: Peer, body: bodies.CreateAttachmentBody): Promise<answers.Attachment> {
@@ -282,13 +281,6 @@ export class DaemonHost implements Host {
     deliver: (message: HostMessage) => void,
   ): () => void {
     return this.#hub.subscribe(which, deliver);
-  }
-
-  /** A change that is answered is in the audit trail, whatever becomes of this process then. */
-  async #onRecord<T>(change: Promise<T>): Promise<T> {
-    const made = await change;
-    await this.#options.trail.flushed();
-    return made;
   }
 
   /** One that was taken up again is guarded already. */

@@ -23,6 +23,7 @@ const change: Change = {
   },
   ...{ changes: ['deployment mysql', '  denied now a.example'], policy: '89abcde', deployment: null },
 };
+const ID = '01KAR2RZ8T5N0W3M2B7XK4D9VJ';
 const lapsed: Change = { ...change, what: 'entry-lapsed', who: null, reason: null, deployment: 'mysql' };
 
 test.each([
@@ -33,7 +34,7 @@ test.each([
   (_, given) => {
     const state = mkdtempSync(join(tmpdir(), 'acyclic-change-'));
     places.push(state);
-    const event = changeEvent(given, { host: 'db-1', run: '01KAR2RZ8T5N0W3M2B7XK4D9VH' });
+    const event = changeEvent(given, { host: 'db-1', run: '01KAR2RZ8T5N0W3M2B7XK4D9VH' }, ID);
     expect(reportLine.parse(event)).toEqual(event);
     expect(event).toMatchObject({
       kind: 'policy',

@@ -1,4 +1,3 @@
-import { ulid } from 'ulid';
 import type { AuditEvent, EventChange } from '../model/event.ts';
 import { presentTime } from '../model/time.ts';
 import type { Who } from './answers.ts';
@@ -17,7 +16,7 @@ export interface Change extends Pick<EventChange, 'what' | 'reason' | 'before' |
 export type ChangeCommon = Pick<AuditEvent, 'host' | 'run'>;
 
 /** The event of a change. `id`: a ULID, of which the trail takes one event, however often it is told. */
-export function changeEvent(change: Change, common: ChangeCommon, id = ulid()): AuditEvent {
+export function changeEvent(change: Change, common: ChangeCommon, id: string): AuditEvent {
   const { what, who, reason, before, changes, policy, deployment } = change;
   const { host, run } = common;
   return {

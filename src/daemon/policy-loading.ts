@@ -82,7 +82,7 @@ async function load(
   const slices = new Slices();
   const heard = hear(loader);
   loader.send({ ...request, before: before && headOf(before) } satisfies LoadRequest, () => {});
-  if (before) void slices.run(sendParts(before, loader));
+  if (before) slices.run(sendParts(before, loader)).catch(() => loader.kill('SIGKILL'));
   const answer = await heard.answer;
   if ('fault' in answer) throw new PolicyFailure(answer.fault, answer.remedy);
   return {

@@ -8,8 +8,7 @@ export function changesOnRecord(state: string) {
     onNotice: ({ kind }) => process.stderr.write(`${kind}\n`),
   });
   return {
-    record: (change: Change, id?: string) =>
-      trail.record(changeEvent(change, { host: 'test', run: RUN }, id)),
+    record: (change: Change, id: string) => trail.record(changeEvent(change, { host: 'test', run: RUN }, id)),
     recorded: () => trail.flushed(),
     close: () => trail.close(),
   };

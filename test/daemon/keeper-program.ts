@@ -14,8 +14,8 @@ const [, , directory = '', from = '1'] = process.argv;
 const who = { uid: 0, pid: process.pid, comm: 'test' };
 const state = join(directory, 'state');
 const { record, recorded } = changesOnRecord(state);
-const common = { state, log: createLog({ level: 'silent' }), record };
-const keeper = new PolicyKeeper({ ...common, recorded, policy: join(directory, 'etc'), change: () => 0 });
+const common = { state, log: createLog({ level: 'silent' }), record, recorded };
+const keeper = new PolicyKeeper({ ...common, policy: join(directory, 'etc'), change: () => 0 });
 const entries = new Entries({ ...common, policy: () => keeper.loaded, change: () => {} });
 const say = (text: string) => writeSync(1, `${text}\n`);
 

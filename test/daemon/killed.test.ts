@@ -106,8 +106,10 @@ test('a daemon that is killed while it applies policies and makes entries has ea
     await close();
     const events = await changesIn(state);
     expectOnRecord(keeper.history(), events);
-    const made = events.filter(({ change }) => change?.what === 'entry-made');
+    const changes = (what: string) => events.filter(({ change }) => change?.what === what);
+    const [made, removed] = [changes('entry-made'), changes('entry-removed')];
     for (const n of numbers) expect(made.filter(({ change }) => change?.reason === `${n}`)).toHaveLength(1);
+    expect(made.length - removed.length).toBe(numbers.length);
   }
   expect(hit.policy).toBeGreaterThan(0);
   expect(at).toBeGreaterThan(KILLS);

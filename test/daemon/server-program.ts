@@ -56,11 +56,8 @@ const unused = () => {
 
 /** Policies and entries as the daemon has them, for runs that are not there. */
 function keptIn(directory: string): Partial<Host> {
-  const common = { state: join(directory, 'state'), log, record: () => {} };
-  const keeper = new PolicyKeeper({
-    ...{ ...common, policy: join(directory, 'etc'), change: () => 2 },
-    recorded: async () => {},
-  });
+  const common = { state: join(directory, 'state'), log, record: () => {}, recorded: async () => {} };
+  const keeper = new PolicyKeeper({ ...common, policy: join(directory, 'etc'), change: () => 2 });
   const live = new Entries({ ...common, policy: () => keeper.loaded, change: () => {} });
   live.start();
   return {

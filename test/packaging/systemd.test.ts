@@ -139,6 +139,12 @@ describe.skipIf(kernel === null)(`under systemd${unless}`, () => {
     expect(of('reloaded')).toContain('same process\n');
   });
 
+  test('a large policy is read beside it, which comes first; and is taken back', () => {
+    expect(of('large')).toMatch(
+      /^nice 10\napplied 0\npolicy \w+ is in force, [\s\S]*^policy \w+ is in force, .*\nown\.yaml\n$/m,
+    );
+  });
+
   const GUARDED = /^0::\/system\.slice\/lifecycle\.service\/acyclic-\w{26}\n/m;
   const DENIED = /^bash: connect: Operation not permitted\n/m;
 
