@@ -33,15 +33,15 @@ let recorded: Change[];
 let onDisk: () => Promise<unknown>;
 /** What the run's tables say; null: there is room. */
 let full: string | null;
-/** Of what is on record: the trail takes each once. */
-const ids = new Set<string>();
+/** All that the trail was given, which takes each id once. */
+let told: { readonly change: Change; readonly id: string }[];
 
 beforeEach(() => {
   place = mkdtempSync(join(tmpdir(), 'acyclic-keeper-'));
   policy = join(place, 'etc');
   state = join(place, 'state');
   mkdirSync(policy);
-  [keepers, swapped, recorded, full] = [[], [], [], null];
+  [keepers, swapped, recorded, told, full] = [[], [], [], [], null];
   onDisk = async () => {};
 });
 afterEach(async () => {
@@ -53,8 +53,8 @@ function open(path = policy): PolicyKeeper {
   const keeper = new PolicyKeeper({
     ...{ policy: path, state, log, recorded: () => onDisk() },
     record: (change, id) => {
-      if (!ids.has(id)) recorded.push(change);
-      ids.add(id);
+      if (!told.some((before) => before.id === id)) recorded.push(change);
+      told.push({ change, id });
     },
     change: (loaded: LoadedPolicy | null) => {
       if (full !== null) throw new Error(full);
@@ -188,6 +188,27 @@ describe('apply', () => {
     const two = [file(allowing('b.example'), 'a.yaml'), file(OTHER, 'b.yaml')];
     await expect(keeper.apply(two, ROOT, null)).rejects.toMatchObject({ code: 'conflict' });
   });
+});
+
+test('what a daemon that was killed may not have on record yet is recorded by the next, under the same id', async () => {
+  put(allowing('a.example'));
+  const keeper = open();
+  // Its start is on record by then.
+  await keeper.reload(ROOT);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  onDisk = () => promise;
+  const applying = keeper.apply([file(allowing('b.example'))], ROOT, 'OPS-1');
+  await vi.waitUntil(() => told.length === 2);
+  const next = open();
+  expect(told).toHaveLength(3);
+  expect(told[2]).toEqual(told[1]);
+  expect(next.history().versions[0]).toMatchObject({ inForce: true, by: 'apply', reason: 'OPS-1' });
+  resolve();
+  const { changes } = await applying;
+  expect(told[2]?.change.changes).toEqual(changes);
+  await Promise.all(keepers.map((each) => each.close()));
+  open();
+  expect(told).toHaveLength(3);
 });
 
 describe('rollback', () => {

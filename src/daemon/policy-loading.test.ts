@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -60,4 +60,20 @@ test('a mistake in a large one is told as that of a small one', { timeout: 30_00
   const failure = loadBeside('/etc/acyclic', files, null);
   await expect(failure).rejects.toBeInstanceOf(PolicyFailure);
   await expect(failure).rejects.toThrow(/a\.yaml:2006:\d+: .*`hots`/);
+});
+
+test('a policy whose comparison is lost is there all the same, and says so', {
+  timeout: 30_000,
+}, async () => {
+  const before = loadFiles('/etc/acyclic', policy('h', 5 * RULES));
+  const { loaded, changes } = await loadBeside('/etc/acyclic', policy('i', 5 * RULES), before);
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
+  const loader = children.find((pid) =>
+    readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('policy-loader'),
+  );
+  process.kill(Number(loader), 'SIGKILL');
+  expect(await changes).toEqual([
+    'what it means otherwise cannot be told: the process that does it ended with SIGKILL',
+  ]);
+  expect(loaded.policy.deployments.get('a')?.rules).toHaveLength(5 * RULES);
 });

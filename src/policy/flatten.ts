@@ -45,9 +45,10 @@ export function* addressTable(policy: CompiledPolicy): Generator<AddressEntry> {
   const ownTexts = new Set(own.map(({ text }) => text));
   const share = sharing<Segment>();
   for (const prefix of byText.values()) {
-    const situation = situate(policy, standIn(prefix), []);
+    const address = standIn(prefix);
+    const situation = situate(policy, address, []);
     const { bare, proxies, sniffers } = situation;
-    const exempt = exemption(policy, standIn(prefix)) !== null;
+    const exempt = exemption(policy, address) !== null;
     yield {
       prefix,
       segments: share([...bare.tiers, proxies, sniffers], String(exempt), () =>

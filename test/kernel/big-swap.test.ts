@@ -3,6 +3,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Clock } from '../../src/guard/clock.ts';
 import { Engine } from '../../src/guard/engine.ts';
 import type { GuardedRun } from '../../src/guard/guarded-run.ts';
+import { atOnce } from '../../src/guard/slices.ts';
+import { clearLeft } from '../../src/kernel/garbage.ts';
 import * as layout from '../../src/kernel/layout.gen.ts';
 import { ensureBpffs } from '../../src/kernel/mounts.ts';
 import { native } from '../../src/kernel/native.ts';
@@ -172,4 +174,15 @@ test('of two at once the later one is in force, however soon it is written', {
   const small = policyOf('{circular: "off", default: allow, deny: [{host: one.test}]}', 'small');
   expect(await Promise.all([run.swap(OTHER), run.swap(small)])).toEqual([true, true]);
   expect([said(address(1)), said(address(2)), run.lookups.policy]).toEqual(['deny', 'allow', small.policy]);
+});
+
+test('of what an engine that is gone has left all goes but what a run stands on', async () => {
+  await begin();
+  const before = entries();
+  expect(before.addresses).toBeGreaterThan(RULES / 4);
+  const all = { generations: generation(), profiles: MORE, places: MORE };
+  atOnce(clearLeft(engine.programs, all, { own: new Set(), others: new Set([RUN]) }));
+  expect(entries()).toEqual(before);
+  atOnce(clearLeft(engine.programs, all, { own: new Set(), others: new Set() }));
+  expect(entries()).toEqual({});
 });
